@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import HORIZONS, Fitted, FittedHourly
+from shotspotter_assets.models.forecaster import HORIZONS, FittedDaily, FittedHourly, FittedHours
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
@@ -34,7 +34,7 @@ def hour_forecasts(
         raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {sorted(bad)}.")
     tables = []
     for horizon in horizons:
-        fitted: dict[str, Fitted] = {}
+        fitted: dict[str, FittedHours] = {}
         for name, by_horizon in hourly.items():
             model = by_horizon.models[horizon]
             fitted |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
@@ -61,7 +61,7 @@ def _apart(history: HourlyHistory, issues: Integers, horizon: int, apart: int) -
 
 def type_forecasts(
     types: GunshotTypes,
-    next_day: Mapping[str, Fitted],
+    next_day: Mapping[str, FittedDaily],
     history: HourlyHistory,
     daily: History,
     hours: range,

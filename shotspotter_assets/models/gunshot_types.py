@@ -18,7 +18,7 @@ from shotspotter_assets.arrays import Array, Days, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
@@ -219,7 +219,7 @@ def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integ
 
 
 def type_mixes(
-    types: GunshotTypes, next_day: Mapping[str, Fitted], history: HourlyHistory, daily: History, rows: AlertRows
+    types: GunshotTypes, next_day: Mapping[str, FittedDaily], history: HourlyHistory, daily: History, rows: AlertRows
 ) -> Mapping[str, Callable[[], Array]]:
     """Return functions for the probability of types, shape (rows, types), by forecaster."""
     mixes = {

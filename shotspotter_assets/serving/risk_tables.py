@@ -15,7 +15,7 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import AlertRows
 from shotspotter_assets.models.history import History, firework_days
@@ -64,7 +64,7 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     return table
 
 
-def _offset(record: ServingRecord, served: Fitted, history: History, fireworks: bool) -> Array:
+def _offset(record: ServingRecord, served: FittedDaily, history: History, fireworks: bool) -> Array:
     """Return the interval of the next day in log odds, low and high, shape (2, cells) or (2, 1)."""
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     # Only the rates of a new city have an uncertainty of their own in each cell.

@@ -21,7 +21,7 @@ from shotspotter_assets.models import forecaster_registry as registry
 from shotspotter_assets.models import records
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
-from shotspotter_assets.models.forecaster import FitContext, Fitted
+from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
@@ -161,11 +161,11 @@ def train(
     return training
 
 
-def _fit_next_day(training: Training, names: Sequence[str], context: FitContext) -> dict[str, Fitted]:
+def _fit_next_day(training: Training, names: Sequence[str], context: FitContext) -> dict[str, FittedDaily]:
     """Fit forecasters of the next day; return them and the members of stacks by name."""
     city = training.stored.city
     train, validation = training.windows
-    fitted: dict[str, Fitted] = {}
+    fitted: dict[str, FittedDaily] = {}
     for name in names:
         if name not in fitted:  # as a member of a stack, whose files hold it
             chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
@@ -174,7 +174,7 @@ def _fit_next_day(training: Training, names: Sequence[str], context: FitContext)
     return fitted
 
 
-def _judge(training: Training, fitted: Mapping[str, Fitted], candidate: str) -> None:
+def _judge(training: Training, fitted: Mapping[str, FittedDaily], candidate: str) -> None:
     """Choose on the validation window what serves, and fit the counts and the weekly offset of that forecast."""
     history = training.history
     train, validation = training.windows
