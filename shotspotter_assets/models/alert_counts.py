@@ -48,10 +48,12 @@ class CountDistribution:
 
     @property
     def expected(self) -> Array:
+        """Mean number of alerts; same shape."""
         return self.probability * (1 + self.further)
 
     @property
     def variance(self) -> Array:
+        """Variance of the number of alerts; same shape."""
         square = (1 + self.further) ** 2 + self.further + self.further**2 / self.size
         return self.probability * square - self.expected**2
 

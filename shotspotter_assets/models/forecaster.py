@@ -29,6 +29,7 @@ class OtherInputsError(ValueError):
 
     @classmethod
     def of(cls, model: str) -> "OtherInputsError":
+        """Return the error for a model, which is the subject of the message."""
         return cls(f"{model} was fitted on other inputs than this version makes; fit it again.")
 
 

@@ -61,6 +61,7 @@ class TypedAlerts:
     number: Integers
 
     def within(self, hours: range) -> "TypedAlerts":
+        """Return the alerts of some hours."""
         inside = (self.hour >= hours.start) & (self.hour < hours.stop)
         return TypedAlerts(self.hour[inside], self.cell[inside], self.gunshot_type[inside], self.number[inside])
 

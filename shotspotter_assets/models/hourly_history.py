@@ -70,6 +70,7 @@ class HourlyHistory:
 
     @cached_property
     def clock(self) -> HourlyClock:
+        """Hours, days and seasons of the city's clock at `starts`."""
         return HourlyClock.of_hours(self.starts, self.city.zone, has_fireworks=self.city.is_of_gunfire)
 
     def hour_at(self, instant: datetime) -> int:

@@ -77,6 +77,7 @@ class Periods:
 
     @classmethod
     def of_days(cls, history: History) -> "Periods":
+        """Return the days of a history."""
         starts = history.days_to_forecast()
         return cls(
             week=WEEK_DAYS,
@@ -91,6 +92,7 @@ class Periods:
 
     @classmethod
     def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":
+        """Return the hours of a history, from each of which the next `horizon` hours are forecast."""
         observed = history.occupied_within(horizon)
         fireworks = fireworks_ahead(history, horizon)
         return cls(
@@ -105,6 +107,7 @@ class Periods:
         )
 
     def labels(self, window: range) -> Booleans:
+        """Return what was observed in the known periods of a window, shape (periods, cells)."""
         periods = self.within(window)
         return self.observed[periods[self.known[periods]]]
 
@@ -120,6 +123,7 @@ class Periods:
         return posterior.by_week(logits, self.observed[periods], week, weeks, self.learned[periods])
 
     def forecast(self, by_week: list[WeightPosterior], logits: Array, periods: Integers, begin: int) -> Array:
+        """Return the stack's probability, (periods, cells), by the weights of the weeks that are known before each period."""
         return combine(by_week, self.weeks_known(periods, begin), logits, self.fireworks[periods], FIREWORK_MEMBERS)
 
 

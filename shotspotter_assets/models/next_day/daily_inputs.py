@@ -84,6 +84,7 @@ class CellDays:
     sample_weight: Array | None  # cell-days that each stands for, shape (rows,); None where all are there
 
     def on(self, days: Integers) -> "CellDays":
+        """Return the cell-days of some days."""
         chosen = np.isin(self.day, days)
         weight = None if self.sample_weight is None else self.sample_weight[chosen]
         return CellDays(self.day[chosen], self.values[chosen], self.names, self.observed[chosen], weight)

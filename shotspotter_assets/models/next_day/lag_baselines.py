@@ -106,6 +106,7 @@ class FittedLagBaseline(FittedTrees):
         return clip_probability(expit(self.log_odds(inputs)))
 
     def log_odds(self, inputs: daily_inputs.Inputs) -> Array:
+        """Return the log odds of an alert, shape (days, cells)."""
         rows = inputs.values.reshape(-1, len(inputs.names))
         if self.trees is not None:
             log_odds = sum_of_trees(self.trees, rows)

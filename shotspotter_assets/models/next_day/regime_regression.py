@@ -67,6 +67,7 @@ class FitData:
 
     @cached_property
     def ordinary(self) -> Booleans:
+        """The `ordinary_days` of the history, shape (days,)."""
         return ordinary_days(self.history)
 
     @cached_property
