@@ -14,7 +14,7 @@ from benchmark_cities import HourlyFold
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.forecaster import FitContext, FittedHourly
-from shotspotter_assets.models.forecaster_registry import NEXT_HOURS, forecaster
+from shotspotter_assets.models.forecaster_registry import NEXT_HOURS, hourly_forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, combined_hours
@@ -47,7 +47,7 @@ def kept_hourly(fold: HourlyFold, cache: Path, horizons: Sequence[int]) -> dict[
     names = [name for name in NEXT_HOURS if name != "hourly_stack"]
     for name in names if missing else ():
         started = time.process_time()
-        fitted = forecaster(name).fit(history, fold.train, fold.validation, FitContext(horizons=missing))
+        fitted = hourly_forecaster(name).fit(history, fold.train, fold.validation, FitContext(horizons=missing))
         for horizon, model in fitted.models.items():
             forecasts[f"validation_{horizon}_{name}"] = model.validation_probability.astype(np.float32)
             forecasts[f"test_{horizon}_{name}"] = model.predict(history, issues[horizon]).astype(np.float32)

@@ -24,7 +24,7 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.geometry.cells import Plane, cell_middles
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_registry import hourly_forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
@@ -113,7 +113,7 @@ def fold_forecasts(fold: HourlyFold, cache: Path) -> FoldForecasts:
     hours = range(max(fold.validation.stop - FIT_HOURS, WARM_UP_HOURS), fold.validation.stop)
     test = np.arange(fold.test.start, fold.test.stop - 1)
     if not kept.exists():
-        stack = forecaster("hourly_stack").fit(history, fold.train, fold.validation, FitContext(horizons=(1, 2)))
+        stack = hourly_forecaster("hourly_stack").fit(history, fold.train, fold.validation, FitContext(horizons=(1, 2)))
         made = {"fitted_on": expected_by_hours(stack, history, np.array(hours))}
         made |= {f"ahead_{horizon}": expected_by_hours(stack, history, test, horizon) for horizon in (1, 2)}
         partly = kept.with_suffix(".partly.npz")

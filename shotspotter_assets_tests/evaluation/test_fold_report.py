@@ -34,7 +34,7 @@ from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_row
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.city_history import covered_mask
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
+from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
@@ -218,7 +218,8 @@ def test_rows_are_in_the_order_of_periods_and_cells():
 def test_blocks_of_hours_with_their_alerts() -> None:
     context = FitContext(horizons=(2, 4))
     hourly = {
-        name: forecaster(name).fit(history(), TRAIN, VALIDATION, context) for name in ("hourly_stack", "climatology")
+        name: hourly_forecaster(name).fit(history(), TRAIN, VALIDATION, context)
+        for name in ("hourly_stack", "climatology")
     }
     table = hour_forecasts(history(), hourly, TEST, [4, 2])
     cells = int(COVERED.sum())

@@ -6,7 +6,7 @@ import pytest
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.forecaster import HORIZONS, FittedHourly
-from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_registry import hourly_forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.probability import log_losses
@@ -113,7 +113,7 @@ def test_a_stored_stack_forecasts_the_same(fitted):
     files = fitted.files()
     own = ("model.json", "next_hours.model.json", "self_exciting.model.json")
     assert {f"{horizon}h.{name}" for horizon in (1, 4) for name in own} == set(files)
-    again = forecaster("hourly_stack").load(files)
+    again = hourly_forecaster("hourly_stack").load(files)
     assert again.chosen == fitted.chosen
     for horizon in (1, 4):
         assert list(again.models[horizon].members) == list(HOURLY_MEMBERS)
@@ -135,7 +135,7 @@ def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
     of_fit[3, 3] = of_fit[4, 5] = False
     alerts = counts()
     past = HourlyHistory(history().city, history().first_day, alerts[:, :, of_fit], of_fit)
-    fitted = forecaster("hourly_stack").fit(past, TRAIN, VALIDATION)
+    fitted = hourly_forecaster("hourly_stack").fit(past, TRAIN, VALIDATION)
     before, after = (predict_all(fitted, later, TEST.start + 5) for later in (past, of_counts(alerts)))
     joined = ~of_fit[COVERED]
     assert after.shape == (len(HORIZONS), COVERED.sum())

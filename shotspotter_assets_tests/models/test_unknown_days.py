@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
-from shotspotter_assets.models.forecaster_registry import NEXT_DAY, forecaster
+from shotspotter_assets.models.forecaster_registry import NEXT_DAY, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -170,7 +170,7 @@ def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
     def forecasts(fill: int) -> list:
         windows = hourly(fill), HOURLY_TRAIN, HOURLY_VALIDATION
         names, context = ("hourly_stack", "climatology"), FitContext(horizons=(2,))
-        models = {name: forecaster(name).fit(*windows, context) for name in names}
+        models = {name: hourly_forecaster(name).fit(*windows, context) for name in names}
         types = GunshotTypes.fit(*windows)
         daily = hours.stored(hours.counts(160)).daily(hours.COVERED)
         typed = type_forecasts(types, {}, windows[0], daily, HOURLY_TEST)
@@ -188,7 +188,10 @@ def test_unknown_last_validation_hours_are_like_a_shorter_window(name: str) -> N
     # The clock was put forward once.
     whole, shorter = (range(HOURLY_VALIDATION.start, day * 24 - 1) for day in (140, 130))
     past = hourly(7, range(130, 140))
-    fits = [forecaster(name).fit(past, HOURLY_TRAIN, window, FitContext(horizons=(2,))) for window in (whole, shorter)]
+    fits = [
+        hourly_forecaster(name).fit(past, HOURLY_TRAIN, window, FitContext(horizons=(2,)))
+        for window in (whole, shorter)
+    ]
     issues = past.issues(HOURLY_TEST, 2)
     np.testing.assert_allclose(*(fitted.predict(past, issues, 2) for fitted in fits), rtol=1e-6)
 

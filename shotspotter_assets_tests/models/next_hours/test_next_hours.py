@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from shotspotter_assets.models.forecaster import FitContext, FittedHourly
-from shotspotter_assets.models.forecaster_registry import FORECASTERS, NEXT_HOURS, forecaster
+from shotspotter_assets.models.forecaster_registry import FORECASTERS, NEXT_HOURS, hourly_forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours import next_hours
 from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from, predict_all
@@ -62,7 +62,7 @@ def test_nowcast_uses_today_so_far_and_no_hour_to_come(regression):
 
 def test_silence_and_an_empty_window_are_refused():
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 training hours"):
-        forecaster("next_hours").fit(history(), range(0), VALIDATION)
+        hourly_forecaster("next_hours").fit(history(), range(0), VALIDATION)
     silent = of_counts(np.zeros_like(counts()))
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
         fit("next_hours", silent, 1)
@@ -72,7 +72,7 @@ BASELINES = [name for name in NEXT_HOURS if FORECASTERS[name].is_baseline]
 
 
 def fit(name: str, past: HourlyHistory, *horizons: int) -> FittedHourly:
-    return forecaster(name).fit(past, TRAIN, VALIDATION, FitContext(horizons=horizons))
+    return hourly_forecaster(name).fit(past, TRAIN, VALIDATION, FitContext(horizons=horizons))
 
 
 @cache
@@ -100,7 +100,7 @@ def test_the_strength_of_near_repeats_is_found():
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_stored_baseline_forecasts_the_same(name):
-    again = forecaster(name).load(fitted(name).files())
+    again = hourly_forecaster(name).load(fitted(name).files())
     issues = history().issues(TEST, 4)
     for horizon in fitted(name).models:
         found, expected = (model.predict(history(), issues, horizon) for model in (again, fitted(name)))
