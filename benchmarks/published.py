@@ -262,9 +262,7 @@ def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
         row |= {"expected_over_observed": float((errors[name].sum() + observed.sum()) / observed.sum())}
         gains = {"count_gain": over_mean[name]} | ({"gain": occurrence[name]} if name in occurrence else {})
         for key, gain in gains.items():
-            row |= dict(zip((key, f"{key}_low", f"{key}_high"), gain.interval, strict=True)) | {
-                f"{key}_text": gain.text()
-            }
+            row |= {key: gain.gain, f"{key}_low": gain.low, f"{key}_high": gain.high, f"{key}_text": gain.text()}
         rows.append(row)
     return rows
 

@@ -30,12 +30,8 @@ class Gain:
 
     @property
     def is_shown(self) -> bool:
+        """True if the interval lies above zero."""
         return self.low is not None and self.low > 0
-
-    @property
-    def interval(self) -> tuple[float | None, float | None, float | None]:
-        """Gain, lower end and upper end."""
-        return self.gain, self.low, self.high
 
     def ends(self) -> dict[str, float]:
         """Return those of `gain`, `low` and `high` that are defined."""

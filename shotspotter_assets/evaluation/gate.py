@@ -73,6 +73,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """True if the candidate serves by its own merit."""
         return self.served == self.candidate and not self.overruled
 
 

@@ -69,7 +69,8 @@ class ScoreTable:
     def gain(self, over: str, model: str, facet: str = ALL, group: str = ALL) -> Gain:
         """Return the gain of a model over another one, in nats per positive."""
         weeks = int(self.value("weeks", facet=facet, group=group) or 0)
-        return Gain(*self.rows[facet, group, model, gain_name(over)], weeks)
+        score = self.rows[facet, group, model, gain_name(over)]
+        return Gain(score.value, score.low, score.high, weeks)
 
     def groups(self, facet: str) -> list[str]:
         """Return the groups of a facet in order."""
@@ -146,7 +147,8 @@ def loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, 
     for name, losses in weekly.losses.items():
         rows[facet, group, name, "log_loss"] = Score(float(losses.sum() / number) if number else None)
         for other in over:
-            rows[facet, group, name, gain_name(other)] = Score(*weekly_gain(weekly, name, other).interval)
+            gain = weekly_gain(weekly, name, other)
+            rows[facet, group, name, gain_name(other)] = Score(gain.gain, gain.low, gain.high)
     return rows
 
 

@@ -95,6 +95,7 @@ class CityFactors:
 
     @property
     def names(self) -> list[str]:
+        """Sorted names of the inputs."""
         return sorted([factor.name for factor in self.of_cells] + [factor.name for factor in self.of_days])
 
 

@@ -31,6 +31,7 @@ class Box(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def edges(self) -> Edges:
+        """West, south, east and north, in WGS84 degrees."""
         return self.west, self.south, self.east, self.north
 
     def holds(self, longitude: "Array", latitude: "Array") -> "Booleans":
@@ -60,6 +61,7 @@ class Grid(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
         return self.rows, self.columns
 
 

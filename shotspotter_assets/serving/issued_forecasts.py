@@ -78,8 +78,11 @@ class ForecastRecord(_Issue):
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return `drivers` by (row, column)."""
-        cells = (tuple(map(int, key.split(","))) for key in self.drivers)
-        return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
+        drivers = {}
+        for key, reasons in self.drivers.items():
+            row, column = map(int, key.split(","))
+            drivers[row, column] = reasons
+        return drivers
 
 
 class NoForecast(_Issue):
