@@ -31,6 +31,7 @@ class PatchAttention(keras.layers.Layer):
         trainable: bool = True,
         dtype: Any = None,
     ) -> None:
+        """Prepare the distances between the tokens of `days` days of `patch_rows` times `patch_columns` patches."""
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.days = days
         self.patch_rows = patch_rows
