@@ -20,7 +20,7 @@ from shotspotter_assets.storage.stored_file import StoredTable
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel.
 
-That of an asset with a launchpad also takes its `config`.
+The function of an asset with a launchpad also takes its `config`.
 """
 
 

@@ -33,19 +33,21 @@ def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay
 def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun, *, same_day: bool = False) -> str:
     """Return the id of a newer run that makes `run` superfluous; empty without one.
 
-    It was requested for other rows of the newest day of `run`, of the last day before its forecasts, or, unless it has to
-    be the `same_day`, for a later day.
+    The newer run was requested for other rows of the newest day of `run` (before its forecasts, if it builds no rows), or
+    of a later day. With `same_day`, it has to write the rows of a day of `run`.
     """
-    own = _described(run, city := run.tags.get(CITY_TAG, ""))
-    if run.tags.get(PRIORITY_TAG) != str(NEWEST_DAY) or own.days is None:
+    city = run.tags.get(CITY_TAG, "")
+    described = _described(run, city)
+    if run.tags.get(PRIORITY_TAG) != str(NEWEST_DAY) or described.days is None:
         return ""
-    newest_day = own.days[1] if Asset.RAW_ALERTS in own.assets else own.days[1] - ONE_DAY
+    newest_day = described.days[1] if Asset.RAW_ALERTS in described.assets else described.days[1] - ONE_DAY
     runs = instance.get_runs(dg.RunsFilter(tags={CITY_TAG: city}), limit=MAX_NEWER_RUNS)
-    for newer in takewhile(lambda other: other.run_id != run.run_id, runs):
-        other = _described(newer, city)
-        is_newer = other.days is not None and other.days[1] >= newest_day and other.version != own.version
-        is_of_day = other.writes([Asset.RAW_ALERTS], own.days if same_day else None)
-        if is_newer and is_of_day and newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}:
+    for newer in takewhile(lambda listed: listed.run_id != run.run_id, runs):
+        candidate = _described(newer, city)
+        has_the_day = candidate.days is not None and candidate.days[1] >= newest_day
+        writes_rows = candidate.writes([Asset.RAW_ALERTS], described.days if same_day else None)
+        is_sound = newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}
+        if has_the_day and writes_rows and is_sound and candidate.version != described.version:
             return newer.run_id
     return ""
 

@@ -99,8 +99,8 @@ class PagesResource(dg.ConfigurableResource):
         """Return panel entries with the path of a first page, and its address if a web server shows it."""
         file = path.rpartition("/")[2]
         address = f"{self.url.rstrip('/')}/city={folder}/{file}"
-        shown = {name: dg.MetadataValue.url(address)} if self.url else {}
-        return shown | {f"{name}_path": dg.MetadataValue.path(path)}
+        link = {name: dg.MetadataValue.url(address)} if self.url else {}
+        return link | {f"{name}_path": dg.MetadataValue.path(path)}
 
 
 class SageMakerResource(dg.ConfigurableResource):

@@ -62,8 +62,8 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     path = record.write(store)
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
-    shown = {name: value for name, value in numbers.items() if value is not None}
-    return panel.rounded(shown) | {"path": dg.MetadataValue.path(path)}
+    defined = {name: value for name, value in numbers.items() if value is not None}
+    return panel.rounded(defined) | {"path": dg.MetadataValue.path(path)}
 
 
 def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:
