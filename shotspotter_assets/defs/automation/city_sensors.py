@@ -11,7 +11,6 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
 from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
 from shotspotter_assets.defs.requested_runs import (
@@ -40,6 +39,7 @@ MAX_SECONDS: Final = 30.0  # maximum time of a tick before files are left for th
 LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 MAX_REASON: Final = 250  # characters of a reason in a tag
+NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
 
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""

@@ -13,7 +13,6 @@ import dagster as dg
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
-from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
 from shotspotter_assets.notifications.send import Message
@@ -29,7 +28,7 @@ MAX_RUNS: Final = 200  # maximum number of finished runs in one poll
 def definitions(settings: Settings) -> dg.Definitions:
     """Build the sensor; an unusable city file starts it too."""
     cities = settings.cities
-    is_on = automated(cities.values()) or unusable_files(cities)
+    is_on = any(city.is_automated for city in cities.values()) or unusable_files(cities)
 
     @dg.sensor(
         minimum_interval_seconds=30,
@@ -99,7 +98,7 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
-    for city in automated(cities.values()):
+    for city in (city for city in cities.values() if city.is_automated):
         late = lateness(store, city)
         if not late.passed:
             yield Message("late city", city.name, late.message)

@@ -8,7 +8,6 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.requested_runs import CITY_TAG
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def definitions(settings: Settings) -> dg.Definitions:
     """Build a sensor for each automated city with `nowcasts`."""
-    cities = automated(settings.cities.values())
+    cities = [city for city in settings.cities.values() if city.is_automated]
     return dg.Definitions(sensors=[_sensor(city, city.nowcasts) for city in cities if city.nowcasts is not None])
 
 

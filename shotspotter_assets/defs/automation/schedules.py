@@ -4,7 +4,6 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 
@@ -14,16 +13,16 @@ WEEKLY_AT: Final = "0 16 * * 1"  # Mondays at 16:00 UTC, when the morning's runs
 def definitions(settings: Settings) -> dg.Definitions:
     """Build the schedule."""
     cities = list(settings.cities.values())
-    status = dg.DefaultScheduleStatus.RUNNING if automated(cities) else dg.DefaultScheduleStatus.STOPPED
+    is_automated = any(city.is_automated for city in cities)
 
     @dg.schedule(
         cron_schedule=WEEKLY_AT,
         target=dg.AssetSelection.assets(Asset.SHARED_MODELS.value),
-        default_status=status,
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_automated else dg.DefaultScheduleStatus.STOPPED,
         description="Fits the models of all cities on Mondays, if at least two cities share alerts.",
     )
     def weekly_shared_models(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not automated(cities):
+        if not is_automated:
             return dg.SkipReason("No city is automated; write `automation: recent` in the city's file.")
         if sum(city.shared for city in cities) < 2:
             return dg.SkipReason("Fewer than two cities share their alerts; each starts from the packaged model.")
