@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"]  # the panel is narrow
 
 
+class _Issued(NamedTuple):
+    """The forecast of a target, and the store with its files."""
+
+    store: Store
+    target: str
+    record: "ForecastRecord"
+
+
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
     plans = city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="2", table=PLAN)
@@ -52,14 +60,6 @@ def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Me
         note = f"No plan, as there is no forecast. {' '.join(reasons)}"
         return _without_plan(store, city, issue_date, "no forecast", note)
     return _with_plan(store, city, rules, issue_date, issued)
-
-
-class _Issued(NamedTuple):
-    """The forecast of a target, and the store with its files."""
-
-    store: Store
-    target: str
-    record: "ForecastRecord"
 
 
 def _with_plan(
