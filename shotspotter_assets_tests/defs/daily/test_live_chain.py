@@ -302,7 +302,10 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
     although = f"{CANDIDATE} serves although it is not shown to be better than"
     assert waits.startswith(f"New models of gunfire wait for approval since {DAY}: {CANDIDATE}")
     assert although in waits
-    assert load_record(bare.store, CITY, DAY).no_forecast == f"No forecast is issued. No models have been approved yet. {waits}"
+    assert (
+        load_record(bare.store, CITY, DAY).no_forecast
+        == f"No forecast is issued. No models have been approved yet. {waits}"
+    )
     assert waits in page()
     settings = Settings(bare.cities, str(bare.root), "landing")
     status = status_text(settings, CITY, bare.instance)
