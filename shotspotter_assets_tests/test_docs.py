@@ -18,6 +18,7 @@ PAGES += [page for page in sorted((CHECKOUT / "docs").rglob("*.md")) if "_build"
 SETTINGS = Settings.from_environment({})
 GENERATED_TABLES = ("data.md", "results.md", "tuning.md")
 MAX_PAGE_WORDS = 1_500
+MAX_LINE_CHARACTERS = 120
 MAX_PICTURE_BYTES = 300_000
 
 
@@ -47,6 +48,13 @@ def test_benchmarks_import_what_there_is() -> None:
                 text = file.read_text() if file.exists() else ""
                 missing |= {f"{path.name}: {node.module}.{one.name}" for one in node.names if one.name not in text}
     assert missing == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_prose_is_too_long(page: Path) -> None:
+    prose = re.sub(r"^([ ]*)```.*?^\1```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE).splitlines()
+    prose = [line for line in prose if not line.startswith(("|", "#", "    "))]
+    assert [line for line in prose if len(line) > MAX_LINE_CHARACTERS and " " in line] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
