@@ -25,7 +25,7 @@ def table_in_words(table: DayTable, last: date) -> str:
     """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet."""
     known = table.last_counted(last)
     if known is None:
-        return "no data yet"
+        return "no alerts yet"
     missing = missing_days(table, last)
     stored = [day for day in missing if day in table.days]
     words = data_in_words(known, stored, table.in_state("held_back"))
@@ -34,8 +34,8 @@ def table_in_words(table: DayTable, last: date) -> str:
 
 
 def data_in_words(last_known: date, missing: Collection[date], held_back: Collection[date] = ()) -> str:
-    """Return the known and the missing days: "data up to 27 November 2026; nothing has come for the 28th and 29th"."""
-    parts = [f"data up to {_long(last_known)}"]
+    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th"."""
+    parts = [f"alerts up to {_long(last_known)}"]
     if absent := [day for day in missing if day not in held_back]:
         parts.append(f"nothing has come for {_named(absent, last_known)}")
     if held := [day for day in missing if day in held_back]:

@@ -355,6 +355,7 @@ class Converging(RuleBasedStateMachine):
         held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
         assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
+        assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
         assert ("lie further from the city's box" in town.message) == bool(self.foreign)
         assert town.tick() == []
         assert untrue(town, ALWAYS + IDLE) == []
@@ -377,7 +378,7 @@ class Converging(RuleBasedStateMachine):
         """Check, status file and record name the last known day, and each day after it that has not come."""
         town, store = self.town, self.town.store
         last = max(day for day, entry in town.table.days.items() if entry.is_counted)
-        known, nothing_came = f"ata up to {last.day} {last:%B %Y}", "nothing has come for"
+        known, nothing_came = f"lerts up to {last.day} {last:%B %Y}", "nothing has come for"
         with town.clock():
             said = [lateness(store, town.city).message]
         today = town.yesterday + timedelta(days=1)
@@ -390,6 +391,14 @@ class Converging(RuleBasedStateMachine):
             assert known in text
             assert nothing_came in text or "unknown" not in after
             assert "held back" in text or "held_back" not in after
+
+    def has_shifted_rows(self) -> bool:
+        """Return True if most rows of the file in the wrong zone repeat rows of others, ten hours earlier."""
+        used = self.good | self.kept
+        others = {line.split(",2026")[0] for name, lines in used.items() if name != "wrong_zone.csv" for line in lines}
+        lines = [line.split(",z2026")[0] for line in used.get("wrong_zone.csv", []) if ",z2026" in line]
+        repeated = sum(line.replace("T0", "T1") in others for line in lines)
+        return repeated >= 5 and repeated >= len(used["wrong_zone.csv"]) / 2
 
     def rebuilt(self) -> LivingCity:
         """A fresh installation over what the sources hold."""

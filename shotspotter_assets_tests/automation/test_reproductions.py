@@ -314,10 +314,10 @@ def said_of_alerts(town: LivingCity) -> list[str]:
 
 def test_a_day_stored_before_half_past_six_is_said(settled: LivingCity) -> None:
     settled.now = at_hour(TODAY + ONE_DAY, 0, 1)
-    assert said_of_alerts(settled) == [str(YESTERDAY), "Data up to 15 March 2026."]
+    assert said_of_alerts(settled) == [str(YESTERDAY), "Alerts up to 15 March 2026."]
     settled.land("today.csv", *rows(TODAY, TODAY))
     settled.settle(checks=False)
-    assert said_of_alerts(settled) == [str(TODAY), "Data up to 16 March 2026."]
+    assert said_of_alerts(settled) == [str(TODAY), "Alerts up to 16 March 2026."]
 
 
 @pytest.mark.parametrize("last", [YESTERDAY, YESTERDAY - 2 * ONE_DAY])
@@ -329,6 +329,6 @@ def test_an_end_before_stored_days_leaves_them_out(tmp_path: Path, last: date) -
     for grid in ("3", "2"):
         town.write_city_file(more=f"end: {end}\n", grid=grid)
         town.settle(checks=False)
-        assert said_of_alerts(town) == [str(end), "Data up to 13 March 2026."]
+        assert said_of_alerts(town) == [str(end), "Alerts up to 13 March 2026."]
         assert Said(town).status_file["forecast_date"] == str(end + ONE_DAY)
     town.close()

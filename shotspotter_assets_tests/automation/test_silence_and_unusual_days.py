@@ -54,7 +54,7 @@ def published(town: LivingCity) -> dict[str, object]:
 def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
     town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
-    said = "ata up to 27 November 2026; nothing has come for the 28th and 29th"
+    said = "lerts up to 27 November 2026; nothing has come for the 28th and 29th"
     record = ForecastRecord.load(town.store, NAME, TODAY)
     assert (record.lead, record.last_known) == (4, date(2026, 11, 27))
     with town.clock():
@@ -81,7 +81,7 @@ def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> No
     town.settle(checks=False)
     assert states(town) == ["known", "known"]
     record = ForecastRecord.load(town.store, NAME, TODAY)
-    assert (record.lead, record.data_in_words) == (2, "data up to 29 November 2026")
+    assert (record.lead, record.data_in_words) == (2, "alerts up to 29 November 2026")
     assert record.expected_alerts < expected.expected_alerts
     assert published(town)["warnings"] == []
     assert "is unknown" in command(town, "quiet", NAME, "2026-11-28", "2026-11-29", "--undo")

@@ -65,7 +65,7 @@ def test_days_that_are_left_out_have_come(store: Store) -> None:
     """As for models of a longer lead, which wait for a person's approval."""
     stored = CityHistory.load(store, CITY, LAST)
     earlier = LAST - timedelta(days=2)
-    words = f"data up to {earlier.day} {earlier:%B %Y}"
+    words = f"alerts up to {earlier.day} {earlier:%B %Y}"
     assert stored.until(earlier).data_in_words == words
     assert replace(stored, lead=2).until(earlier).data_in_words.startswith(f"{words}; nothing has come for")
 

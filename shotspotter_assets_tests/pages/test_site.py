@@ -263,12 +263,12 @@ def test_the_first_page_says_what_changed_since_the_day_before(copy: Store, tiny
 
 def test_the_first_page_says_what_is_known_now_and_was_known_when_issued(copy: Store, tiny_site: TinySite) -> None:
     record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
-    data = "data up to 16 November 2023; nothing has come for the 17th"
+    data = "alerts up to 16 November 2023; nothing has come for the 17th"
     issued = {"data": data, "issued_at": "2023-11-17T17:05:00+00:00", "replayed": False}
     record.model_copy(update=issued).write(copy)
     make_pages(copy, tiny_site.city)
-    assert f"When issued at 12:05 on 17 Nov 2023: {data}. Now: data up to 18 November 2023." in page(copy)
-    assert json.loads(page(copy, "status.json"))["data"] == "data up to 18 November 2023"
+    assert f"When issued at 12:05 on 17 Nov 2023: {data}. Now: alerts up to 18 November 2023." in page(copy)
+    assert json.loads(page(copy, "status.json"))["data"] == "alerts up to 18 November 2023"
 
 
 def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_site: TinySite) -> None:
@@ -332,7 +332,7 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
 def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySite) -> None:
     wider = tiny_site.city.model_copy(update={"grid": Grid(rows=7, columns=7)})
     record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
-    record.model_copy(update={"data": "data up to 16 November 2023; the 17th is held back"}).write(copy)
+    record.model_copy(update={"data": "alerts up to 16 November 2023; the 17th is held back"}).write(copy)
     for day in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, day)
         assert is_of_grid(table, tiny_site.city)

@@ -33,10 +33,10 @@ def after(
 
 def test_days_that_nothing_has_reported_are_named_with_the_remedy() -> None:
     assert after(0).passed
-    assert after(0).message == "Data up to 31 December 2024."
+    assert after(0).message == "Alerts up to 31 December 2024."
     found = after(6)
     assert found.numbers == {"days_late": 6}
-    assert "Data up to 31 December 2024; nothing has come for 1 to 6 January 2025." in found.message
+    assert "Alerts up to 31 December 2024; nothing has come for 1 to 6 January 2025." in found.message
     assert "shotspotter quiet sound_city 2025-01-01 2025-01-02" in after(2).message
     assert "implausible" in found.message
     assert "shotspotter quiet" not in found.message, "a word does not make an implausible silence known"
@@ -67,7 +67,7 @@ def test_the_lead_is_that_of_tomorrows_forecast_from_noon_on(
 
 
 def test_reported_silence_is_on_time() -> None:
-    assert after(6, state="silent").message == "Data up to 6 January 2025."
+    assert after(6, state="silent").message == "Alerts up to 6 January 2025."
     assert after(6, state="known").passed
 
 
@@ -103,7 +103,7 @@ def test_rows_of_days_held_back_are_no_sign_of_life() -> None:
     table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 20 else "held_back") for back in range(120)}
     found = alerts_on_time(DayTable(dict(sorted(table.items()))), CITY, NEWEST, NEWEST, NEWEST)
     assert found.numbers == {"lead": 22}
-    assert "ata up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
+    assert "lerts up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
 
 
 def test_unusable_files_are_named_with_their_errors() -> None:

@@ -143,7 +143,7 @@ def test_a_late_city_is_sent_although_no_run_failed(watch: Watch, webhook: Webho
     (text,) = texts(webhook)
     assert text.startswith(f"Late city: {CITY}")
     newest = yesterday - timedelta(days=10)
-    assert f"ata up to {newest.day} {newest:%B %Y}" in text
+    assert f"lerts up to {newest.day} {newest:%B %Y}" in text
 
 
 def test_models_that_wait_for_approval_are_sent(tmp_path: Path, instance: dg.DagsterInstance, webhook: Webhook) -> None:
