@@ -153,12 +153,9 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
         file = Path(settings.store_root, "grid_tensors", f"city={city.name}", f"date={day}", "grid.parquet")
         file.parent.mkdir(parents=True)
         file.touch()
-    stored = Stored.read(store, city)
     for asset in (*PRODUCTS, Asset.FORECAST_SCORES):
-        stored = Stored.read(store, city)
-        stored.record(asset, through, stored.made_from(asset, through), "1")
-    stored = Stored.read(store, city)
-    stored.record(Asset.CITY_PAGES, None, stored.made_from(Asset.CITY_PAGES))
+        Stored.read(store, city).write(asset, [through], lambda _: "1")
+    Stored.read(store, city).write(Asset.CITY_PAGES, [None], lambda _: "")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from shotspotter_assets.storage.lineage import (
     Origin,
     key_name,
     read_lineage,
-    record_lineage,
     write_partitions,
 )
 from shotspotter_assets.storage.specs import Days, Partitions, Relation, Whole
@@ -77,10 +76,6 @@ class Stored:
         """Write partitions by `write`, which returns the version of the content, and record their inputs as they were."""
         made_from = {key: self.made_from(asset, key) for key in keys}
         write_partitions(self.store, asset, self.city.name, made_from, write)
-
-    def record(self, asset: Asset, key: Key, made_from: str, version: str = "") -> None:
-        """Record the versions of a written partition; `made_from` was read before its inputs."""
-        record_lineage(self.store, asset, self.city.name, {key: Origin(made_from, version)})
 
     def _version(self, source: Asset, relation: Relation, key: Key) -> str:
         """Return the version of the partitions of an input that have a relation to a partition."""

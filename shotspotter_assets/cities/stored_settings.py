@@ -1,17 +1,16 @@
 """Settings of a city that stored data depend on, by the declarations of assets (`storage.catalogue`), and their hashes."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import BY_DAY, Metadata
+from shotspotter_assets.storage.lineage import NOT_MADE, Key, Lineage, Origin
 from shotspotter_assets.wording import LAUNCH, number_of
 
-SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
 GRID: Final = "grid"  # metadata key of `grid_settings` in forecasts
 HARMLESS_KEYS: Final = {
     "name": "It names the city's files.",
@@ -73,20 +72,21 @@ def model_settings(city: City) -> dict[str, str]:
     return {key: sha256(json.dumps(value, sort_keys=True))[:8] for key, value in values.items() if value}
 
 
-def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[date, str]:
-    """Return the value of an entry on each day; days without the entry are omitted."""
-    entries = metadata or {}
-    name = key.encode()
-    if name in entries:
-        return dict.fromkeys(days, entries[name].decode())
-    by_day = json.loads(entries.get(name + BY_DAY, b"{}"))
-    return {day: by_day[str(day)] for day in days if str(day) in by_day}
+def settings_version(city: City, asset: Asset) -> str:
+    """Return the start of `settings_hash`, which the lineage of days of alerts holds as their version."""
+    return settings_hash(city, asset)[:8]
 
 
-def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
+def origins_of_days(city: City, asset: Asset, made_from: Mapping[Key, str]) -> dict[Key, Origin]:
+    """Return the lineage of days of alerts from the versions of their inputs, with the settings of the city's file."""
+    settings = settings_version(city, asset)
+    return {day: Origin(inputs, settings) for day, inputs in made_from.items()}
+
+
+def refuse_other_settings(lineage: Lineage, days: Sequence[date], city: City, asset: Asset) -> None:
     """Refuse days that were stored with other settings than the city's file has now; the ValueError names the remedy."""
-    present = settings_hash(city, asset)
-    other = sorted(day for day, stored in values_by_day(metadata, SETTINGS, days).items() if stored != present)
+    accepted = ("", settings_version(city, asset))
+    other = [day for day in days if lineage.get(str(day), NOT_MADE).version not in accepted]
     if other:
         selection = ",".join(f"{city.name}/{name}" for name in ALERTS)
         raise ValueError(

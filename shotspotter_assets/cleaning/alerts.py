@@ -14,12 +14,11 @@ import pyarrow.compute as pc
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, local_dates, rows_by_day, rows_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS, RAW_SCHEMA
-from shotspotter_assets.storage.catalogue import CLEANED, REJECTED, Asset
+from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 BEFORE_START: Final = "before_start"
@@ -232,7 +231,7 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
         "incident_id": incident_id,
         "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
     }
-    metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, Asset.CLEANED_ALERTS)}
+    metadata = {"time_precision": city.time_precision}
     schema = pa.schema([RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED.schema], metadata)
     return pa.table(columns).select(schema.names).cast(schema)
 

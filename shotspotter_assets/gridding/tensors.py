@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Booleans, Integers
 from shotspotter_assets.calendar.dates import day_starts, hours_of_days
-from shotspotter_assets.cities import stored_settings as stored
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.geometry.cells import cells_at
-from shotspotter_assets.storage.catalogue import TENSORS, Asset
+from shotspotter_assets.storage.catalogue import TENSORS
 
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
@@ -29,10 +28,9 @@ def type_layers(city: City) -> int:
 
 
 def grid_schema(hours: int, city: City) -> pa.Schema:
-    """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
+    """Return the schema of a day's sparse tensor, with the dense shape as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
-    settings = stored.settings_hash(city, Asset.GRID_TENSORS)
-    metadata = {"shape": json.dumps(shape), "time_precision": city.time_precision, stored.SETTINGS: settings}
+    metadata = {"shape": json.dumps(shape), "time_precision": city.time_precision}
     return TENSORS.schema.with_metadata(metadata)
 
 
@@ -78,8 +76,7 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
 
 
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
-    """Return counts of contiguous days, shape (days, `type_layers`, rows, columns); ValueError for other settings."""
-    stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
+    """Return counts of contiguous days, shape (days, `type_layers`, rows, columns)."""
     gunshot_type, row, column = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column"))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
     index = (_positions(frames["date"], days), gunshot_type, row, column)
@@ -91,10 +88,9 @@ def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverag
     """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
     A day on which daylight saving begins or ends has 23 or 25 hours. Other cells are left out to save memory. Raises
-    ValueError if days were stored with other settings than the city's file has, or if the city's times are dates.
+    ValueError if the city's times are dates.
     """
     city.require_times(hours=1)
-    stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     covered_cell = np.full(city.shape, -1)
     covered_cell[in_coverage] = np.arange(in_coverage.sum())
     cell = covered_cell[frames["row"].to_numpy(), frames["column"].to_numpy()]

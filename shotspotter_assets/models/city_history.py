@@ -1,7 +1,7 @@
 """A city's stored days, read once, and the counts, coverage, daily and hourly history that models take from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final, NamedTuple, Self
@@ -15,6 +15,7 @@ from shotspotter_assets.arrays import Booleans, Days
 from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between, today
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import refuse_other_settings
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_starts, estimate_coverage_starts
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
@@ -24,7 +25,7 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import RECENT_DAYS, data_in_words
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.lineage import read_lineage
+from shotspotter_assets.storage.lineage import Lineage, read_lineage
 from shotspotter_assets.storage.store import Store
 
 MAX_CELL_HOURS = 60_000_000  # maximum size of a history by hour: five years of 36 x 36 covered cells
@@ -45,6 +46,7 @@ class CityHistory:
     unknown: frozenset[date] = frozenset()  # days whose alerts are not known; `frames` have no rows of them
     held_back: frozenset[date] = frozenset()  # days whose rows are held back
     newest: date | None = None  # last known day if `until` has left it out
+    lineage: Lineage = field(default_factory=dict)  # of the stored tensors
 
     def __post_init__(self) -> None:
         if self.unknown:
@@ -76,7 +78,8 @@ class CityHistory:
         if table.days:
             table.require(city.name, known)
         held_back = unknown.intersection(table.in_state("held_back"))
-        return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back)
+        lineage = read_lineage(store, Asset.GRID_TENSORS, city.name)
+        return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back, lineage=lineage)
 
     @classmethod
     def find(cls, store: Store, city: City, last: date, first: date) -> Self | None:
@@ -163,7 +166,8 @@ class CityHistory:
 
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
-        """Shape (days, types, rows, columns)."""
+        """Shape (days, types, rows, columns). Raises ValueError for days that were gridded with other settings."""
+        refuse_other_settings(self.lineage, self.days, self.city, Asset.GRID_TENSORS)
         return dense_window(self.frames, self.days, self.city)
 
     @cached_property
@@ -203,12 +207,13 @@ class CityHistory:
 
     def daily(self, in_coverage: Booleans) -> History:
         """Return the history by day, at the lead of these days."""
+        counts = self.daily_counts
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
         return History(
             self.city,
             self.days[0],
-            self.daily_counts,
+            counts,
             in_coverage,
             evening,
             lead=self.lead,
@@ -221,6 +226,7 @@ class CityHistory:
         max_days = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
         days = self.days[-max_days:]
         frames = self.frames if len(days) == len(self.days) else _between(self.frames, days[0], days[-1])
+        refuse_other_settings(self.lineage, self.days, self.city, Asset.GRID_TENSORS)
         counts = hourly_window(frames, days, self.city, in_coverage)
         known = np.repeat(self.is_known[-max_days:], hours_of_days(days, self.city.zone))
         return HourlyHistory(self.city, days[0], counts, in_coverage, known, self.lead)

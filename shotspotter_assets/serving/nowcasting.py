@@ -35,6 +35,7 @@ from shotspotter_assets.sources.schema import PUBLISHED, read_sources, rows_by_o
 from shotspotter_assets.sources.snapshot import source_reports
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
+from shotspotter_assets.storage.lineage import Lineage
 from shotspotter_assets.storage.store import Store, dated, parquet_bytes, parquet_table
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -182,15 +183,15 @@ def _stored_history_with(store: Store, city: City, days: list[date], alerts: pa.
     frames = [dated(table, day) for day, table in sparse_tensors(alerts, days, city).items()]
     first = days[0]
     unknown = frozenset[date]()
+    lineage: Lineage = {}
     if first > city.start:
         stored = CityHistory.load(store, city, first - ONE_DAY, city.folds.first_used_day(first, city.start))
         frames.insert(0, stored.frames)
         first = stored.days[0]
         unknown = stored.unknown
-    # The stored days' metadata hold the settings of their counts.
-    metadata = frames[0].schema.metadata
-    joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
-    return CityHistory(city, days_between(first, days[-1]), joined, unknown=unknown)
+        lineage = stored.lineage
+    joined = pa.concat_tables([table.replace_schema_metadata(None) for table in frames])
+    return CityHistory(city, days_between(first, days[-1]), joined, unknown=unknown, lineage=lineage)
 
 
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:

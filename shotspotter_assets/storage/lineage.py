@@ -20,7 +20,7 @@ BATCH_SECONDS: Final = 10.0  # a killed run loses the record of the partitions o
 
 
 class Origin(NamedTuple):
-    """Versions of a stored partition's inputs (`made_from`) and of its content."""
+    """Versions of a stored partition's inputs (`made_from`) and of its content, or of the settings of a day of alerts."""
 
     made_from: str
     version: str = ""

@@ -6,7 +6,6 @@ The folders follow the Hive convention: Parquet files of one name open as one da
 DuckDB. Therefore no table stores its folders' keys as columns.
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 _S3_ROOT = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^/]+)*)/?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"  # after all names of cities
-Metadata = Mapping[bytes, bytes] | None
-BY_DAY = b"_by_day"  # suffix of the key of a differing entry of metadata: JSON of the value by day
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
@@ -197,7 +194,7 @@ class Store:
     ) -> pa.Table:
         """Read the files of all days from `first` to `last`, both included, as one table in order.
 
-        The table starts with `date` (date32), followed by `columns`, and gathers metadata (`gather_metadata`). Raises
+        The table starts with `date` (date32), followed by `columns`, and has no metadata. Raises
         MissingPartitionsError for missing files, and CorruptObjectError for one that is unreadable or has other columns.
         """
         if first > last:
@@ -221,8 +218,7 @@ class Store:
         for day, table in zip(days, tables, strict=True):
             if table.schema != tables[0].schema:
                 raise self.corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
-        metadata = gather_metadata(days, [table.schema.metadata for table in tables])
-        return pa.concat_tables(map(dated, tables, days)).combine_chunks().replace_schema_metadata(metadata)
+        return pa.concat_tables(map(dated, tables, days)).combine_chunks().replace_schema_metadata(None)
 
     def corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
         """Return the error for an unusable file."""
@@ -279,18 +275,3 @@ def dated(table: pa.Table, day: date) -> pa.Table:
     """Return a table with the day as its first column `date`, as windows have it."""
     field = pa.field("date", pa.date32(), nullable=False)
     return table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
-
-
-def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[bytes, bytes] | None:
-    """Join the metadata of some days' tables; None without any."""
-    values: dict[bytes, dict[str, str]] = {}
-    for day, entries in zip(days, metadata, strict=True):
-        for key, value in (entries or {}).items():
-            values.setdefault(key, {})[day.isoformat()] = value.decode()
-    gathered: dict[bytes, bytes] = {}
-    for key, by_day in values.items():
-        if len(by_day) == len(days) and len(set(by_day.values())) == 1:
-            gathered[key] = by_day[days[0].isoformat()].encode()
-        else:
-            gathered[key + BY_DAY] = json.dumps(by_day).encode()
-    return gathered or None

@@ -49,9 +49,7 @@ class Town:
     def make(self, assets: Iterable[str], *keys: date | None, version: str = "1") -> None:
         """Record partitions as made from what their inputs are now."""
         for asset in assets:
-            for key in keys:
-                stored = Stored.read(self.store, self.city)
-                stored.record(Asset(asset), key, stored.made_from(Asset(asset), key), version)
+            Stored.read(self.store, self.city).write(Asset(asset), keys, lambda _: version)
 
     def due(self, today: date, *under_way: RunUnderWay, at: time = time(17)) -> list[DueRun]:
         now = datetime.combine(today, at, UTC)

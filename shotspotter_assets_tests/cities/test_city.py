@@ -1,10 +1,9 @@
 import json
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -14,15 +13,12 @@ from shotspotter_assets.cities.factors import refused_part
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.cities.publication import NowcastRules
-from shotspotter_assets.cities.stored_settings import SETTINGS, refuse_other_settings, settings_hash
+from shotspotter_assets.cities.stored_settings import refuse_other_settings, settings_version
 from shotspotter_assets.city_files import CityFile, CityFileError, load_city
-from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
-from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.serving.risk_tables import NOON
-from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.catalogue import ALERTS, Asset
-from shotspotter_assets.storage.store import gather_metadata
+from shotspotter_assets.storage.lineage import Origin
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -125,22 +121,6 @@ CITY = load_city(TEST_CITIES / "landing_city.yaml")
 DAYS = [date(2024, 3, day) for day in (1, 2, 3)]
 
 
-def stored(asset: Asset) -> list[Any]:
-    rows = [
-        {"date": day, "time_utc": datetime(2024, 3, day.day, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5}
-        for day in DAYS
-    ]
-    raw = pa.Table.from_pylist(rows, RAW_SCHEMA)
-    tables = {
-        "raw_alerts": dict.fromkeys(
-            DAYS, raw.replace_schema_metadata({SETTINGS: settings_hash(CITY, Asset.RAW_ALERTS)})
-        ),
-        "cleaned_alerts": {day: cleaned.alerts for day, cleaned in clean_alerts(raw, DAYS, CITY).items()},
-        "grid_tensors": dict.fromkeys(DAYS, grid_schema(24, CITY).empty_table()),
-    }
-    return [table.schema.metadata for table in tables[asset].values()]
-
-
 @pytest.mark.parametrize(
     ("changes", "stale"),
     [
@@ -159,17 +139,18 @@ def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str,
     source = CITY.source.model_dump() | changes.get("source", {})
     city = CityFile.model_validate(CITY.model_dump() | changes | {"source": source})
     for asset in ALERTS:
-        metadata = gather_metadata(DAYS, stored(asset))
-        refuse_other_settings(metadata, DAYS, CITY, asset)
+        lineage = {str(day): Origin("", settings_version(CITY, asset)) for day in DAYS}
+        refuse_other_settings(lineage, DAYS, CITY, asset)
         with pytest.raises(ValueError, match=f"{asset} of 3 days") if asset[0] in stale else nullcontext():
-            refuse_other_settings(metadata, DAYS, city, asset)
+            refuse_other_settings(lineage, DAYS, city, asset)
 
 
 @pytest.mark.parametrize("asset", ALERTS)
 def test_the_refusal_names_the_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
-    metadata = gather_metadata(DAYS, [*stored(asset)[:1], *[{SETTINGS.encode(): b"other"}] * 2])
+    versions = [settings_version(CITY, asset), "other", "other"]
+    lineage = {str(day): Origin("", version) for day, version in zip(DAYS, versions, strict=True)}
     with pytest.raises(ValueError, match=f"landing_city: {asset} of 2 days, 2024-03-02 to 2024-03-03") as refused:
-        refuse_other_settings(metadata, DAYS, CITY, asset)
+        refuse_other_settings(lineage, DAYS, CITY, asset)
     selection = "landing_city/raw_alerts,landing_city/cleaned_alerts,landing_city/grid_tensors"
     assert f"dg launch --assets {selection} --partition-range 2024-03-02...2024-03-03" in str(refused.value)
 

@@ -15,7 +15,6 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.geometry.cells import cells_at
-from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.gridding import coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window, sparse_tensors
@@ -113,15 +112,6 @@ def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
     assert dense_window(with_dates(tensors), SPRING, city).sum() == 1
     with pytest.raises(ValueError, match=r"landing_city.*1 h.*24 h"):
         hourly_window(with_dates(tensors), SPRING, city, ALL_CELLS)
-
-
-def test_frames_of_another_grid_are_refused() -> None:
-    frames = with_dates(sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
-    other = CITY.model_copy(update={"grid": Grid(rows=8, columns=8)})
-    with pytest.raises(ValueError, match=r"landing_city.*raw_alerts.*cleaned_alerts.*grid_tensors"):
-        dense_window(frames, SPRING, other)
-    with pytest.raises(ValueError, match="landing_city"):
-        hourly_window(frames, SPRING, other, ALL_CELLS)
 
 
 @pytest.fixture

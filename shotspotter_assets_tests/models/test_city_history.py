@@ -8,12 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.stored_settings import settings_version
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.sources.day_table import Day, DayState, DayTable
-from shotspotter_assets.storage.catalogue import DAYS, TENSORS
+from shotspotter_assets.storage.catalogue import DAYS, TENSORS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
+from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
 
@@ -44,6 +46,19 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     np.testing.assert_array_equal(daily.alerts.sum(axis=(1, 2)), stored.alerts.sum(axis=(1, 2)))
     assert daily.evening[0, 2, 1] == 1
     assert stored.daily(COVERED).counts is daily.counts
+
+
+def test_days_that_were_gridded_with_other_settings_are_refused(store: Store) -> None:
+    present = settings_version(CITY, Asset.GRID_TENSORS)
+    lineage = {day: Origin("rows", present) for day in days_between(CITY.start, LAST)}
+    record_lineage(store, Asset.GRID_TENSORS, CITY.name, lineage | {LAST: Origin("rows", "other")})
+    stored = CityHistory.load(store, CITY, LAST)
+    for read in (stored.daily, stored.hourly):
+        with pytest.raises(
+            ValueError, match=rf"{CITY.name}.*{LAST}.*Rebuild raw_alerts, cleaned_alerts and grid_tensors"
+        ):
+            read(COVERED)
+    assert len(stored.until(LAST - timedelta(days=1)).hourly(COVERED)) == 89 * 24 - 1
 
 
 def test_unknown_days_have_no_rows_and_a_mask_by_day_and_hour(store: Store) -> None:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.cities.stored_settings import values_by_day
 from shotspotter_assets.storage import catalogue, fingerprints
 from shotspotter_assets.storage.catalogue import CLEANED, FOLD_MODEL, FOLD_RECORD, REJECTED, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
@@ -121,10 +120,7 @@ def test_a_window_is_its_days_in_order_with_their_dates(store: Store) -> None:
     expected = [(day, one) for day in days[3:-1] for one in rows[day]]
     assert list(zip(window["date"].to_pylist(), window["user_id"].to_pylist(), strict=True)) == expected
     assert window.schema.field("date").type == pa.date32()
-    # What differs is kept by day.
-    assert set(window.schema.metadata) == {b"shape", b"source_by_day"}
-    assert values_by_day(window.schema.metadata, "shape", days[:2]) == dict.fromkeys(days[:2], "24")
-    assert values_by_day(window.schema.metadata, "source", days[4:6]) == {day: str(day) for day in days[4:6]}
+    assert window.schema.metadata is None
     only_dates = store.read_window(SMALL, DC, first, last, ["date"])
     assert only_dates.column_names == ["date"]
     assert len(only_dates) == len(expected)

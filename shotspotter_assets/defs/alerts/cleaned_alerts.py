@@ -36,10 +36,10 @@ def definitions(city: City) -> dg.Definitions:
         """
         import pyarrow as pa
 
-        from shotspotter_assets.cities.stored_settings import refuse_other_settings
+        from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
         from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
         from shotspotter_assets.sources.day_table import DayTable
-        from shotspotter_assets.storage.lineage import Origin, begin_lineage, record_lineage
+        from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
         if is_given_up(context, same_day=True):
             return
@@ -48,16 +48,17 @@ def definitions(city: City) -> dg.Definitions:
         table = DayTable.read(opened, city.name)
         raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
         table.require(city.name, days)
-        refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
+        refuse_other_settings(read_lineage(opened, Asset.RAW_ALERTS, city.name), days, city, Asset.RAW_ALERTS)
         # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
         since = days[0] - timedelta(days=DAYS_BEFORE)
         before = opened.read_present(RAW_ROWS, city.name, since, days[0] - ONE_DAY)
         cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
-        begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: table.made_from(day) for day in days})
+        made_from: dict[Key, str] = {day: table.made_from(day) for day in days}
+        begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, made_from)
         with opened.alone(CLEANED.asset, city.name):
             opened.write_tables(REJECTED, {day: result.rejected for day, result in cleaned.items()}, city.name)
             opened.write_tables(CLEANED, {day: result.alerts for day, result in cleaned.items()}, city.name)
-        record_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
+        record_lineage(opened, Asset.CLEANED_ALERTS, city.name, origins_of_days(city, Asset.CLEANED_ALERTS, made_from))
         for day, result in cleaned.items():
             state = table.days[day]
             metadata = _metadata(result.account) | {"data_version": table.made_from(day)}

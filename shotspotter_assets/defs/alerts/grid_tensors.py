@@ -27,10 +27,10 @@ def definitions(city: City) -> dg.Definitions:
 
         The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
         """
-        from shotspotter_assets.cities.stored_settings import refuse_other_settings
+        from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
         from shotspotter_assets.gridding.tensors import sparse_tensors
         from shotspotter_assets.sources.day_table import DayTable
-        from shotspotter_assets.storage.lineage import Key, Origin, begin_lineage, read_lineage, record_lineage
+        from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
         if is_given_up(context, same_day=True):
             return
@@ -40,18 +40,18 @@ def definitions(city: City) -> dg.Definitions:
         lineage = read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
         alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
         table.require(city.name, days)
-        refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
+        refuse_other_settings(lineage, days, city, Asset.CLEANED_ALERTS)
         tensors = sparse_tensors(alerts, days, city)
-        origins: dict[Key, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
-        begin_lineage(opened, Asset.GRID_TENSORS, city.name, {day: origin.made_from for day, origin in origins.items()})
+        made_from: dict[Key, str] = {day: lineage[str(day)].made_from for day in days if str(day) in lineage}
+        begin_lineage(opened, Asset.GRID_TENSORS, city.name, made_from)
         opened.write_tables(TENSORS, tensors, city.name)
-        record_lineage(opened, Asset.GRID_TENSORS, city.name, origins)
+        record_lineage(opened, Asset.GRID_TENSORS, city.name, origins_of_days(city, Asset.GRID_TENSORS, made_from))
         for day, tensor in tensors.items():
             metadata = {
                 city.counted: int(tensor["count"].to_numpy().sum()),
                 "entries": tensor.num_rows,
                 "time_precision": city.time_precision,
-                "data_version": origins[day].made_from if day in origins else table.made_from(day),
+                "data_version": made_from.get(day, table.made_from(day)),
                 **panel.day_state(table.days[day]),
             }
             context.add_asset_metadata(metadata, partition_key=str(day))

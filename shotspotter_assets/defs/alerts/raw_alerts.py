@@ -30,8 +30,6 @@ STATES_WARNED_OF: Final = {
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
-    key = asset_key(city, Asset.RAW_ALERTS)
-    days = day_partitions(city)
 
     @asset_decorator(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS)
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
@@ -42,11 +40,12 @@ def definitions(city: City) -> dg.Definitions:
         cannot be used, and why. The data version of a day is that of its rows, settings and state in the table.
         """
         from shotspotter_assets.calendar.dates import rows_of_days
-        from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
+        from shotspotter_assets.cities.stored_settings import origins_of_days
         from shotspotter_assets.quality.day_decisions import stored_states
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.sources.schema import keep_first_seen, read_sources
         from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
+        from shotspotter_assets.storage.lineage import record_lineage
 
         opened = store.open()
         days = run_days(context, city)
@@ -61,13 +60,15 @@ def definitions(city: City) -> dg.Definitions:
         rows = rows if earlier is None else keep_first_seen(rows, earlier)
         record_answer(opened, city.name, rows, days[0], days[-1])
         snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
-        by_day = rows_of_days(rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)}), days)
+        by_day = rows_of_days(rows.replace_schema_metadata(None), days)
         last = max(days[-1], snapshot.last_due(local_time.now()))
         stored = stored_states(snapshot, DayTable.read(opened, city.name), rows, days, last)
         with opened.alone(RAW_ROWS.asset, city.name):
             claimed = DayTable.claim(opened, city.name, stored)
             opened.write_tables(RAW_ROWS, by_day, city.name)
             DayTable.finish(opened, city.name, stored, claimed)
+        origins = origins_of_days(city, Asset.RAW_ALERTS, {day: entry.version for day, entry in stored.items()})
+        record_lineage(opened, Asset.RAW_ALERTS, city.name, origins)
         for day, entry in stored.items():
             metadata: panel.Metadata = {
                 "dagster/partition_row_count": by_day[day].num_rows,
@@ -79,6 +80,14 @@ def definitions(city: City) -> dg.Definitions:
         context.log.info(
             f"{city.name}: {number_of(rows.num_rows, 'row')} of {number_of(len(days), 'day')} to {days[-1]}"
         )
+
+    return dg.Definitions(assets=[raw_alerts], asset_checks=_checks(city))
+
+
+def _checks(city: City) -> list[dg.AssetChecksDefinition]:
+    """Build the checks of a city's rows and files."""
+    key = asset_key(city, Asset.RAW_ALERTS)
+    days = day_partitions(city)
 
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
@@ -105,7 +114,7 @@ def definitions(city: City) -> dg.Definitions:
         finding = usable_days(DayTable.read(store.open(), city.name))
         return panel.check_result(finding, "ERROR")
 
-    return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
+    return [alerts_are_on_time, files_are_readable, days_are_usable]
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:

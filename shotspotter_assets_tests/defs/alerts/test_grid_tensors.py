@@ -6,9 +6,11 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import refuse_other_settings
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.gridding.tensors import dense_window
-from shotspotter_assets.storage.catalogue import REJECTED, TENSORS
+from shotspotter_assets.storage.catalogue import REJECTED, TENSORS, Asset
+from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY
@@ -38,6 +40,7 @@ def changed_city(**changes: Any) -> City:
 
 
 def grid(store: Store, city: City, days: list[date] = MARCH) -> Any:
+    refuse_other_settings(read_lineage(store, Asset.GRID_TENSORS, CITY), days, city, Asset.GRID_TENSORS)
     return dense_window(store.read_window(TENSORS, CITY, days[0], days[-1]), days, city)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
@@ -17,8 +16,9 @@ from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.source_kinds import Simulated
-from shotspotter_assets.storage.catalogue import DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
-from shotspotter_assets.storage.lineage import Origin, record_lineage
+from shotspotter_assets.storage.catalogue import ALERTS, DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
+from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
 from shotspotter_assets_tests.instances import instance_in_memory
@@ -37,11 +37,14 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with instance_in_memory(root.parent) as instance:
         cities = with_city(CITY, source=SIMULATED)
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
-    # Tables without settings fit any source.
-    for file in root.glob("*/city=*/date=*/*.parquet"):
-        table = pq.read_table(file, partitioning=None)
-        kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"settings"}
-        pq.write_table(table.replace_schema_metadata(kept), file)
+    # Days without recorded settings fit any source.
+    store = Store(str(root))
+    for asset in ALERTS:
+        origins = {
+            date.fromisoformat(day): Origin(made_from)
+            for day, (made_from, _) in read_lineage(store, asset, CITY).items()
+        }
+        record_lineage(store, asset, CITY, origins)
     return root
 
 
