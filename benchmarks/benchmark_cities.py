@@ -211,9 +211,7 @@ def dated(tables: dict[date, pa.Table]) -> pa.Table:
         table.append_column("date", pa.repeat(pa.scalar(day, pa.date32()), len(table))).replace_schema_metadata(None)
         for day, table in tables.items()
     ]
-    # What all days share: the grid's shape.
-    grid = (next(iter(tables.values())).schema.metadata or {}).get(b"grid")
-    return pa.concat_tables(with_date).replace_schema_metadata({b"grid": grid} if grid else None)
+    return pa.concat_tables(with_date)
 
 
 @dataclass(frozen=True)
