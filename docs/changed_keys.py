@@ -17,7 +17,7 @@ def rebuilt() -> str:
     for key, assets in assets_of.items():
         keys_of[(*assets,)].append(key)
     rows = [f"| {_code(keys)} | {_code(assets)} |" for assets, keys in keys_of.items()]
-    return "\n".join(["| changed key | rebuilt, with what is made from it |", "| --- | --- |", *rows])
+    return "\n".join(["| changed key | rebuilt, with its dependents |", "| --- | --- |", *rows])
 
 
 def harmless() -> str:

@@ -23,10 +23,10 @@ _PATH = click.Path(path_type=Path)
 
 
 class _Commands(click.Group):
-    """Commands that print an error of this package as one line, without a traceback."""
+    """Commands that print this package's errors as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; raise its errors of this package as one line."""
+        """Run a command; turn this package's errors into one-line errors of the command line."""
         try:
             return super().invoke(context)
         except Exception as error:
@@ -100,7 +100,9 @@ def pages(*, print_only: bool) -> None:
     store = StoreResource(root=settings.store_root).open()
     file = store.uri(INDEX, ALL_CITIES)
     if not store.exists(INDEX, ALL_CITIES):
-        raise click.ClickException(f"There are no pages at {file}. Make a city's: {LAUNCH} --assets CITY/city_pages")
+        raise click.ClickException(
+            f"There are no pages at {file}. Build a city's pages: {LAUNCH} --assets CITY/city_pages"
+        )
     address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX.file}" if settings.pages_url else file
     click.echo(address)
     if not print_only and not address.startswith("s3://"):
@@ -120,7 +122,7 @@ def status(city: str | None) -> None:
 
 
 def _add_command(word: "Word", description: str, undo_description: str) -> None:
-    """Add the command that writes a person's word about a day, or days, of a city, or takes it back."""
+    """Add the command that writes or withdraws a person's report about one or more days of a city."""
     day_type = click.DateTime(["%Y-%m-%d"])
 
     @main.command(word, help=description)
@@ -140,11 +142,11 @@ def _add_command(word: "Word", description: str, undo_description: str) -> None:
         click.echo("\n".join(lines))
 
 
-_add_command("quiet", "Report that CITY had no alerts on DAY, or from DAY to LAST.", "Take the report back.")
+_add_command("quiet", "Report that CITY had no alerts on DAY, or from DAY to LAST.", "Withdraw the report.")
 _add_command(
     "accept",
     "Accept the number of alerts of CITY on DAY, or from DAY to LAST, although it is far from usual.",
-    "Take the acceptance back.",
+    "Withdraw the acceptance.",
 )
 
 
@@ -197,7 +199,7 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
         shapes["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], layered_city.box)
         files = {name: to / f"{name}.parquet" for name in shapes}
         if present := [str(file) for file in files.values() if file.exists()]:
-            raise FileExistsError(f"{present[0]} is there already; remove it, or name another folder with --to.")
+            raise FileExistsError(f"{present[0]} already exists; remove it, or name another folder with --to.")
         to.mkdir(parents=True, exist_ok=True)
         for name, file in files.items():
             shapes[name].to_parquet(file)
@@ -224,7 +226,7 @@ def ui(port: int) -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         raise click.ClickException(
-            f"Port {port} is taken; take another one: shotspotter ui --port {port + 1}"
+            f"Port {port} is in use; choose another one: shotspotter ui --port {port + 1}"
         ) from error
     os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ).absolute())
     _fail_lost_runs()

@@ -9,7 +9,7 @@ from shotspotter_assets.cities.strict_model import StrictModel
 
 
 class Acknowledged(StrictModel):
-    """Accepted days of warnings of one check, or one accepted landed file."""
+    """Accepted days of one check's warnings, or one accepted landed file."""
 
     check: str | None = None  # name of a check of `cleaned_alerts`
     first: date | None = None

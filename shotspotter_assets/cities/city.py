@@ -63,11 +63,11 @@ class SourceSettings(StrictModel):
 
     @property
     def address(self) -> str:
-        """The `received_from` of a live source's rows, without secrets; no two sources of a city share one."""
+        """The `received_from` of a live source's rows, without secrets; unique among a city's sources."""
         return ""
 
     def beside(self, folder: Path) -> Self:
-        """Return the settings with paths from the folder of the city's file; raise ValueError if one does not exist."""
+        """Return the settings with paths resolved from the city file's folder; raise ValueError if one does not exist."""
         return self
 
     def open(self, city: "City", access: Any) -> Any:
@@ -87,8 +87,8 @@ class City(StrictModel):
     """One city: its clock, box and grid, its first day with data, and the sources of its alerts."""
 
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
-    title: str = Field("", max_length=60)  # its name for readers; by default made from `name`
-    short_name: str = Field("", max_length=20)  # its name where room is short; by default the title
+    title: str = Field("", max_length=60)  # name for readers; by default derived from `name`
+    short_name: str = Field("", max_length=20)  # short name for tight spaces; by default the title
     time_zone: str
     start: Day
     box: Box
@@ -99,7 +99,7 @@ class City(StrictModel):
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()  # limits above which a landed file is refused
     publication: Publication = Publication()  # delay and cadence of the source
-    end: Day | None = None  # last day of the service, where it has ended
+    end: Day | None = None  # last day of a service that has ended
     is_tried: bool = True  # False for a file that has never been run on alerts of its city
     first_forecast: Day | None = None  # first issue date of live models, forecasts and plans; null for `start`
     coverage: Coverage | None = None  # published coverage; null for one that is estimated from the alerts
@@ -109,7 +109,7 @@ class City(StrictModel):
     base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
     time_precision: Literal["second", "hour", "day"] = "second"  # unit of published times, and shortest forecast
     counted: Literal["alerts", "incidents"] = "alerts"  # in grids: every alert, or each incident once, where it began
-    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # besides common ones; null: no type
+    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # in addition to common ones; null: no type
     event_types: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
     targets: dict[Name, tuple[str, ...]] = Field({GUNFIRE: (GUNSHOTS,)})
@@ -124,7 +124,7 @@ class City(StrictModel):
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
     retraining: Literal["daily", "weekly"] = "weekly"  # cadence of the live models
     folds: Folds = Folds()  # cadence and windows of the walk-forward folds
-    shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them in any case
+    shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them anyway
     network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
     serves: str | None = None  # forecaster (`forecaster_registry`) that serves if it passes the gate; null for ours
     gate: Literal["enforce", "alarm"] = "enforce"  # `alarm`: the forecaster serves without passing, and pages say so
@@ -224,7 +224,7 @@ class City(StrictModel):
         return not asset.spec.section or getattr(self, asset.spec.section) is not None
 
     def require_times(self, hours: int) -> None:
-        """Raise ValueError for spans of hours that the city's times cannot tell apart (`time_precision`)."""
+        """Raise ValueError for spans of hours that are too short for the city's `time_precision`."""
         shortest = {"second": 0, "hour": 1, "day": 24}[self.time_precision]
         if hours < shortest:
             raise ValueError(
@@ -255,7 +255,7 @@ class City(StrictModel):
 
     @property
     def live_since(self) -> list[date]:
-        """The first day that each live source is asked for."""
+        """First day requested from each live source."""
         live = [source for source in self.all_sources if source.arrival == "polled"]
         return [getattr(source, "since", None) or self.start for source in live]
 
@@ -271,7 +271,7 @@ class City(StrictModel):
 
     @property
     def service(self) -> str:
-        """State of its alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
+        """State of the city's alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
         regular = {"polled": "live", "landed": "landed files", "daily": "simulated"}[self.source.arrival]
         if self.end is not None:
             ended = f"ended on {self.end}" if regular == "live" else f"{regular} to {self.end}"
@@ -303,13 +303,13 @@ class City(StrictModel):
 
     @property
     def shown_title(self) -> str:
-        """Its name for readers: the `title`, or Washington DC for washington_dc."""
+        """Name for readers: the `title`, or Washington DC for washington_dc."""
         words = [word.upper() if len(word) <= 2 else word.capitalize() for word in self.name.split("_")]
         return self.title or " ".join([words[0], *("city" if word == "City" else word for word in words[1:])])
 
     @property
     def target(self) -> str:
-        """The main target: the first one of the city's file, and the only one of each city of `by_target`."""
+        """Main target: the first one in the city's file, and the only one of each city in `by_target`."""
         return next(iter(self.targets))
 
     def by_target(self, store: "Store") -> list[tuple["Store", "City"]]:
@@ -330,7 +330,7 @@ class City(StrictModel):
 
     @property
     def is_of_gunfire(self) -> bool:
-        """True if the target counts gunshot alerts alone: shared models, fireworks and types are of these."""
+        """True if the target counts only gunshot alerts, which have shared models, fireworks and types."""
         return self.targets[self.target] == (GUNSHOTS,)
 
     @property

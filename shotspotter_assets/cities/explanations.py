@@ -11,7 +11,7 @@ REASONS: Final = {"missing": "is missing", "tuple_type": "write a list, such as 
 
 
 def explain(problem: Any, root: dict[str, Any]) -> str:
-    """Return key and reason of a problem by the file's JSON schema, without the value, which may be a token."""
+    """Return the key of a problem and the reason, without the value, which may be a token."""
     keys: list[str] = []
     section = root
     schema = root

@@ -48,7 +48,7 @@ class PolygonFactor(_Shapes):
 
 
 class PointFactor(_Shapes):
-    """Points: their density around a cell, or the distance of the nearest."""
+    """Points: their density around a cell, or the distance to the nearest point."""
 
     kind: Literal["points"]
     measure: Literal["density", "distance"] = "density"
@@ -60,7 +60,7 @@ class PointFactor(_Shapes):
 
 
 class LineFactor(_Shapes):
-    """Lines, such as arterial roads: their metres by km² of a cell, or the distance of the nearest."""
+    """Lines, such as arterial roads: their metres per km² of a cell, or the distance to the nearest line."""
 
     kind: Literal["lines"]
     measure: Literal["length", "distance"] = "length"

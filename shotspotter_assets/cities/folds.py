@@ -81,7 +81,7 @@ class Folds(StrictModel):
         return first - timedelta(days=round((cutoff - first).days * self._share / (1 - self._share)))
 
     def first_used_day(self, cutoff: date, start: date) -> date:
-        """Return the first day that models trained at a cutoff use, of a city with data from `start` on."""
+        """Return the first day used by models trained at a cutoff, for a city with data from `start` on."""
         return start if self.train == "all" else max(self.first_day(cutoff), start)
 
     def validation_days(self, cutoff: date, days: int) -> int:

@@ -18,7 +18,7 @@ class LastGoodFiles:
         self.root = root
 
     def read(self, file: Path) -> tuple[str, datetime] | None:
-        """Return the last usable text of a city file, and the time of its first load; None without one."""
+        """Return the last usable text of a city file, and the time when it was first loaded; None without one."""
         copy = self.root / _path(file)
         try:
             return copy.read_bytes().decode(), datetime.fromtimestamp(copy.stat().st_mtime, UTC)

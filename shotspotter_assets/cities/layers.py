@@ -36,7 +36,7 @@ class BaseMap(StrictModel):
 
 
 class Layers(StrictModel):
-    """Files that name or draw places; null for none."""
+    """Files that name or draw places; null if there are none."""
 
     districts: Layer | None = None  # polygons of the city's parts: wards, police districts, neighbourhoods
     streets: Layer | None = None  # lines with street names; places are named after their nearest crossing

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shotspotter_assets.cities.strict_model import StrictModel
 
-LAST_END: Final = 12  # hour of the next day to which hours are forecast
+LAST_END: Final = 12  # hour of the next day up to which hours are forecast
 
 
 class Shift(StrictModel):
@@ -24,13 +24,13 @@ class Shift(StrictModel):
             raise ValueError(f"start and end are both {self.start} (a shift of the whole day is 0 to 24)")
         if LAST_END < self.end < self.start:
             raise ValueError(
-                f"end ({self.end}) must not be after {LAST_END} of the next day, as later hours have no forecast"
+                f"end ({self.end}) must not be after {LAST_END} of the next day, because later hours have no forecast"
             )
         return self
 
 
 class Repeats(StrictModel):
-    """Cap on sending units to one cell: on at most `most` of any `days` days in a row."""
+    """Cap on sending units to one cell: on at most `most` of any `days` consecutive days."""
 
     most: int = Field(ge=1)
     days: int = Field(ge=2, le=366)

@@ -13,7 +13,7 @@ Period = Literal["week", "month", "quarter"]
 class Publication(StrictModel):
     """Expected delay and cadence of alerts; without any, they are learned from the arrival of rows.
 
-    A gateway that answers at once is `days_late: 0`, and a quarterly layer, loaded ten days after the quarter,
+    A gateway with complete answers is `days_late: 0`, and a quarterly layer, loaded ten days after the quarter,
     `every: quarter` with `days_late: 10`. Bursts of two weeks on no fixed day are `period_days: 14`.
     """
 
@@ -39,7 +39,7 @@ class Publication(StrictModel):
         return local.date() - timedelta(days=local.hour < self.next_day_from)
 
     def complete_through(self, asked_on: date) -> date | None:
-        """Return the last day whose alerts must be there when asked on a day; None without a rule."""
+        """Return the last day whose alerts are due on a given day; None without a rule."""
         if self.days_late is None and self.every is None and self.period_days is None:
             return None
         published = asked_on - timedelta(days=1 + (self.days_late or 0))

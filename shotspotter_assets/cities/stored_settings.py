@@ -14,23 +14,23 @@ from shotspotter_assets.wording import LAUNCH, number_of
 GRID: Final = "grid"  # metadata key of `grid_settings` in forecasts
 HARMLESS_KEYS: Final = {
     "name": "It names the city's files.",
-    "start": "It bounds the partitions; earlier days leave histories by their dates.",
+    "start": "It bounds the partitions; histories leave out earlier days.",
     "end": "It bounds the partitions.",
     "first_forecast": "It bounds the partitions of issue dates.",
-    "automation": "It decides which runs start, and no result.",
-    "limits": "They refuse files and answers before these are stored.",
+    "automation": "It decides which runs start, but changes no result.",
+    "limits": "Files and answers above them are refused before they are stored.",
     "publication": "The states of days follow it at each comparison with the sources.",
     "unusual_days": "The states of days follow it at each comparison with the sources.",
-    "max_share_rejected": "The table of days stores it with each day, and days with rejected rows are judged anew.",
-    "is_tried": "Documents show it.",
-    "time_precision": "It says what the published times mean; live models follow at their next training.",
+    "max_share_rejected": "The table of days stores it with each day, and days with rejected rows are decided again.",
+    "is_tried": "It appears only in documents.",
+    "time_precision": "It sets the precision of published times; live models use it from their next training on.",
     "retraining": "It sets the date of the next training.",
 }
-"""Keys of the city's file that no declaration of an asset uses, with the reason why nothing stored is outdated by them."""
+"""Keys of the city's file that no asset declares, with the reason why a change outdates nothing that is stored."""
 
 
 def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the values of keys of the city's file, in the order of the file, as far as results depend on them.
+    """Return the values of keys in the city's file, in the order of the file, if results depend on them.
 
     Sources count by the rules for their rows, and `folds` by the windows before a cutoff if these limit the history.
     """
@@ -51,7 +51,7 @@ def settings_hash(city: City, asset: Asset) -> str:
 
 
 def own_settings(city: City, asset: Asset) -> str:
-    """Return the version of the settings that an asset depends on beside those of its inputs; "" without any."""
+    """Return the version of the settings that an asset itself depends on, without those of its inputs; "" without any."""
     keys = (*asset.spec.keys, *asset.spec.other_keys)
     values = settings_of(city, keys)
     return sha256(json.dumps(values, separators=(",", ":"), ensure_ascii=False))[:8] if keys else ""

@@ -72,14 +72,14 @@ def _on_days(warnings: Warnings, is_meant: Callable[[date], bool]) -> list[Warne
 
 
 def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: Sequence[Acknowledged]) -> Finding:
-    """Return the finding about a run's days and those of earlier warnings, less the days that are acknowledged."""
+    """Return the finding about a run's days and the days of earlier warnings, without acknowledged days."""
     new_days = _days_of(new)
     warned_days = sorted({*new_days, *_days_of(earlier)})
     accepted = {entry: [day for day in warned_days if entry.holds(day)] for entry in acknowledged}
     left = set(warned_days).difference(*accepted.values())
     open_days = [day for day in new_days if day in left]
     open_others = _on_days(earlier, left.__contains__)
-    parts = [f"Open warnings of other days: {_quoted(open_others)} These days:"] if open_others else []
+    parts = [f"Open warnings about other days: {_quoted(open_others)} These days:"] if open_others else []
     if open_days and len(open_days) < len(new_days):
         parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
     if finding.passed or open_days:

@@ -45,7 +45,7 @@ def clock(window: "Window") -> Finding:
 
 
 def _check_zone(window: "Window", block: "Block", hours: "Integers", counts: "Booleans", problems: Problems) -> None:
-    """Look for times of another zone, by the local hours of alerts that count: in all of a block, else in its months."""
+    """Look for times in another zone by the local hours of counted alerts: in the whole block, otherwise in its months."""
     from shotspotter_assets.quality.night import ALL, ALL_OR_HALF, wrong_zone
 
     inside = block.holds(window.dates) & counts

@@ -1,8 +1,8 @@
 """The state of each day of a city: the rules of `known_days`, and a hold on days that are far from the usual.
 
-A day with more than `MAX_RATIO` times the usual number of alerts plus one is held back until a person accepts it, or stands
-above the forecast, as `unusual_days` of the city's file says. Days of fireworks and public holidays pass. So do the first
-days of a city, which has no usual number yet.
+A day with more than `MAX_RATIO` * (usual number + 1) alerts is held back until a person accepts it, or is named above the
+forecast, depending on `unusual_days` in the city's file. Days around fireworks and public holidays pass, and so do a city's
+first days, for which there is no usual number yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.sources.snapshot import Snapshot
 from shotspotter_assets.storage.catalogue import Asset
 
-MAX_RATIO: Final = 50  # the largest real one is 23: 205 alerts in Springfield, MA, on 30 June 2012, usual are 7.9
+MAX_RATIO: Final = 50  # the largest real ratio is 23: Springfield, MA, 30 June 2012, 205 alerts, usually 7.9
 
 
 def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, found: Found, last: date) -> Decisions:
-    """Return the state of each day to `last`, and why; see `decide_days` for `reports` and `found`."""
+    """Return the state of each day up to `last`, with the reason; see `decide_days` for `reports` and `found`."""
     decisions = decide_days(city, reports, words.quiet, found, last)
     counts = tuple(
         _usable(found.get(day)) if decision.state in ("known", "silent") else np.nan
@@ -47,7 +47,7 @@ def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, fou
 def snapshot_decisions(
     snapshot: Snapshot, table: DayTable, last: date, read: Mapping[date, DayRows] = MappingProxyType({})
 ) -> Decisions:
-    """Return the state of each day to `last` by the stored rows, those of a snapshot, and those `read` just now."""
+    """Return the state of each day up to `last` from stored rows, rows in a snapshot, and rows `read` just now."""
     rows = {**snapshot.day_rows(table, snapshot.stored_days(table)), **read}
     return day_decisions(snapshot.city, snapshot.reports, snapshot.words, rows, last)
 
@@ -55,9 +55,9 @@ def snapshot_decisions(
 def stored_states(
     snapshot: Snapshot, table: DayTable, rows: pa.Table, days: Sequence[date], last: date
 ) -> dict[date, Day]:
-    """Return the entries in the table of days of `days`, whose rows (`RAW_SCHEMA`) have just been read.
+    """Return the entries of `days` in the table of days; their rows (`RAW_SCHEMA`) have just been read.
 
-    `table` has the days stored so far. A state may depend on other days, to `last`.
+    `table` has the days stored so far. A state may depend on other days, up to `last`.
     """
     city = snapshot.city
     is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
@@ -111,7 +111,7 @@ def _usable(rows: Day | DayRows | None) -> int:
 
 @lru_cache(maxsize=64)  # sensors ask every few seconds
 def _unusual(holidays: str, start: date, counts: tuple[float, ...], accepted: frozenset[date]) -> dict[int, float]:
-    """Return the usual number of alerts of the days that are far above it by position, learned without such days."""
+    """Return the usual number of alerts, learned without unusual days, for each unusual day by its position."""
     is_far = np.zeros(len(counts), dtype=bool)
     if not any(count > MAX_RATIO for count in counts):
         return {}

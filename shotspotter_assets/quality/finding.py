@@ -56,7 +56,7 @@ def named_days(days: Iterable[date | str]) -> str:
 def share_finding(
     part: Mapping[date, int], whole: Mapping[date, int], usual: float, verb: str, remedy: str, undated: int = 0
 ) -> Finding:
-    """Check that `part` is no larger share of `whole` than usual, on all days together, with `undated`, and on each."""
+    """Check that `part` is not an unusual share of `whole`: on each day, and on all days together with `undated`."""
     from scipy.special import bdtrc
 
     numbers = {day: part.get(day, 0) for day in whole}

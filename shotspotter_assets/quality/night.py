@@ -19,16 +19,16 @@ SHIFTS: Final = np.arange(-11, 13)  # hours by which times may be late
 MAX_SHIFT_HOURS: Final = 2  # maximum shift of a sound city's night from `GUNFIRE_HOURS` (2 in Philadelphia's shootings)
 ALL: Final = (1.0,)  # share of the alerts in the wrong zone: all of them
 ALL_OR_HALF: Final = (1.0, 0.5)  # or half of them, if a file in UTC repeats one
-MIN_LOG_LIKELIHOOD_RATIO: Final = 30.0  # minimum for a wrong zone; sound months of ten cities reach 29
+MIN_LOG_LIKELIHOOD_RATIO: Final = 30.0  # minimum for a wrong zone; sound months in ten cities reach 29
 MIN_SHARE_OF_BEST: Final = 0.8  # minimum of the wrong zone's ratio to the best shift's: test shots at noon fit another
 MAX_TIMES_MEAN: Final = 3  # maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour
 REMEDY: Final = "correct naive_times in the city's file, or land the files of these days again with corrected times"
 
 
 def wrong_zone(hours: Integers, dates: Days, zone: ZoneInfo, shares: Sequence[float]) -> str | None:
-    """Describe hours (gunshots, by local date) of which one of the `shares` is off by the zone's distance to UTC.
+    """Describe hours (gunshots, by local date) of which one of the `shares` is off by the zone's offset from UTC.
 
-    The distance is that of standard time; an hour more or less counts as well.
+    The offset is that of standard time; one hour more or less counts as well.
     """
     _, day_number, counts = np.unique(dates, return_inverse=True, return_counts=True)
     hours = hours[counts[day_number] <= MAX_TIMES_MEAN * counts.mean()]

@@ -26,7 +26,7 @@ MAX_PERIODS_SHOWN: Final = 3
 
 
 def lateness(store: Store, city: City) -> Finding:
-    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, as a silent source starts no run."""
+    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, because a silent source starts no run."""
     table = DayTable.read(store, city.name)
     local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
@@ -43,9 +43,9 @@ def lateness(store: Store, city: City) -> Finding:
 def alerts_on_time(
     table: DayTable, city: City, last: date, due: date, issue_date: date, last_issued: date | None = None
 ) -> Finding:
-    """Check that the days whose alerts must be there, to the day `due`, are known; `last` is the last day that is over.
+    """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last day that is over.
 
-    One missing day passes, as files come at different times. `issue_date` is the day before the newest day to forecast.
+    One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
     newest_rows = max((key for key, day in table.days.items() if day.rows and day.is_counted), default=None)
@@ -62,7 +62,7 @@ def alerts_on_time(
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
         too_old = f"the day to forecast is {number_of(lead, 'day')} after the last known day{issued}"
-        messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead of the city's file."
+        messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead in the city's file."
     numbers = {name: number for name, number in (("days_late", len(missing)), ("lead", lead)) if name in messages}
     return Finding(not numbers, " ".join(messages.values()), numbers)
 
@@ -70,7 +70,7 @@ def alerts_on_time(
 def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
     """Return the remedy for the newest stretch of days that nothing has reported, or that no run has stored.
 
-    A person's word makes no implausible silence known, so no command is named for it.
+    A person's report does not make an implausible silence known, so the remedy names no command for it.
     """
     newest = contiguous(missing)[-1]
     if not any(day in table.days for day in newest):

@@ -15,7 +15,7 @@ MIN_POINT_INCIDENTS: Final = 20
 MIN_TIMES_THE_FIFTH: Final = 5  # multiple of the fifth busiest point's incidents; sound cities reach 3
 COARSE_STEP_DEGREES: Final = 0.01
 MAX_COARSE_SHARE: Final = 0.1  # maximum share of points with two decimals; with three, 1% look so by chance
-MIN_STEPS: Final = 2  # minimum of a cell in steps of rounding; narrower ones hold unequal numbers of possible points
+MIN_STEPS: Final = 2  # minimum width of a cell in rounding steps; narrower ones differ in possible points
 
 
 def points(window: "Window") -> Finding:
@@ -45,12 +45,12 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
     yield from _default_point(inside)
     share = float(are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
     if share >= MAX_COARSE_SHARE:
-        yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
+        yield f"{share:.0%} of the points have only two decimals (about 1 km): exclude these days from training"
     yield from _narrow_cells(city, inside)
 
 
 def _default_point(inside: "Array") -> Iterator[str]:
-    """Yield a problem if one point has far more incidents than the fifth busiest one."""
+    """Yield a problem if one point has far more incidents than the fifth busiest point."""
     counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
     (longitude, latitude), most = counts[0]
     if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):

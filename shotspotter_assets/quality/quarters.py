@@ -30,7 +30,7 @@ def level_change(window: "Window") -> Finding:
     counts = np.where(daily.special, np.nan, daily.counts)
 
     def compare(end: int) -> tuple[float, str] | None:
-        """Return the ratio of the quarter to `end` to the one a year before, in words if it is far from 1."""
+        """Return the ratio of the quarter up to `end` to the quarter a year before, with a text if it is far from 1."""
         stops = (end + 1, max(end + 1 - WHOLE_WEEKS_YEAR, 0))
         quarters = (counts[max(stop - QUARTER_DAYS, 0) : stop] for stop in stops)
         parts = [part[np.isfinite(part)] for part in quarters]
@@ -65,7 +65,7 @@ def new_area(window: "Window") -> Finding:
     dates = window.incident_dates[ordinary]
 
     def compare(end: int) -> tuple[float, str] | None:
-        """Return the share of the quarter's incidents in cells that the year before left silent, in words if unusual."""
+        """Return the share of the quarter's incidents in cells without one in the year before, with a text if unusual."""
         last = np.datetime64(daily.days[end])
         middle, first = (last - np.timedelta64(days, "D") for days in (QUARTER_DAYS, QUARTER_DAYS + WHOLE_WEEKS_YEAR))
         counts_before = daily.counts[max(end - QUARTER_DAYS - WHOLE_WEEKS_YEAR, 0) : end - QUARTER_DAYS + 1]
@@ -75,7 +75,7 @@ def new_area(window: "Window") -> Finding:
         if too_few or np.isfinite(counts_before).sum() < WHOLE_WEEKS_YEAR * 2 // 3:
             return None
         cells_before, times = np.unique(before, return_counts=True)
-        # Incidents that were the only one of their cell estimate what the year left unseen (Good 1953).
+        # The share of incidents that are alone in their cell estimates the share in unseen cells (Good 1953).
         unseen = float((times == 1).sum() / len(before))
         new = ~np.isin(now, cells_before)
         chance = bdtrc(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))

@@ -18,7 +18,7 @@ USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington DC's alerts lie outside its districts
 MAX_SPELLINGS_NAMED: Final = 5
 MAX_SHARE_IGNORED: Final = 0.5  # maximum share of rows of other events: above it, a type may be misspelt
-MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, so many days are compared with them
+MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date may be from any day, so they are compared with many days
 
 
 def share_rejected(window: "Window") -> Finding:
@@ -38,7 +38,7 @@ def share_rejected(window: "Window") -> Finding:
     if not finding.passed:
         message += f" The rows are in {named_files(window.rejected_rows)}."
     if window.undated:
-        message += f" {number_of(window.undated, 'row')} without a usable date, of no day."
+        message += f" {number_of(window.undated, 'row')} without a usable date, which belong to no day."
         numbers["undated"] = window.undated
     is_most = ignored.total() > MAX_SHARE_IGNORED * sum(window.received.values())
     if ignored:
@@ -70,10 +70,10 @@ def share_untyped(window: "Window") -> Finding:
 
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
-    # With the quarter before, so that a source without types fails on every day, not only on its worst days.
+    # Includes the quarter before, so that a source without types fails on every day, not only on its worst days.
     last = window.checked[-1]
     days = days_between(min(window.checked[0], last - timedelta(days=QUARTER_DAYS - 1)), last)
-    # Firework days before may have the alerts of months.
+    # Earlier firework days are left out, because one may have as many alerts as months.
     counted = ~is_holiday_fireworks(window.dates) | window.is_checked
     untyped = window.by_day(counted & window.alerts["gunshot_type"].is_null().to_numpy(), days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
@@ -82,7 +82,7 @@ def share_untyped(window: "Window") -> Finding:
 
 def duplicates(window: "Window") -> Finding:
     """Check that few rows came twice within a file, or from several sources."""
-    # By the identifier of another row of its day, as replaced systems number from the start again.
+    # Identifiers are compared within a day, because replaced systems start numbering again.
     ids = window.alerts.select(["date", "source_id"]).to_pandas()
     repeated_ids = window.by_day((ids["source_id"].notna() & ids.duplicated()).to_numpy())
     usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}

@@ -28,7 +28,7 @@ FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))  # first and la
 
 @dataclass(frozen=True)
 class Usual:
-    """The expectation for each of contiguous days, from earlier days alone; arrays have shape (days,)."""
+    """Expected alerts of contiguous days, each learned from earlier days alone; arrays have shape (days,)."""
 
     days: list[date]
     counts: Array
@@ -59,7 +59,7 @@ class Usual:
         return result
 
     def chances(self) -> tuple[Array, Array]:
-        """Return the probabilities of at least, and of at most, each day's count (negative binomial, DLMF 8.17.24)."""
+        """Return the probabilities of at least and of at most each day's count (negative binomial, DLMF 8.17.24)."""
         from scipy.special import betainc, betaincc
 
         size = 1 / self.dispersion
@@ -85,7 +85,7 @@ def special_days(days: Sequence[date], country: str) -> Booleans:
 def usual_volume(
     counts: Mapping[date, float], days: list[date], holidays: str, missing: Booleans | bool = False
 ) -> Usual:
-    """Return the usual volume of each of contiguous `days`, from those before it.
+    """Return the usual volume of each of the contiguous `days`, learned from the days before it.
 
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
     dispersion the method of moments over a year. Special, unlisted and `missing` days are left out.

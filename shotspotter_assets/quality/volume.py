@@ -110,7 +110,7 @@ def _share_on(occasions: Mapping[str, Sequence[date]], counts: Mapping[date, flo
 
 
 def _ratio(days: list[date], counts: dict[date, float], usual: "Usual") -> float | None:
-    """Return the alerts of `days` as a multiple of ordinary days' in the year around; None without enough data."""
+    """Return the alerts of `days` as a multiple of ordinary days in the year around them; None without enough data."""
     inside = [day for day in days if usual.days[0] <= day <= usual.days[-1]]
     loud = [counts[day] for day in inside if day in counts]
     if sum(loud) < MIN_FIREWORK_ALERTS:

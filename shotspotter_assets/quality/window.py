@@ -24,7 +24,7 @@ from shotspotter_assets.sources.known_days import YEAR_DAYS
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
-CONTEXT_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS  # a year, the compared quarter, one for its silences
+CONTEXT_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS  # a year, the compared quarter, and a quarter for its silences
 BLOCK_DAYS: Final = 365  # span of checks that need many rows: a defect of one year must not be diluted
 
 
@@ -76,17 +76,17 @@ class Window:
 
     @cached_property
     def received(self) -> dict[date, int]:
-        """Rows received of each checked day, without undated ones filed under the city's first day."""
+        """Rows received for each checked day, without undated rows filed under the city's first day."""
         return self._of_their_day(self.raw)
 
     @cached_property
     def rejected(self) -> dict[date, int]:
-        """Unusable rows of `received` on each checked day."""
+        """Unusable rows among `received`, by checked day."""
         return self._of_their_day(self.rejected_rows)
 
     @property
     def ignored_rows(self) -> pa.Table:
-        """Rejected rows of other events than the city's file names."""
+        """Rejected rows of events that the city's file does not name."""
         return self.rejected_rows.filter(pc.field("reason") == OTHER_EVENT)
 
     @cached_property
@@ -103,7 +103,7 @@ class Window:
         last = self.checked[-1]
         first = max(min(self.stored[0], self.checked[0]), min(self.checked[0], last - timedelta(days=length - 1)))
         edges = [last + timedelta(days=1)]
-        # Less than half a block joins the block after it.
+        # A remainder shorter than half a block joins the block after it.
         while (edges[-1] - first).days > 1.5 * length:
             edges.append(edges[-1] - timedelta(days=length))
         return [Block(start, end - timedelta(days=1)) for end, start in pairwise([*edges, first])][::-1]
@@ -127,7 +127,7 @@ class Window:
 
     @cached_property
     def incidents_outside_silences(self) -> Usual:
-        """`usual` with counts of incidents, unknown (NaN) in silences."""
+        """`usual` for counts of incidents, which are unknown (NaN) in silences."""
         counts = self._counts(self.incident_dates)
         number = np.array([counts.get(day, np.nan) for day in self.usual.days], dtype=np.float64)
         return replace(self.usual, counts=np.where(self.silences, np.nan, number))

@@ -65,7 +65,7 @@ def test_layers_of_a_county_name_places_and_segments(downloads: Path, tmp_path: 
     named = list(Places(city).ground(np.arange(36 * 36))["places"].values())
     assert sum(name.startswith("near ") and ", Census Tract " in name for name in named) > 0.9 * len(named)
     assert 'path: "washington_dc/streets.parquet"' in lines
-    says = "streets.parquet is there already; remove it, or name another folder with --to."
+    says = "streets.parquet already exists; remove it, or name another folder with --to."
     assert layers(tmp_path, "--roads", downloads / ROADS).stderr == f"Error: {tmp_path}/washington_dc/{says}\n"
 
 

@@ -73,7 +73,7 @@ def test_days_that_are_not_acknowledged_fail(store: Store) -> None:
         assert not reported.passed
         assert reported.message.endswith("Acknowledged by A. Smith on 2024-04-01 (1 day, 2024-03-03).")
     assert found.message.startswith("Not acknowledged: 2 days (2024-03-02, 2024-03-04). Silent on 3 days.")
-    assert later.message.startswith("Open warnings of other days: (2024-03-02 to 2024-03-04) Silent on 3 days.")
+    assert later.message.startswith("Open warnings about other days: (2024-03-02 to 2024-03-04) Silent on 3 days.")
     assert "These days: No silence." in later.message
 
 
