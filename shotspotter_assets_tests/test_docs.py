@@ -50,7 +50,11 @@ def test_benchmarks_import_what_there_is() -> None:
     assert missing == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "deploy").glob("*/README.md"))],
+    ids=lambda page: f"{page.parent.name}/{page.name}",
+)
 def test_no_line_of_prose_is_too_long(page: Path) -> None:
     prose = re.sub(r"^([ ]*)```.*?^\1```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE).splitlines()
     prose = [line for line in prose if not line.startswith(("|", "#", "    "))]
