@@ -187,12 +187,16 @@ def test_the_label_of_the_scale_is_not_wider_than_its_bar(browser: Any, folder: 
         page.close()
 
 
-def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path) -> None:
+@pytest.mark.parametrize("hour", [1, 7, 15, 23])
+def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path, tiny_site: TinySite, hour: int) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(MAX_WAIT_MS)
+    page.clock.set_fixed_time(
+        day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone) + timedelta(hours=hour)
+    )
     open_page(page, folder)
-    box = page.locator(".period:not([hidden]) ol.places").first.bounding_box()
-    assert box["y"] + box["height"] <= 844
+    place = page.locator(".period:not([hidden]) ol.places li").all()[:3][-1].bounding_box()
+    assert place["y"] + place["height"] <= 844
     page.close()
 
 
