@@ -54,8 +54,8 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
         return DueDays(None, {}, [why_none])
     last = _last_day(city, snapshot, stored.table, now)
     same = snapshot.stored_days(stored.table)
-    found = snapshot.day_rows(stored.table, same)
-    states = day_decisions(city, snapshot.reports, snapshot.words, found, last)
+    other_rows = snapshot.day_rows(stored.table, same)
+    states = day_decisions(city, snapshot.reports, snapshot.words, other_rows, last)
     reasons = _reasons(stored, snapshot, same, states)
     left_out = _left_out(snapshot, stored.table, last, reasons)
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}

@@ -46,7 +46,8 @@ def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
 
 def settings_hash(city: City, asset: Asset) -> str:
     """Return the SHA-256 of the settings that an asset and the assets that it is made from depend on."""
-    keys = [key for one in (*asset.ancestors, asset) for key in (*one.spec.keys, *one.spec.other_keys)]
+    chain = (*asset.ancestors, asset)
+    keys = [key for source in chain for key in (*source.spec.keys, *source.spec.other_keys)]
     return sha256(json.dumps(settings_of(city, keys), sort_keys=True))
 
 

@@ -167,8 +167,8 @@ class Asset(StoredFolder):
     @property
     def ancestors(self) -> tuple["Asset", ...]:
         """The assets that this one is made from, directly or not, in order."""
-        found = {ancestor for asset in self.inputs for ancestor in (asset, *asset.ancestors)}
-        return tuple(asset for asset in Asset if asset in found)
+        ancestors = {ancestor for asset in self.inputs for ancestor in (asset, *asset.ancestors)}
+        return tuple(asset for asset in Asset if asset in ancestors)
 
 
 class OtherFolder(StoredFolder):

@@ -37,8 +37,8 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
     """Return a hash of each day's rows (16 hexadecimal digits), in any order, by their `date` (date32)."""
     present, group = np.unique(table["date"].to_numpy().astype("datetime64[D]"), return_inverse=True)
     fingerprints = group_fingerprints(table.drop_columns(["date"]), group, len(present))
-    found = dict(zip(present.tolist(), fingerprints, strict=True))
-    return {day: found.get(day, sha256()[:16]) for day in days}
+    by_day = dict(zip(present.tolist(), fingerprints, strict=True))
+    return {day: by_day.get(day, sha256()[:16]) for day in days}
 
 
 def group_fingerprints(table: pa.Table, group: npt.NDArray[np.integer], groups: int) -> list[str]:

@@ -79,7 +79,9 @@ class StoredTable(StoredFile):
         """Arrow schema of `columns`."""
         import pyarrow as pa
 
-        fields = [pa.field(name, _arrow_type(one.kind), not one.required) for name, one in self.columns.items()]
+        fields = [
+            pa.field(name, _arrow_type(column.kind), not column.required) for name, column in self.columns.items()
+        ]
         return pa.schema(fields)
 
     def checked(self, table: "pa.Table") -> "pa.Table":
