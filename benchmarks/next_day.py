@@ -85,7 +85,7 @@ def summary(tables: dict[str, pa.Table]) -> None:
         "that baseline",
         "gain, all days",
         "gain, ordinary days",
-        "of it by the network",
+        "ordinary days, by the network",
         "network alone, over gradient_boosting",
         "pred/obs",
         "slope",

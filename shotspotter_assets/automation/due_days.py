@@ -102,7 +102,7 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
         if entry.settings != settings:
             return "was stored with other settings of the city's file"
         if entry.rejected and (entry.max_share_rejected, entry.is_box_doubted) != judged_by:
-            return "has unusable rows that are judged anew: by max_share_rejected, or by all rows outside the box"
+            return "has unusable rows whose share must be decided again: by max_share_rejected, or by all rows outside the box"
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
             return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
         is_gridded = day in gridded and stored.origin(Asset.GRID_TENSORS, day).made_from == table.made_from(day)

@@ -188,7 +188,7 @@ def shown_types(validated: pa.Table) -> tuple[str | None, str]:
     text = f"{gain.text()} nats per alert over {over}, from {number_of(gain.weeks, 'week')} of validation"
     if gain.is_shown and gain.weeks >= MIN_WEEKS:
         return best, f"Kinds of gunfire are forecast by {best}: {text}."
-    return None, f"No kinds of gunfire are shown, as the best forecast, {best}, is not shown to be better: {text}."
+    return None, f"No kinds of gunfire are shown, because the best forecast, {best}, is not shown to be better: {text}."
 
 
 def _percent(gain: Gain) -> str:

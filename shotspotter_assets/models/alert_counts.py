@@ -142,7 +142,7 @@ class AlertCounts(StoredModel):
     def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
         """Return (low, high) of the short 80% interval of the alerts of all cells together, summed over the last axis.
 
-        The shortest interval of at least 80% loses its less likely end where that brings it nearer to 80%: in a quiet city,
+        The shortest interval of at least 80% drops its less likely end if coverage is then closer to 80%: in a quiet city,
         few numbers are likely, and intervals of at least 80% would hold far more.
         """
         total = _total(counts, self.city_variance, fireworks)

@@ -92,7 +92,7 @@ def earlier_models(
     try:
         return read_models(store, file, record, day, suffix).next_day
     except ValueError as error:
-        log(f"Networks start anew, as the last training cannot be read: {error}")
+        log(f"Networks start from the beginning, because the last training cannot be read: {error}")
         return {}
 
 

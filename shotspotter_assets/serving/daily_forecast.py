@@ -171,5 +171,5 @@ def _hours_in_words(models: TrainedModels, stored: CityHistory) -> str:
     """Return how the day is divided into hours, at the lead of the stored days."""
     text = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
-        text += f", and so are the next hours, as the days after {stored.last_known} are not known"
+        text += f", and so are the next hours, because the days after {stored.last_known} are not known"
     return text

@@ -166,16 +166,16 @@ def training_reason(
 ) -> str:
     """Return the reason for training on the issue date, given the record before it; "" if it is not due."""
     if before is None:
-        return "trained, as no earlier day has live models"
+        return "trained because no earlier day has live models"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
     cause = outdated(city, before)
     due = {
-        f"retrained, as {cause}": bool(cause),
-        f"retrained for a lead of {number_of(lead, 'day')}, as the live models were fitted for {before.lead}": before.lead
+        f"retrained because {cause}": bool(cause),
+        f"retrained for a lead of {number_of(lead, 'day')} because the live models were fitted for {before.lead}": before.lead
         != lead,
         "retrained by hand": by_hand,
-        "retrained, as every day": city.retraining == "daily",
+        "retrained daily": city.retraining == "daily",
         f"retrained, a week after {before.last_trained}": issue_date - before.last_trained >= WEEK,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
@@ -185,7 +185,7 @@ def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
     reason = f"Trained on {before.models_from}; retrains weekly."
     if stored.is_too_late:
-        reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
+        reason = f"Not retrained because no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)
 
 

@@ -99,7 +99,7 @@ def street_forecast(store: Store, city: City, issue_date: date) -> StreetForecas
         return nothing(f"City {city.name} names no streets; give its file a section streets to have them ranked.")
     forecast = load_record(store, city.name, issue_date)
     if isinstance(forecast, NoForecast):
-        return nothing(f"No street is ranked, as there is no forecast. {forecast.no_forecast}")
+        return nothing(f"No street is ranked, because there is no forecast. {forecast.no_forecast}")
     issued = store.read_table(FORECAST, city.name, issue_date)
     if not is_of_grid(issued, city):
         remedy = f"Materialize risk_forecasts for {city.name} {issue_date}, and then street_risk."

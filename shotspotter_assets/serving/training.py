@@ -271,7 +271,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     assert isinstance(new_city, FittedNewCity)
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {number_of(stored.is_known.sum(), 'known day')}, and its own models need {MIN_HISTORY_DAYS}."
-    where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
+    where = "the published coverage" if city.coverage else "the whole box, because its coverage is not published"
     uncertain = (
         f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. "
         f"The rate of this city may be up to {new_city.city_factor(history):.1f} times as high, or as low "

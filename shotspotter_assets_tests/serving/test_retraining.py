@@ -47,7 +47,7 @@ def with_record(store: Store, record: ServingRecord) -> Store:
 @pytest.mark.parametrize(
     ("cadence", "days", "reason"),
     [
-        ("daily", 1, "retrained, as every day"),
+        ("daily", 1, "retrained daily"),
         ("weekly", 6, ""),
         ("weekly", 7, f"retrained, a week after {DAY}"),
     ],
@@ -58,7 +58,7 @@ def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, 
 
 
 def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> None:
-    assert retraining.training_reason(TOWN, NEXT, None) == "trained, as no earlier day has live models"
+    assert retraining.training_reason(TOWN, NEXT, None) == "trained because no earlier day has live models"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE) == ""
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
     assert "the inputs differ" in retraining.training_reason(TOWN, NEXT, serving_record())
@@ -67,7 +67,7 @@ def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> No
     finer = TOWN.model_copy(update={"grid": Grid(rows=8, columns=8), "forecasters": {"stack": {"members": ["ewma"]}}})
     assert retraining.outdated(finer, IN_FORCE) == "the city's file has another value of grid, forecasters"
     reason = retraining.training_reason(TOWN, NEXT, IN_FORCE, lead=3)
-    assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"
+    assert reason == "retrained for a lead of 3 days because the live models were fitted for 1"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
 
 
@@ -89,7 +89,7 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
     kept = retraining.carried_over(IN_FORCE, stored)
     assert (kept.issue_date, kept.last_known, kept.lead, kept.trained) == (DAY + timedelta(days=14), DAY, 1, False)
     assert kept.reasons == (
-        "Not retrained, as no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
+        "Not retrained because no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
         "publication.longest_lead of town is 14.",
     )
     assert retraining.training_reason(TOWN, stored.issue_date, IN_FORCE, lead=14).startswith(
@@ -258,4 +258,4 @@ def test_hours_and_types_are_forecast_at_a_lead() -> None:
     hourly = forecast.hourly["probability"].to_numpy().reshape(-1, len(day))
     np.testing.assert_allclose(1 - np.prod(1 - hourly[:4], axis=0), four)
     np.testing.assert_allclose(sum(forecast.table[f"type_{code}"].to_numpy() for code in range(3)), 1)
-    assert f"so are the next hours, as the days after {town.last_known} are not known" in forecast.record.hours
+    assert f"so are the next hours, because the days after {town.last_known} are not known" in forecast.record.hours

@@ -57,7 +57,7 @@ def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Me
     ]
     if not issued:
         reasons = dict.fromkeys(record.no_forecast for *_, record in records if isinstance(record, NoForecast))
-        note = f"No plan, as there is no forecast. {' '.join(reasons)}"
+        note = f"No plan, because there is no forecast. {' '.join(reasons)}"
         return _without_plan(store, city, issue_date, "no forecast", note)
     return _with_plan(store, city, rules, issue_date, issued)
 

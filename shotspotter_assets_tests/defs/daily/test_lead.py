@@ -114,10 +114,10 @@ def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., C
     assert not chain.store.exists(FORECAST, CITY, DAY)
     assert chain.store.read_table(PLAN, CITY, DAY).num_rows == 0
     plan = json.loads(chain.store.read_bytes(PLAN_RECORD, CITY, DAY))
-    assert plan["note"] == f"No plan, as there is no forecast. {why}"
+    assert plan["note"] == f"No plan, because there is no forecast. {why}"
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
-    assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
+    assert serving.reasons[0].startswith("Not retrained because no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
     assert note == f"Alerts of {DAY} are not known yet: the last known day is {issued_on}."
     # A city whose file allows it gets one.
@@ -146,7 +146,7 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.lead, serving.models_from) == (True, 1, DAY)
-    assert serving.reasons[0] == "Retrained for a lead of 1 day, as the live models were fitted for 3."
+    assert serving.reasons[0] == "Retrained for a lead of 1 day because the live models were fitted for 3."
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)
     assert scores.scores is not None

@@ -277,7 +277,7 @@ def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
         chain.run(DAY, ["risk_forecasts"])
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = chain.models(NEXT)
-    assert record.reasons[0] == "Retrained, as the inputs differ from those that the live models were fitted on."
+    assert record.reasons[0] == "Retrained because the inputs differ from those that the live models were fitted on."
     assert record.models_from == NEXT
 
 
@@ -332,7 +332,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     chain.change_city(serves=None)
     chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
     record = chain.models(NEXT)
-    assert record.reasons[0] == f"Retrained, as stack is to serve instead of {CANDIDATE}."
+    assert record.reasons[0] == f"Retrained because stack is to serve instead of {CANDIDATE}."
     assert (record.served, record.candidate) == ("stack", "stack")
     settings = record.models["stack"].chosen
     assert set(settings["weights"]) == {*StackSettings().members} - {"network"}

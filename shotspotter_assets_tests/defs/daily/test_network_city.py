@@ -72,5 +72,5 @@ def test_network_is_forecast_beside_what_serves_and_continues_weekly(
     chain.change_city(serves="ewma", network=False, forecasters=small)
     chain.run(following, ["live_models"])
     record = ServingRecord.load(chain.store, CITY, following)
-    assert record.reasons[0] == "Retrained, as the city's file has another value of network."
+    assert record.reasons[0] == "Retrained because the city's file has another value of network."
     assert "network" not in record.models
