@@ -83,7 +83,7 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
 def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
     """Yield a sentence about the recent days for which nothing has come, once all others are stored."""
     if days.last is not None and not days.due and missing_days(stored.table, days.last):
-        words = table_in_words(stored.table, days.last)
+        words = table_in_words(stored.table, days.last, stored.city.rows)
         yield f"{words[:1].upper()}{words[1:]}."
 
 

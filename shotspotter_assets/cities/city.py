@@ -337,3 +337,8 @@ class City(StrictModel):
     def event(self) -> str:
         """Word for one event of the target: gunshots are alerts, others are incidents."""
         return "alert" if self.is_of_gunfire else "incident"
+
+    @property
+    def rows(self) -> str:
+        """Word for the rows of all targets: a city with other targets than gunfire has more than alerts."""
+        return "alerts" if set(self.targets.values()) == {(GUNSHOTS,)} else "data"

@@ -113,7 +113,7 @@ class CityHistory:
         gaps = [day for day in sorted(self.unknown) if day >= self.last_known - RECENT_DAYS]
         last_over = min(self.issue_date, today(self.city.zone) - ONE_DAY)
         missing = [*gaps, *days_between(self.newest or self.last_known, last_over)[1:]]
-        return data_in_words(self.last_known, missing, self.held_back)
+        return data_in_words(self.last_known, missing, self.held_back, self.city.rows)
 
     @property
     def is_too_late(self) -> bool:

@@ -182,7 +182,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     status = Status(
         city=view.name,
         target=view.target,
-        data=_known_in_words(table, issue),
+        data=_known_in_words(table, issue, view.rows),
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
         warnings=tuple(_warnings(store, city)),
@@ -209,10 +209,10 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     return _card(city, issue, status.verdict)
 
 
-def _known_in_words(table: DayTable, issue: NewestForecast) -> str:
+def _known_in_words(table: DayTable, issue: NewestForecast, rows: str) -> str:
     """Return the known and the missing days at present; those of the record in a store without a table of days."""
     if table.days:
-        return table_in_words(table, max(table.days))
+        return table_in_words(table, max(table.days), rows)
     return "" if issue.record is None else issue.record.data_in_words
 
 

@@ -6,25 +6,20 @@ first days, for which there is no usual number yet.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.cleaning.held_back import held_back_days
 from shotspotter_assets.quality.usual import usual_volume
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, Decision, Found
 from shotspotter_assets.sources.day_words import Words
 from shotspotter_assets.sources.known_days import LEVEL_DAYS, Decisions, SourceReport, decide_days
-from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.sources.snapshot import Snapshot
-from shotspotter_assets.storage.catalogue import Asset
 
 MAX_RATIO: Final = 50  # the largest real ratio is 23: Springfield, MA, 30 June 2012, 205 alerts, usually 7.9
 
@@ -50,53 +45,6 @@ def snapshot_decisions(
     """Return the state of each day up to `last` from stored rows, rows in a snapshot, and rows `read` just now."""
     rows = {**snapshot.day_rows(table, snapshot.stored_days(table)), **read}
     return day_decisions(snapshot.city, snapshot.reports, snapshot.words, rows, last)
-
-
-def stored_states(
-    snapshot: Snapshot, table: DayTable, rows: pa.Table, days: Sequence[date], last: date
-) -> dict[date, Day]:
-    """Return the entries of `days` in the table of days; their rows (`RAW_SCHEMA`) have just been read.
-
-    `table` has the days stored so far. A state may depend on other days, up to `last`.
-    """
-    city = snapshot.city
-    is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
-    held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
-    origins = rows_by_origin(rows, snapshot.addresses)
-    received = _received(rows) | _received(snapshot.of_first_source(rows))
-    read = {
-        day: DayRows(
-            rows=sum(number for _, number in origins.get(day, {}).values()),
-            received=received.get(day),
-            held_back=held_back.get(day, ""),
-            origins=origins.get(day, {}),
-            rejected=rejected.get(day, 0),
-        )
-        for day in days
-    }
-    decisions = snapshot_decisions(snapshot, table, last, read)
-    settings = settings_hash(city, Asset.GRID_TENSORS)
-    return {
-        day: Day(
-            decisions[day].state,
-            decisions[day].why,
-            rows=read[day].rows,
-            rejected=read[day].rejected,
-            settings=settings,
-            max_share_rejected=city.max_share_rejected,
-            is_box_doubted=snapshot.is_box_doubted,
-            received=read[day].received,
-            sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
-            is_unusual=decisions[day].is_unusual,
-        )
-        for day in days
-    }
-
-
-def _received(rows: pa.Table) -> dict[date, datetime]:
-    """Return the time at which the first row of each day was received."""
-    by_day = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
-    return {day["date"]: day["received_at_min"] for day in by_day}
 
 
 def unusual_sentences(table: DayTable) -> list[str]:

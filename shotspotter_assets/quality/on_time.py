@@ -55,7 +55,7 @@ def alerts_on_time(
         return Finding(True, f"The source has ended: its last alerts are of {newest_rows}.")
     missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
     lead = (issue_date - newest).days + 1
-    data = table_in_words(table, last)
+    data = table_in_words(table, last, city.rows)
     messages = {"": f"{data[:1].upper()}{data[1:]}."}
     if len(missing) >= MIN_MISSING_DAYS:
         messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"

@@ -21,21 +21,26 @@ def missing_days(table: DayTable, last: date) -> list[date]:
     return [*gaps, *days_between(known, last)[1:]]
 
 
-def table_in_words(table: DayTable, last: date) -> str:
+def table_in_words(table: DayTable, last: date, rows: str) -> str:
     """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet."""
     known = table.last_counted(last)
     if known is None:
-        return "no alerts yet"
+        return f"no {rows} yet"
     missing = missing_days(table, last)
     stored = [day for day in missing if day in table.days]
-    words = data_in_words(known, stored, table.in_state("held_back"))
+    words = data_in_words(known, stored, table.in_state("held_back"), rows)
     others = [day for day in missing if day not in table.days]
     return f"{words}; {_named(others, known)} {_are(others)} not stored yet" if others else words
 
 
-def data_in_words(last_known: date, missing: Collection[date], held_back: Collection[date] = ()) -> str:
-    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th"."""
-    parts = [f"alerts up to {_long(last_known)}"]
+def data_in_words(
+    last_known: date, missing: Collection[date], held_back: Collection[date] = (), rows: str = "data"
+) -> str:
+    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th".
+
+    `rows` is the city's word for its rows (`City.rows`).
+    """
+    parts = [f"{rows} up to {_long(last_known)}"]
     if absent := [day for day in missing if day not in held_back]:
         parts.append(f"nothing has come for {_named(absent, last_known)}")
     if held := [day for day in missing if day in held_back]:

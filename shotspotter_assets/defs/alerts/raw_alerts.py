@@ -41,7 +41,7 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.calendar.dates import rows_of_days
         from shotspotter_assets.cities.stored_settings import origins_of_days
-        from shotspotter_assets.quality.day_decisions import stored_states
+        from shotspotter_assets.quality.stored_states import stored_states
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.sources.schema import keep_first_seen, read_sources
         from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
