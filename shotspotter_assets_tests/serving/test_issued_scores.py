@@ -194,7 +194,7 @@ def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecast
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
     assert (record.data_in_words, issued.record.data_in_words) == (
-        "data up to 1 June 2024; nothing has come for 2 to 15 June 2024",
+        "alerts up to 1 June 2024; nothing has come for 2 to 15 June 2024",
         "data up to 1 June 2024",
     )
     assert issued_forecasts.issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
