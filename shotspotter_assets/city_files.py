@@ -46,7 +46,7 @@ class CityFile(City):
         [(address, sources)] = Counter(source.address for source in self.all_sources).most_common(1)
         if address and sources > 1:
             raise ValueError(
-                f"two live sources have the address {address}, so their answers would replace each other; name it once"
+                f"two live sources have the address {address}, so their answers would replace each other; remove one"
             )
         since = getattr(self.source, "since", None) or self.start
         if since > self.start and not self.other_sources:

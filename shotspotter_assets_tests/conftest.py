@@ -35,6 +35,12 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
 
 
+def pytest_configure() -> None:
+    """Keep the folders of tests in memory: on many disks, thousands of small folders take minutes to remove."""
+    if (folder := _folder_in_memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder() -> Iterator[None]:
     """Networks keep backups there by a hash of what they train on; two processes with equal trainings would collide."""
@@ -49,7 +55,7 @@ def own_temporary_folder() -> Iterator[None]:
 
 
 def _folder_in_memory() -> Path | None:
-    """Return a folder in memory if it is large enough: on many disks, thousands of small folders take minutes to remove."""
+    """Return a folder in memory if there is one that is large enough."""
     is_large = MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free > MIN_MEMORY_BYTES
     return MEMORY_FOLDER if is_large and psutil.virtual_memory().available > MIN_MEMORY_BYTES else None
 

@@ -92,7 +92,8 @@ def usable_days(table: DayTable) -> Finding:
     for key, day in sorted(held_back.items(), reverse=True):
         reasons.setdefault(day.why, []).append(key)
     described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
-    more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
+    not_shown = len(reasons) - MAX_PERIODS_SHOWN
+    more = f" And {number_of(not_shown, 'more period')}." if not_shown > 0 else ""
     until = "in no model and no score until the landed file or the city's file is corrected, or the day is accepted"
     periods = f"{' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
     message = f"{number_of(len(held_back), 'day')} held back: {until}. {periods}"
@@ -105,7 +106,7 @@ def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> 
     if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
-    remedy = "left out until they are replaced, removed or described by the city's file"
+    remedy = "left out until replaced, removed or described in the city's file"
     named = first_of(bad, separator="; ")
-    messages = [f"{len(bad)} landed files are {remedy}: {named}.", *folders] if bad else folders
+    messages = [f"{number_of(len(bad), 'landed file')} {remedy}: {named}.", *folders] if bad else folders
     return Finding(False, " ".join(messages), {"unreadable": len(bad) + len(folders)})
