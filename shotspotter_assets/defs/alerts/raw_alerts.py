@@ -36,8 +36,8 @@ def definitions(city: City) -> dg.Definitions:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 
         One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows. The
-        table of days says of each day whether it is known, silent, not known yet, or held back because most of its rows
-        cannot be used, and why. The data version of a day is that of its rows, settings and state in the table.
+        table of days gives the state of each day with its reason: known, silent, unknown, or held back because most of its
+        rows cannot be used. The data version of a day is that of its rows, settings and state in the table.
         """
         from shotspotter_assets.calendar.dates import rows_of_days
         from shotspotter_assets.cities.stored_settings import origins_of_days

@@ -132,15 +132,15 @@ def judge_places(files: Received) -> dict[str, ReceivedFile]:
     while most rows of another file lie within the box. Without such a file, the box is wrong rather than the rows.
     """
     has_own = any(file.places.points and 2 * file.places.outside <= file.places.points for file in files.values())
-    judged = {}
+    with_evidence = {}
     for path, file in files.items():
         places = file.places
         foreign = ""
         if has_own and places.far >= MIN_FAR_ROWS and places.far > MIN_FAR_SHARE * places.points:
             far = f"{places.far:,} of {places.points:,} rows lie further from the city's box than it is wide or high"
             foreign = f"{far}, so they are probably of another place"
-        judged[path] = file.model_copy(update={"foreign": foreign})
-    return judged
+        with_evidence[path] = file.model_copy(update={"foreign": foreign})
+    return with_evidence
 
 
 def by_receipt(files: Received) -> dict[str, ReceivedFile]:

@@ -44,12 +44,12 @@ def judge_times(files: Received, before: Received, read: Callable[[str, Received
     compared = {path: files[path] for path in _overlapping(files, beside) if files[path].rows_from is not None}
     holders = _first_holders(compared)
     shifted = shifted_files(_rows_of_holders(compared, holders, read), compared)
-    judged = {
+    with_evidence = {
         path: files[path].model_copy(update={"shifted": _evidence_against(path, files[path], holders, shifted)})
         for path in beside
         if corrected_day(path) is None
     }
-    return {**files, **judged}
+    return {**files, **with_evidence}
 
 
 def shifted_files(tables: Mapping[str, pa.Table], files: Received) -> dict[str, str]:
