@@ -56,8 +56,9 @@ def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[st
     `probability` is that of `fold_report.fold_forecasts`, shape (test days, covered cells) by model.
     """
     history = window.history
-    log_m = counts.log_m(history, window.test)[window.known]
     fireworks = firework_days(history.city, window.days)[:, None]
+    earlier = history.alerts[: window.test.start][history.known[: window.test.start]]
+    log_m = counts.log_m(history, window.test)[window.known]
     forecasts = {
         name: counts.distribution(probability[name][window.known], fireworks, log_m)
         for name in (window.record.served, *BASELINES)
@@ -65,7 +66,6 @@ def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[st
     served = forecasts[window.record.served]
     low, high = counts.total_interval(served, fireworks)
     row, column = np.nonzero(history.in_coverage)
-    earlier = history.alerts[: window.test.start][history.known_in(range(window.test.start))]
     columns = {
         "date": window.days[:, None],
         "row": row,

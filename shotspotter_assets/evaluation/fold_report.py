@@ -107,11 +107,13 @@ def fold_pictures(window: FoldWindow, forecasts: pa.Table) -> dict[str, bytes]:
     """
     trained = own_models(window.record)
     networks = networks_among(forecasts.column_names)
+    observed = observed_of(forecasts)
     probability = {name: forecasts[name].to_numpy() for name in dict.fromkeys((*trained, *networks, HISTORICAL_MEAN))}
     # The median day is neither quiet nor a firework day.
     drawn_day = int(np.argsort(window.alerts.sum(axis=(1, 2)), kind="stable")[len(window.days) // 2])
     day_maps = {name: probability[name].reshape(len(window.days), -1)[drawn_day] for name in (trained[0], *networks)}
     history = window.history
+    alerts_by_type = _alerts_by_type(history)
     return {
         "forecast": plots.forecasts_beside_observed(
             history.city,
@@ -121,10 +123,10 @@ def fold_pictures(window: FoldWindow, forecasts: pa.Table) -> dict[str, bytes]:
             f"Forecasts of {window.days[drawn_day]}",
         ),
         "reliability": plots.reliability_curve(
-            {name: reliability(values, observed_of(forecasts)) for name, values in probability.items()}
+            {name: reliability(values, observed) for name, values in probability.items()}
         ),
         "alerts_by_type": plots.alerts_by_type(
-            history.city, _alerts_by_type(history), f"From {history.first_day} to {history.days()[-1]}"
+            history.city, alerts_by_type, f"From {history.first_day} to {history.days()[-1]}"
         ),
     }
 

@@ -1,10 +1,12 @@
-"""The test window of a fold and its outcome, made once for all parts of the fold's report."""
+"""The test window of a fold, its histories and its outcome, made once for all parts of the fold's report."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from shotspotter_assets.arrays import Booleans, Days, Values
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.records import FoldRecord
 
 
@@ -14,6 +16,7 @@ class FoldWindow:
 
     record: FoldRecord
     history: History  # from the first training day to the last test day
+    hourly: HourlyHistory | None  # hours to the end of the last test day; None where no hours are forecast
     train: range
     validation: range
     test: range
@@ -23,13 +26,14 @@ class FoldWindow:
     observed: Booleans  # covered cells with an alert, shape (days, cells)
 
     @classmethod
-    def of(cls, record: FoldRecord, history: History) -> Self:
+    def of(cls, record: FoldRecord, history: History, hourly: HourlyHistory | None = None) -> Self:
         """Find the windows of a record in a history; raise ValueError if no test day is known."""
         train, validation, test = record.windows(history)
         known = history.known_in(test)
         return cls(
             record=record,
             history=history,
+            hourly=hourly,
             train=train,
             validation=validation,
             test=test,
@@ -38,6 +42,13 @@ class FoldWindow:
             alerts=history.alerts[test.start :][known],
             observed=history.observed[test.start :][known],
         )
+
+    @classmethod
+    def of_stored(cls, record: FoldRecord, stored: CityHistory, *, with_hours: bool) -> Self:
+        """Make the window of a record from stored days, which end with the last test day, on the record's covered cells."""
+        in_coverage = covered_mask(record.covered, stored.city.shape)
+        hourly = stored.hourly(in_coverage) if with_hours else None
+        return cls.of(record, stored.daily(in_coverage), hourly)
 
     @property
     def key(self) -> str:

@@ -11,7 +11,6 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
-from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import HORIZONS, FittedDaily, FittedHourly, FittedHours
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
@@ -70,7 +69,8 @@ def type_forecasts(
 ) -> pa.Table:
     """Return forecasts of some hours' types, issued before their day; with `validation`, by the fit on training hours."""
     alerts = typed_alerts(history).within(hours)
-    mixes = dict(type_mixes(types, next_day, history, daily, alerts.forecast_rows(history)))
+    rows = alerts.forecast_rows(history)
+    mixes = dict(type_mixes(types, next_day, history, daily, rows))
     if validation:
         mixes[TYPE_REGRESSION] = lambda: types.validation_mix
     return types_table(history, alerts, {name: mix() for name, mix in mixes.items()})
@@ -95,7 +95,6 @@ def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str,
 
 
 def fold_tables(
-    stored: CityHistory,
     window: FoldWindow,
     models: TrainedModels,
     horizons: Sequence[int],
@@ -105,14 +104,14 @@ def fold_tables(
 ) -> dict[StoredFile, pa.Table | bytes]:
     """Return a fold's tables of next hours, see `hour_forecasts`, of minutes and of types, by stored file.
 
-    `stored` are the days of the window's history, from which the hours are read. Absent models have no table. With
-    `incidents` of these days, the next minutes are forecast too where the city's data suffice.
+    Absent models have no table, and none has one for a window without hours. With `incidents` of the window's days, the
+    next minutes are forecast too where the city's data suffice.
     """
     tables: dict[StoredFile, pa.Table | bytes] = {}
-    if not (horizons and models.hourly) and not (types and models.types):
+    history = window.hourly
+    if history is None:
         return tables
-    history = stored.hourly(window.history.in_coverage)
-    test = range(history.hour_at(day_start(window.record.cutoff, stored.city.zone)), len(history))
+    test = range(history.hour_at(day_start(window.record.cutoff, history.city.zone)), len(history))
     if horizons and models.hourly:
         tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons, apart)
     if horizons and models.hours and incidents is not None:

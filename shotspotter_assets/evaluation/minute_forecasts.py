@@ -30,8 +30,9 @@ def minute_forecasts(
     day has its share. Raises HourlyHistoryError if incidents or hours do not suffice.
     """
     begins = day_start(cutoff, history.city.zone)
-    lifts = fit_on_hours(incidents.within(-np.inf, begins.timestamp()), history.until(begins), hours)
+    past = history.until(begins)
     issues = _issues(history, begins, hours_apart)
+    lifts = fit_on_hours(incidents.within(-np.inf, begins.timestamp()), past, hours)
     instants = seconds_of(history.starts)[issues]
     observed = _observed(history, incidents, instants)
     periods = np.array(MINUTES)[:, None]

@@ -53,13 +53,11 @@ def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[s
     """Return scores by model over all rows, with the reference model's column as r; {} without rows."""
     if not len(forecasts):
         return {}
+    models = model_names(forecasts)
     observed = observed_of(forecasts)
-    references = forecasts[reference].to_numpy()
     period = periods_of(forecasts)
-    return {
-        name: score_cell_days(forecasts[name].to_numpy(), observed, references, period)
-        for name in model_names(forecasts)
-    }
+    references = forecasts[reference].to_numpy()
+    return {name: score_cell_days(forecasts[name].to_numpy(), observed, references, period) for name in models}
 
 
 def score_cell_days(probability: Values, observed: Booleans, reference: Values, day: Values) -> Scores:
@@ -68,13 +66,14 @@ def score_cell_days(probability: Values, observed: Booleans, reference: Values, 
 
     p = clip_probability(probability)
     r = clip_probability(reference)
-    positives = int(observed.sum())
     losses = log_losses(p, observed)
+    gain = log_losses(r, observed) - losses
+    positives = int(observed.sum())
     brier = float(np.mean((p - observed) ** 2))
     slope, intercept = calibration(p, observed)
     scores: Scores = {
         "log_loss": float(losses.mean()),
-        "gain_nats_per_positive": ratio((log_losses(r, observed) - losses).sum(), positives),
+        "gain_nats_per_positive": ratio(gain.sum(), positives),
         "brier": brier,
         "brier_skill": float(1 - brier / np.mean((r - observed) ** 2)),
         "average_precision": float(average_precision_score(observed, p)) if positives else None,

@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import BASELINES, candidate_of, city_settings, require_next_day
 from shotspotter_assets.models.next_day.shared_regression import read_shared
@@ -65,13 +65,13 @@ def train_small_fold(
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
     context = FitContext(read_shared(store, city, cutoff), log=log, changes={model: changes or {}})
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
-    window = FoldWindow.of(record, stored.daily(covered_mask(record.covered, city.shape)))
     models = TrainedModels.load(files)
+    window = FoldWindow.of_stored(record, stored, with_hours=bool(horizon and models.hourly))
     report, scores, table = fold_report(window, fold_forecasts(models, window, log))
     if horizon and not models.hourly:
         raise ValueError(f"{city.name} has no forecasts of hours: {'; '.join(record.without.values())}")
     if horizon:
-        table = fold_tables(stored, window, models, [horizon], types=False)[FOLD_HOURS]
+        table = fold_tables(window, models, [horizon], types=False)[FOLD_HOURS]
     return report, scores, table
 
 

@@ -74,11 +74,11 @@ class CityHistory:
         end = len(days) - 1 if is_over else int(counted[-1])
         known = days[counted[0] : end + 1]
         unknown = frozenset(days) - {days[index] for index in counted}
-        frames = _stored_frames(store, city.name, known[0], known[-1])
+        lineage = read_lineage(store, Asset.GRID_TENSORS, city.name)
+        frames = _stored_frames(store, city.name, known[0], known[-1], lineage)
         if table.days:
             table.require(city.name, known)
         held_back = unknown.intersection(table.in_state("held_back"))
-        lineage = read_lineage(store, Asset.GRID_TENSORS, city.name)
         return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back, lineage=lineage)
 
     @classmethod
@@ -239,9 +239,8 @@ def _earlier_day(table: DayTable, city: City, last: date) -> str:
     return f"no earlier day is known either, so write a later first_forecast in {city.name}.yaml"
 
 
-def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
-    """Read the grid tensors of contiguous days, once in a process until they change. Raises MissingPartitionsError."""
-    lineage = read_lineage(store, Asset.GRID_TENSORS, city)
+def _stored_frames(store: Store, city: str, first: date, last: date, lineage: Lineage) -> pa.Table:
+    """Read the grid tensors of contiguous days, once in a process for a lineage. Raises MissingPartitionsError."""
     version = str(lineage)
     cached = _cached.get((store.root, city))
     if cached is None or not lineage or cached.version != version or not cached.first <= first <= last <= cached.last:

@@ -60,6 +60,11 @@ class History:
         """True if a covered cell had any alert of the forecast types, shape (days, cells): the target."""
         return self.alerts[:, self.in_coverage] > 0
 
+    @cached_property
+    def known(self) -> Booleans:
+        """False for unknown days, shape (days,); `is_known` is None where this is True throughout."""
+        return np.ones(len(self.counts), dtype=bool) if self.is_known is None else self.is_known
+
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
         """Return the day axis, with `more` days after the last counted one; shape (days + more,)."""
         return day_axis(self.first_day, len(self.counts) + more)

@@ -84,7 +84,7 @@ class Periods:
             starts=starts,
             before=history.known_before(range(len(starts))),
             observed=history.observed,
-            known=np.ones(len(history.counts), dtype=bool) if history.is_known is None else history.is_known,
+            known=history.known,
             fireworks=firework_days(history.city, starts),
             learned=ordinary_days(history) & (history.lead < LONG_LEAD_DAYS),
             within=partial(np.array, dtype=np.int64),

@@ -46,6 +46,12 @@ class _Risk(NamedTuple):
     next_hours: pa.Table | None
     drivers: list[tuple[str, ...]] | None  # phrases by covered cell; None for a model without reasons
 
+    @property
+    def all_periods(self) -> pa.Table:
+        """The rows of the next day and of the next hours (`catalogue.FORECAST`)."""
+        tables = [self.next_day] if self.next_hours is None else [self.next_day, self.next_hours]
+        return pa.concat_tables(tables, promote_options="default")
+
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
 def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> Forecast:
@@ -62,16 +68,16 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
     low, high = map(float, models.counts.total_interval(CountDistribution.of_forecast(risk.next_day), fireworks))
     replayed = is_over(forecast_date, city, now)
-    tables = [risk.next_day] if risk.next_hours is None else [risk.next_day, risk.next_hours]
-    table = pa.concat_tables(tables, promote_options="default")
-    table = with_facts(table, city, stored.lead, (low, high), replayed)
+    table = with_facts(risk.all_periods, city, stored.lead, (low, high), replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
+    hourly = risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date)
+    geojson = risk_tables.risk_geojson(risk.next_day, city)
     cells = [f"{row},{column}" for row, column in record.covered]
     return Forecast(
         table=table,
-        hourly=risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date),
+        hourly=hourly,
         top=top,
-        geojson=risk_tables.risk_geojson(risk.next_day, city),
+        geojson=geojson,
         record=ForecastRecord(
             city=city.name,
             issue_date=stored.issue_date,

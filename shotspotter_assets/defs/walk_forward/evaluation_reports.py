@@ -72,7 +72,7 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     from shotspotter_assets.evaluation.fold_window import FoldWindow
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.models.city_history import CityHistory, covered_mask
+    from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.serving.stored_alerts import stored_incidents
@@ -85,22 +85,16 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     stored = CityHistory.load(
         store, city, with_windows(city, config.folds).last_test_day(cutoff), first=record.train[0]
     ).complete()
-    window = FoldWindow.of(record, stored.daily(covered_mask(record.covered, city.shape)))
+    incidents = stored_incidents(store, stored, cutoff)
     models = read_models(store, FOLD_MODEL, record, cutoff)
+    with_hours = bool(config.horizons and models.hourly) or bool(config.types and models.types)
+    window = FoldWindow.of_stored(record, stored, with_hours=with_hours)
     forecasts = fold_forecasts(models, window, log.info)
     report, next_day_scores, table = fold_report(window, forecasts)
     counts = fold_counts(models.counts, window, forecasts)
     scores = ScoreTable(next_day_scores.rows | count_rows(counts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
-    files = fold_tables(
-        stored,
-        window,
-        models,
-        config.horizons,
-        config.types,
-        HOURS_APART,
-        stored_incidents(store, stored, cutoff),
-    )
+    files = fold_tables(window, models, config.horizons, config.types, HOURS_APART, incidents)
     files |= {FOLD_FORECASTS: table, FOLD_COUNTS: counts, FOLD_SCORES: scores.to_arrow()}
     pictures = fold_pictures(window, table)
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
@@ -114,10 +108,11 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
 
 def _has_no_models(store: Store, city: City, cutoff: date) -> bool:
     """Return True for a fold that was trained for other targets, and has too few events of this one."""
-    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.storage.lineage import NOT_MADE, key_name, read_lineage
 
-    is_trained = str(cutoff) in Stored.read(store, city).versions(Asset.FOLD_MODELS)
-    return is_trained and not store.exists(FOLD_RECORD, city.name, cutoff)
+    if store.exists(FOLD_RECORD, city.name, cutoff):
+        return False
+    return bool(read_lineage(store, Asset.FOLD_MODELS, city.name).get(key_name(cutoff), NOT_MADE).version)
 
 
 def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTable") -> panel.Metadata:

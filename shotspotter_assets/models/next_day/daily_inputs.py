@@ -47,7 +47,7 @@ class Inputs:
 
 def ordinary_days(history: History) -> Booleans:
     """Return True if a counted day is known, no firework day and not in an outage of the whole city, shape (days,)."""
-    known = history.known_in(range(len(history.counts)))
+    known = history.known
     outages = _outages(history.alerts.sum(axis=(1, 2))[known])
     ordinary = np.zeros(len(history.counts), dtype=bool)
     ordinary[known] = ~firework_days(history.city, history.days()[known]) & ~outages

@@ -58,7 +58,7 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     yield "alerts_yesterday", daily_inputs.last_day(alerts, before)
     since = daily_inputs.days_since_last_alert(history, alerts, wanted)
     yield "log_days_since_last_alert", np.log(np.minimum(since, daily_inputs.MAX_DAYS_REMEMBERED))
-    known = np.ones(len(occupied), dtype=bool) if history.is_known is None else history.is_known
+    known = history.known
     fireworks = firework_days(history.city, history.days_to_forecast())
     # A firework day says nothing about the rate of the ordinary days after it.
     ordinary = known & ~fireworks[: len(occupied)]

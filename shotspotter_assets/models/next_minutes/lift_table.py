@@ -45,7 +45,7 @@ class LiftTable(StoredModel):
         lift = np.ones((len(minutes), int(history.in_coverage.sum())))
         if not len(recent):
             return lift
-        ring = _rings(recent, history)
+        ring = _rings(recent.metres, _middles(history))
         table = np.array(self.lifts)
         age = (instant - recent.seconds) / 60
         for period, length in enumerate(minutes):
@@ -69,11 +69,12 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     `even` are expected incidents by the forecast of each of `hours`, shape (hours, cells). Parents are incidents of
     ordinary hours, also outside of the coverage; their children must lie in a covered cell.
     """
+    is_ordinary = _ordinary_hours(history)
     starts = seconds_of(history.starts)
     incidents = incidents.within(starts[hours.start], starts[hours.stop])
-    hour = np.searchsorted(starts, incidents.seconds, "right") - 1
     cell = incidents.covered_cells(history.in_coverage)
-    is_ordinary = _ordinary_hours(history)
+    hour = np.searchsorted(starts, incidents.seconds, "right") - 1
+    middles = _middles(history)
     number = int((is_ordinary[hour] & (cell >= 0)).sum())
     if number < MIN_INCIDENTS:
         raise HourlyHistoryError(
@@ -84,7 +85,7 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     pairs = np.zeros((len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1))
     expected = np.zeros(pairs.shape)
     for parent in np.flatnonzero(is_ordinary[hour]).tolist():
-        ring = _rings(incidents.between(parent, parent + 1), history)[0]
+        ring = _rings(incidents.metres[parent : parent + 1], middles)[0]
         reached = _reached_hours(hour[parent], hours.stop, is_ordinary)
         expected += _expected_pairs(
             starts[reached.start : reached.stop] - incidents.seconds[parent],
@@ -138,11 +139,15 @@ def _within_ages(first: Array, last: Array) -> Array:
     return np.maximum(overlap, 0)
 
 
-def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
-    """Return the bin of distances from each incident to each covered cell's middle, shape (incidents, cells)."""
-    middles = np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
-    away = incidents.metres[:, None] - Plane.of(history.city.box).metres(middles)
-    metres = np.hypot(*away.transpose(2, 0, 1))
+def _middles(history: HourlyHistory) -> Array:
+    """Return the middles of the covered cells in metres of the city's plane, shape (cells, 2)."""
+    degrees = np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
+    return Plane.of(history.city.box).metres(degrees)
+
+
+def _rings(points: Array, middles: Array) -> Integers:
+    """Return the bin of distances from each point to each middle, both in metres (n, 2), shape (points, middles)."""
+    metres = np.hypot(*(points[:, None] - middles).transpose(2, 0, 1))
     return np.asarray(np.searchsorted(DISTANCES_METRES, metres, "right") - 1, np.int64)
 
 
