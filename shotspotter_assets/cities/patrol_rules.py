@@ -52,6 +52,8 @@ class PatrolRules(StrictModel):
     most_units_per_cell: int = Field(default=2, ge=1)  # maximum of one shift
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)  # minimum of its units in each area, rounded up
     repeats: Repeats | None = None
+    lottery: float | None = Field(default=None, gt=0, le=10)
+    """Places are drawn with a chance proportional to their expected events to this power; null for the best places."""
     weights: dict[str, Annotated[float, Field(ge=0, le=1_000)]] = Field(default_factory=dict)
     """Weight of an expected event by target; 1 for targets that are not named."""
 

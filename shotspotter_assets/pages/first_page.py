@@ -32,6 +32,7 @@ from shotspotter_assets.pages.words import (
 )
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
+from shotspotter_assets.patrol.lottery import lot_in_words
 from shotspotter_assets.patrol.plan import ShiftTotals
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
 from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
@@ -240,6 +241,7 @@ class _DayOfPage:
         for row, drivers in zip(rows, apart, strict=True):
             near = self._alerts_near(row, is_unit=totals is not None)
             row["apart"] = reasons([*drivers, *near, *row.get("range", ())], "")
+            row["lot"] = "" if row.get("chance") is None else lot_in_words(row["chance"])
             row["chance"] = chance(row["probability_within_reach"])
             row["at"] = [row["latitude"], row["longitude"]]
         return ShownPeriod(

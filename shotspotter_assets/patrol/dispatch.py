@@ -17,12 +17,14 @@ from scipy.sparse import csr_array
 from shotspotter_assets.arrays import Booleans, Names
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.patrol.cover import reach_matrix
+from shotspotter_assets.patrol.lottery import lot_in_words
 from shotspotter_assets.patrol.plan import DayPlan, ShiftTotals
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
-from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, PLAN, PLAN_RECORD, STREETS
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, LOTS, PLAN, PLAN_RECORD, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -64,12 +66,13 @@ def dispatch_table(
                     "cell": cell_name(row, column),
                     "area": None if areas is None else str(areas[row, column]) or None,
                     "units": int(shift_plan.units[row, column]),
+                    "chance": shift_plan.chance(row, column),
                     "expected_within_reach": float(within_reach.expected[number, row, column]),
                     "probability_within_reach": float(within_reach.probability[number, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
-                    "reasons": list((reasons or {}).get((row, column), ())),
+                    "reasons": _with_lot(shift_plan.chance(row, column), (reasons or {}).get((row, column), ())),
                     # Each side of a dual carriageway is a segment.
                     "streets": [*dict.fromkeys(post["name"] for post in cell_posts)][:MAX_STREETS_NAMED],
                     "post_longitude": cell_posts[0]["longitude"] if cell_posts else None,
@@ -80,6 +83,36 @@ def dispatch_table(
                 }
             )
     return pa.Table.from_pylist(records, schema=PLAN.schema)
+
+
+def _with_lot(chance: float | None, reasons: Sequence[str]) -> list[str]:
+    return [*reasons] if chance is None else [lot_in_words(chance), *reasons]
+
+
+def lots_table(plan: DayPlan, city: City, forecasts: ShiftForecasts, areas: Names) -> pa.Table:
+    """Return the lots of all covered cells by shift, drawn or not (`catalogue.LOTS`); no rows without a lottery."""
+    row, column = np.nonzero(forecasts.in_coverage)
+    tables = [LOTS.schema.empty_table()]
+    for number, shift_plan in enumerate(plan.shifts):
+        if shift_plan.lots is None:
+            continue
+        starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
+        of_shift = {"shift": shift_plan.shift.name, "starts_utc": starts_at, "ends_utc": ends_at}
+        of_cells = {
+            "row": row,
+            "column": column,
+            "area": areas[row, column],
+            "expected": forecasts.expected[number, row, column],
+            "expected_units": shift_plan.lots.expected_units.reshape(city.shape)[row, column],
+            "chance": shift_plan.lots.chance.reshape(city.shape)[row, column],
+            "units": shift_plan.units[row, column],
+        }
+        repeated = {
+            name: pa.repeat(pa.scalar(value, LOTS.schema.field(name).type), len(row))
+            for name, value in of_shift.items()
+        }
+        tables.append(pa.table({**repeated, **of_cells}).cast(LOTS.schema))
+    return pa.concat_tables(tables).replace_schema_metadata({GRID: grid_settings(city)})
 
 
 def _within_reach(reach: csr_array, forecasts: ShiftForecasts) -> ShiftForecasts:
@@ -137,6 +170,10 @@ class PlanRecord(StoredRecord):
     forecast_versions: dict[str, str] = Field(default_factory=dict)  # by target
     radius_m: float = 0.0  # reach of a unit
     shifts: tuple[ShiftTotals, ...] = ()
+    lottery: float | None = Field(None, description="Power of the lottery; null for a plan without one.")
+    covered_without_lottery: float | None = Field(
+        None, description="Expected events that the units would cover without the lottery."
+    )
 
     def totals(self) -> dict[str, Any]:
         """Return sums over the shifts, by the names of `ShiftTotals`."""
@@ -144,8 +181,8 @@ class PlanRecord(StoredRecord):
         return {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("shift", "one_more_unit")}
 
 
-def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None) -> str:
-    """Write a plan, its record, and its exports for dispatch systems if it sends units; return the table's address."""
+def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None, lots: pa.Table | None = None) -> str:
+    """Write a plan, its lots and record, and exports for dispatch systems if it sends units; return the table's address."""
     city = record.city
     issue_date = record.issue_date
     if table is None:
@@ -158,6 +195,10 @@ def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None) 
             # Exports from before the city's rules were removed must not be dispatched.
             store.delete(DISPATCH_CSV, city, issue_date)
             store.delete(DISPATCH_MAP, city, issue_date)
+        if lots is not None and lots.num_rows:
+            store.write_table(LOTS, lots, city, issue_date)
+        else:
+            store.delete(LOTS, city, issue_date)
         record.write(store)
         store.write_table(PLAN, table, city, issue_date)
     return store.uri(PLAN, city, issue_date)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ from shotspotter_assets.arrays import Array, Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.patrol.cover import CoverProblem, greedy, reach_matrix
+from shotspotter_assets.patrol.lottery import Lots, draw_lots, lot_seed
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class ShiftPlan:
     rank: Integers  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
     added: Array  # expected alerts that the units of a cell add to earlier ones
     totals: ShiftTotals
+    lots: Lots | None = None  # None for a plan without a lottery
+    covered_without_lottery: float | None = None  # `covered` of the plan that a lottery replaces
+
+    def chance(self, row: int, column: int) -> float | None:
+        """Return the chance with which the lottery sends a unit to a cell; None without a lottery."""
+        return None if self.lots is None else float(self.lots.chance.reshape(self.units.shape)[row, column])
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,12 @@ class DayPlan:
     def units(self) -> Integers:
         """Units of all shifts, shape (rows, columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
+
+    @property
+    def covered_without_lottery(self) -> float | None:
+        """Expected events that the units would cover without the lottery; None without one."""
+        covered = [plan.covered_without_lottery for plan in self.shifts if plan.covered_without_lottery is not None]
+        return sum(covered) if covered else None
 
 
 def plan_day(
@@ -76,7 +89,11 @@ def plan_day(
             min_units=np.full(len(names), math.ceil(rules.least_share_per_area * shift.units - 1e-9)),
         )
         _require_room(city, forecast_date, shift, problem, is_resting.ravel(), names)
-        plans.append(_plan_shift(shift, problem, city.shape))
+        plans.append(
+            _plan_shift(shift, problem, city.shape)
+            if rules.lottery is None
+            else _drawn_shift(shift, problem, city.shape, rules.lottery, lot_seed(city.name, forecast_date, shift.name))
+        )
     return DayPlan(forecast_date, tuple(plans))
 
 
@@ -98,9 +115,19 @@ def _numbered_areas(area_of_cells: Names) -> tuple[list[str], Integers]:
     return names, np.where(area_of_cells == "", -1, numbers)
 
 
-def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> ShiftPlan:
-    """Place the units of a shift greedily on a grid of some shape (rows, columns)."""
-    cells, gains = greedy(problem, shift.units)
+def _drawn_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int], power: float, seed: int) -> ShiftPlan:
+    """Draw the places of a shift by lot; their ranks and gains are those of a greedy plan among the drawn units."""
+    lots = draw_lots(problem, shift.units, power, seed)
+    without = _plan_shift(shift, problem, shape).totals.covered
+    plan = _plan_shift(shift, problem, shape, replace(problem, max_units=lots.units, min_units=0 * problem.min_units))
+    return replace(plan, lots=lots, covered_without_lottery=without)
+
+
+def _plan_shift(
+    shift: Shift, problem: CoverProblem, shape: tuple[int, int], drawn: CoverProblem | None = None
+) -> ShiftPlan:
+    """Place the units of a shift greedily on a grid of some shape (rows, columns), or only where they were drawn."""
+    cells, gains = greedy(problem if drawn is None else drawn, shift.units)
     size = len(problem.max_units)
     order = np.array(cells, np.int64)
     units = np.bincount(order, minlength=size)

@@ -407,6 +407,7 @@ _PLAN: Final = {
     "cell": Column("string", "Name of the cell."),
     "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
     "units": Column("int32", "Number of units sent there."),
+    "chance": Column("double", "Chance with which the lottery drew the cell; null without one.", required=False),
     "expected_within_reach": Column("double", "Expected events of all targets within reach of these units."),
     "probability_within_reach": Column("double", "Probability of at least one of these events."),
     "covered_alerts": Column("double", "Expected events that these units add, times the weights of their targets."),
@@ -422,6 +423,22 @@ _PLAN: Final = {
     "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
 }
 PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN)
+_LOTS: Final = {
+    "shift": Column("string", "Name of the shift, which begins on the day after the issue date."),
+    "starts_utc": Column(_INSTANT, "Start of the shift."),
+    "ends_utc": Column(_INSTANT, "End of the shift."),
+    **_CELL,
+    "area": Column("string", "Area of the coverage file, else a quadrant of the grid."),
+    "expected": Column("double", "Expected events of all targets in the cell and shift, before any visit."),
+    "expected_units": Column(
+        "double", "Units that the lottery sends there on average; it draws this, rounded down or up."
+    ),
+    "chance": Column("double", "Chance of at least one unit."),
+    "units": Column("int32", "Number of units that were drawn."),
+}
+LOTS: Final = StoredTable(
+    Asset.PATROL_PLANS, _ISSUE, "lots.parquet", "Lots of all covered cells, drawn or not; only with a lottery.", _LOTS
+)
 DISPATCH_CSV: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.csv", "The plan as CSV.")
 DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson", "The plan's cells as polygons.")
 PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or why there is no plan.")

@@ -23,7 +23,7 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
 from shotspotter_assets.pages.waiting import show_waiting
 from shotspotter_assets.pages.words import amount
-from shotspotter_assets.patrol.dispatch import read_plan
+from shotspotter_assets.patrol.dispatch import read_plan, write_plan
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
@@ -153,6 +153,17 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))
     assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html
     assert "night ends on the next day; no shift has 14:00 to 22:00." in html
+
+
+def test_units_that_were_drawn_say_so(copy: Store, tiny_site: TinySite) -> None:
+    assert "drawn by lot" not in page(tiny_site.store)
+    table, record = read_plan(copy, CITY, tiny_site.last_issued)
+    at = table.column_names.index("chance")
+    drawn_table = table.set_column(at, PLAN.schema.field("chance"), [[0.4] * len(table)])
+    write_plan(copy, record, drawn_table)
+    make_pages(copy, tiny_site.city)
+    assert "drawn by lot, chance 0.4" in page(copy)
+    assert ",0.4," in page(copy, "plan.csv")
 
 
 def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_site: TinySite) -> None:

@@ -31,7 +31,7 @@ class _Issued(NamedTuple):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    plans = city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="2", table=PLAN)
+    plans = city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="3", table=PLAN)
     return dg.Definitions(assets=[plans])
 
 
@@ -67,7 +67,14 @@ def _with_plan(
 ) -> panel.Metadata:
     """Plan the day after the issue date by the forecasts of one or more targets; write the plan and return its panel."""
     from shotspotter_assets.gridding.districts import OUTSIDE, cell_districts, district_areas
-    from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
+    from shotspotter_assets.patrol.dispatch import (
+        PlanRecord,
+        dispatch_csv,
+        dispatch_table,
+        lots_table,
+        patrols_before,
+        write_plan,
+    )
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.serving.pictures import patrol_map
@@ -90,12 +97,15 @@ def _with_plan(
         forecast_versions={forecast.target: forecast.record.version for forecast in issued},
         radius_m=rules.radius_m,
         shifts=tuple(shift.totals for shift in plan.shifts),
+        lottery=rules.lottery,
+        covered_without_lottery=plan.covered_without_lottery,
     )
-    path = write_plan(store, record, table)
+    path = write_plan(store, record, table, lots_table(plan, city, shifts, areas))
     return {
         "data_version": sha256(dispatch_csv(table))[:16],
         "forecast_date": str(day),
         **panel.rounded(record.totals()),
+        **({} if rules.lottery is None else panel.rounded({"covered_without_lottery": record.covered_without_lottery})),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
         "csv": dg.MetadataValue.path(store.uri(DISPATCH_CSV, city.name, issue_date)),
