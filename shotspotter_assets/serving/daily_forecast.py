@@ -71,13 +71,12 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     table = with_facts(risk.all_periods, city, stored.lead, (low, high), replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
     hourly = risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date)
-    geojson = risk_tables.risk_geojson(risk.next_day, city)
     cells = [f"{row},{column}" for row, column in record.covered]
     return Forecast(
         table=table,
         hourly=hourly,
         top=top,
-        geojson=geojson,
+        geojson=risk_tables.risk_geojson(risk.next_day, city),
         record=ForecastRecord(
             city=city.name,
             issue_date=stored.issue_date,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.trained_models import TrainedModels
 
 REPORT_FACTS: Final = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
 HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
@@ -85,16 +86,16 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     stored = CityHistory.load(
         store, city, with_windows(city, config.folds).last_test_day(cutoff), first=record.train[0]
     ).complete()
-    incidents = stored_incidents(store, stored, cutoff)
     models = read_models(store, FOLD_MODEL, record, cutoff)
-    with_hours = bool(config.horizons and models.hourly) or bool(config.types and models.types)
-    window = FoldWindow.of_stored(record, stored, with_hours=with_hours)
+    window = FoldWindow.of_stored(record, stored, with_hours=_has_hours(models, config))
     forecasts = fold_forecasts(models, window, log.info)
     report, next_day_scores, table = fold_report(window, forecasts)
     counts = fold_counts(models.counts, window, forecasts)
     scores = ScoreTable(next_day_scores.rows | count_rows(counts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
-    files = fold_tables(window, models, config.horizons, config.types, HOURS_APART, incidents)
+    files = fold_tables(
+        window, models, config.horizons, config.types, HOURS_APART, stored_incidents(store, stored, cutoff)
+    )
     files |= {FOLD_FORECASTS: table, FOLD_COUNTS: counts, FOLD_SCORES: scores.to_arrow()}
     pictures = fold_pictures(window, table)
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
@@ -113,6 +114,11 @@ def _has_no_models(store: Store, city: City, cutoff: date) -> bool:
     if store.exists(FOLD_RECORD, city.name, cutoff):
         return False
     return bool(read_lineage(store, Asset.FOLD_MODELS, city.name).get(key_name(cutoff), NOT_MADE).version)
+
+
+def _has_hours(models: "TrainedModels", config: ReportConfig) -> bool:
+    """Return True if a table is made from the test window's hours."""
+    return bool(config.horizons and models.hourly) or bool(config.types and models.types)
 
 
 def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTable") -> panel.Metadata:

@@ -97,8 +97,12 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
         children = children[(cell[children] >= 0) & (hour[children] < reached.stop)]
         age = (incidents.seconds[children] - incidents.seconds[parent]) / 60
         np.add.at(pairs, (np.searchsorted(AGES_MINUTES, age, "right") - 1, ring[cell[children]]), 1)
-    lifts = (pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)
-    return LiftTable(tuple(map(tuple, lifts.tolist())), number)
+    return LiftTable(_lifts(pairs, expected), number)
+
+
+def _lifts(pairs: Array, expected: Array) -> tuple[tuple[float, ...], ...]:
+    """Return the posterior mean lift of each bin, both of shape (ages, distances)."""
+    return tuple(map(tuple, ((pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)).tolist()))
 
 
 def _ordinary_hours(history: HourlyHistory) -> Booleans:
