@@ -82,6 +82,7 @@ BENCHMARKS = {
         quarters(2013, 1, 4),
     ),
     "washington_dc_tuning": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2016, 1, 8)),
+    "washington_dc_burden": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2015, 1, 16)),
     "simulated": Benchmark(
         "", EAST, date(2019, 1, 1), (-77.06924, 38.846096, -76.93076, 38.953904), quarters(2023, 1, 4), cells=24
     ),

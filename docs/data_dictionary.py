@@ -1,5 +1,6 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
+from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
@@ -24,7 +25,7 @@ from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 RECORDS = {
     record.stored_as: record
     for record in (
-        Approvals, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
+        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
         RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings,
         WaitingModels, WalkForwardReport,
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import ValidationError, model_validator
 
+from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.city import City, Coverage, SourceSettings
 from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
@@ -25,7 +26,7 @@ Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
 RELATIVE_PATHS: Final = "a relative path starts at the folder of the city's file"
-_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
+_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, AuditLayer)
 
 
 class CityFile(City):
@@ -209,6 +210,7 @@ def _with_paths(file: Path, city: City) -> City:
         ),
         "layers": city.layers.model_copy(update=layers),
         "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
+        "audit": city.audit and located("audit", city.audit),
         "streets": city.streets and located("streets", city.streets),
         "coverage": city.coverage and located("coverage", city.coverage, "file"),
     }

@@ -31,6 +31,10 @@ from shotspotter_assets.wording import number_of
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
 MADE_FROM_FORECASTS: Final = tuple(asset for asset in PRODUCTS if Asset.RISK_FORECASTS in asset.ancestors)
+MADE_FROM_REPORTS: Final = {
+    Asset.WALK_FORWARD_REPORTS: "The walk-forward report",
+    Asset.BURDEN_AUDITS: "The burden audit",
+}
 
 
 @dataclass(frozen=True)
@@ -253,10 +257,10 @@ def _score_runs(stored: Stored, unscored: Sequence[date]) -> Iterator[DueRun]:
 
 
 def _closing_runs(stored: Stored) -> Iterator[DueRun]:
-    """Yield the run of an outdated walk-forward report with the pages, or else that of outdated pages."""
-    if stored.versions(Asset.EVALUATION_REPORTS) and not stored.is_current(Asset.WALK_FORWARD_REPORTS):
-        assets = (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES)
-        yield _due_run(stored, assets, None, CORRECTIONS, "The walk-forward report")
+    """Yield the run of an outdated walk-forward report or burden audit with the pages, or else that of outdated pages."""
+    outdated = [asset for asset in MADE_FROM_REPORTS if not stored.is_current(asset)]
+    if stored.versions(Asset.EVALUATION_REPORTS) and outdated:
+        yield _due_run(stored, (*outdated, Asset.CITY_PAGES), None, CORRECTIONS, MADE_FROM_REPORTS[outdated[0]])
     elif not stored.is_current(Asset.CITY_PAGES):
         yield _due_run(stored, (Asset.CITY_PAGES,), None, CORRECTIONS, "The site")
 

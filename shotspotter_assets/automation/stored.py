@@ -83,6 +83,9 @@ class Stored:
             return self._approvals()
         if relation is Whole.FINISHED:
             return _hashed(f"{name}{version}" for name, version in self.versions(source).items())
+        if relation is Whole.FULL_MONTHS and source.spec.partitions is not Partitions.DAYS:
+            _, last = self._window(relation, key)
+            return _hashed(f"{name}{version}" for name, version in self.versions(source).items() if name <= str(last))
         if relation is Whole.ALL and source.spec.partitions is not Partitions.DAYS:
             return _hashed(str(item) for item in sorted(self.lineage(source).items()))
         first, last = self._window(relation, key)
@@ -93,6 +96,8 @@ class Stored:
 
     def _window(self, relation: Relation, key: Key) -> tuple[date, date]:
         """Return the first and the last day of the input that have a relation to a partition."""
+        if relation is Whole.FULL_MONTHS:
+            return date.min, self.table.last_of_full_month or date.min
         if relation is Whole.ALL or key is None:
             return date.min, max(self.table.days, default=self.city.start)
         if isinstance(relation, Days):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
@@ -105,6 +107,7 @@ class City(StrictModel):
     coverage: Coverage | None = None  # published coverage; null for one that is estimated from the alerts
     layers: Layers = Layers()  # districts and streets that name places on the pages
     factors: Factors = Field(default_factory=dict)  # further data on places and days, inputs of the next-day forecast
+    audit: AuditLayer | None = None  # residents by group, for burden audits alone; null for audits by area only
     streets: Streets | None = None  # street lines whose segments are ranked; null for a city without `street_risk`
     base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
     time_precision: Literal["second", "hour", "day"] = "second"  # unit of published times, and shortest forecast
@@ -208,7 +211,11 @@ class City(StrictModel):
                 yield f"targets.{name}: names {', '.join(wrong) or 'nothing'}; {allowed}"
 
     def _problems_of_products(self) -> Iterator[str]:
-        """Yield the contradictions between patrol rules or nowcasts and other keys."""
+        """Yield the contradictions between factors, patrol rules or nowcasts and other keys."""
+        audited = None if self.audit is None else normpath(self.audit.path)
+        for name, factor in self.factors.items():
+            if normpath(factor.path) == audited:
+                yield f"factors.{name} reads the file of audit, whose figures are for audits alone; name another file"
         weights = self.patrol.weights if self.patrol else {}
         if weights.keys() - self.targets.keys():
             yield f"patrol.weights must name targets: {', '.join(self.targets)}"

@@ -165,6 +165,12 @@ class DayTable:
         """Return the last stored day to `last` that counts in histories; None without one."""
         return next((day for day in reversed(list(self.days)) if day <= last and self.days[day].is_counted), None)
 
+    @property
+    def last_of_full_month(self) -> date | None:
+        """The end of the last month whose days are over and stored; None without stored days."""
+        following = max(self.days, default=None)
+        return None if following is None else (following + ONE_DAY).replace(day=1) - ONE_DAY
+
     def in_state(self, *states: DayState) -> dict[date, Day]:
         """Return the days in some states."""
         return {key: day for key, day in self.days.items() if day.state in states}

@@ -122,6 +122,21 @@ class Asset(StoredFolder):
             section="streets",
         ),
     )
+    BURDEN_AUDITS = (
+        "burden_audits",
+        Spec(
+            Partitions.NONE,
+            {
+                "evaluation_reports": Whole.FINISHED,
+                "grid_tensors": Whole.FULL_MONTHS,
+                "risk_forecasts": Whole.FULL_MONTHS,
+                "patrol_plans": Whole.FULL_MONTHS,
+            },
+            keys=("audit", "coverage", "layers", "patrol", "targets"),
+            by_target=True,
+            on_pages=True,
+        ),
+    )
     NOWCASTS = (
         "nowcasts",
         Spec(Partitions.NONE, {"live_models": Whole.ALL, "grid_tensors": Whole.ALL}, automatic=False),
@@ -444,6 +459,44 @@ DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson",
 PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or why there is no plan.")
 FORECAST_SCORES: Final = StoredFile(Asset.FORECAST_SCORES, _SCORED, RECORD, "Scores of the day and of the weeks to it.")
 STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores of the streets ranked for the day.")
+
+# accountability
+BURDEN_AUDIT: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, RECORD, "Findings of the burden audit, in sentences.")
+_BURDEN: Final = {
+    "measure": Column("string", "Name of the measure, see `measures` of the record."),
+    "kind": Column("string", "Kind of the population: city, area, group, income, quarter or comparison."),
+    "group": Column("string", "Name of the population, of both compared ones, or of a share of the cells."),
+    "policy": Column("string", "served, cell mean, last year's map or plans; observed for alerts themselves."),
+    "counted": Column("string", "Events that count as alerts: alerts, or confirmed for confirmed alerts alone."),
+    "value": Column("double", "Value; null if it is left out.", required=False),
+    "low": Column("double", "Lower end of the 90% interval; null without one.", required=False),
+    "high": Column("double", "Upper end of that interval.", required=False),
+    "left_out": Column("string", "Reason why there is no value.", required=False),
+}
+BURDEN: Final = StoredTable(Asset.BURDEN_AUDITS, _CITY, "burden.parquet", "Measures of burden.", _BURDEN)
+_FRONTIER: Final = {
+    "policy": Column("string", "Policy that flags cells, in words."),
+    "days": Column("int32", "Number of days on which it flags cells."),
+    "flags": Column("double", "Mean number of flagged cells a day; expected number for lots."),
+    "alerts_caught": Column(
+        "double", "Share of alerts that were in flagged cells; null without alerts.", required=False
+    ),
+    "cells_caught": Column("double", "Share of cell-days with an alert that were flagged.", required=False),
+    "first": Column("string", "Group with more flagged days under the top; null without groups.", required=False),
+    "second": Column("string", "Group with fewer.", required=False),
+    "first_days": Column("double", "Flagged days a year of a resident of the first group.", required=False),
+    "second_days": Column("double", "Flagged days a year of a resident of the second group.", required=False),
+    "difference": Column("double", "Their difference, flagged days a year.", required=False),
+    "ratio": Column("double", "Their ratio, both shrunk to the mean.", required=False),
+    "without_alert": Column(
+        "double", "Flagged cell-days a year without an alert: per 1,000 residents, or per cell.", required=False
+    ),
+    "gini": Column("double", "Gini coefficient of flagged days over areas; 0 is even.", required=False),
+}
+FRONTIER: Final = StoredTable(
+    Asset.BURDEN_AUDITS, _CITY, "frontier.parquet", "Catch and burden of policies.", _FRONTIER
+)
+FRONTIER_PICTURE: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, "{plot}.png", "A plot.")
 
 # nowcasts
 NOWCAST_RECORD: Final = StoredFile(Asset.NOWCASTS, _CITY, RECORD, "Facts of the latest nowcast.")

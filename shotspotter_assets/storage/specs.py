@@ -38,6 +38,7 @@ class Whole(Enum):
     TEST_WINDOW = "all days to the last one of the fold's test window"
     ALL = "all partitions"
     FINISHED = "all partitions that are complete, by their content; one that a run is writing counts as it was"
+    FULL_MONTHS = "all days to the end of the last month whose days are all over and stored"
     APPROVALS = "models that a person approved"
 
 

@@ -80,7 +80,7 @@ def current(town: Town) -> Town:
     town.make(PRODUCTS, TODAY)
     town.make(["fold_models"], date(2023, 10, 1), date(2024, 1, 1))
     town.make(["evaluation_reports"], date(2023, 10, 1))
-    town.make(["walk_forward_reports", "city_pages"], None)
+    town.make(["walk_forward_reports", "burden_audits", "city_pages"], None)
     return town
 
 
@@ -178,7 +178,26 @@ def test_a_report_overtakes_the_folds_of_other_cities(town: Town) -> None:
 
 def test_a_new_report_renews_the_walk_forward_report_and_pages(current: Town) -> None:
     current.make(["evaluation_reports"], date(2023, 10, 1), version="2")
-    assert [run.assets for run in current.due(TODAY)] == [("walk_forward_reports", "city_pages")]
+    assert [run.assets for run in current.due(TODAY)] == [("walk_forward_reports", "burden_audits", "city_pages")]
+
+
+def test_a_burden_audit_is_due_once_a_month_is_over_and_stored(current: Town) -> None:
+    def audits(today: date) -> list[tuple[str, ...]]:
+        return [run.assets for run in current.due(today) if "burden_audits" in run.assets]
+
+    current.add(TODAY, TODAY)
+    current.make([*PRODUCTS, "forecast_scores"], TODAY)
+    assert audits(TODAY) == [], "the month is not over"
+    end = date(2024, 3, 31)
+    current.add(end, end)
+    current.make([*PRODUCTS, "forecast_scores"], end)
+    current.make(PRODUCTS, date(2024, 4, 1))
+    assert audits(date(2024, 4, 1)) == [("burden_audits", "city_pages")]
+    current.make(["burden_audits", "city_pages"], None)
+    assert audits(date(2024, 4, 1)) == []
+    current.add(date(2024, 2, 3), date(2024, 2, 3), version="2")
+    stored = Stored.read(current.store, current.city)
+    assert not stored.is_current(Asset.BURDEN_AUDITS), "a day of an earlier month was corrected"
 
 
 @pytest.mark.parametrize(

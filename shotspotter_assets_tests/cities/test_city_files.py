@@ -69,7 +69,7 @@ def test_the_longest_lead_of_washington_dc_covers_its_publication() -> None:
         ({"patrol": {"shifts": ["day"]}}, "patrol.shifts.0: write keys and values, such as {name: ..., start: "),
         ({"event_types": "robbery"}, "event_types: write keys and values, such as {name: ...}"),
         ({"event_types": {"Robbery": ["r"]}}, "event_types.Robbery: use lowercase letters"),
-        ({"column": 3}, "column: unknown key; did you mean grid.columns or source.columns?"),
+        ({"column": 3}, "column: unknown key; did you mean audit.income.column or "),
         ({"grid": {"column": 3}}, "grid.column: unknown key; did you mean columns?"),
         ({"days_late": 3}, "days_late: unknown key; did you mean publication.days_late?"),
         ({"folds": {"begin": 1}}, "folds.begin: unknown key; allowed: every, train, validation, test"),

@@ -1,0 +1,116 @@
+"""The record of a burden audit: who is flagged more than others, by how much, and what cannot be concluded."""
+
+from datetime import date
+from typing import Final, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from shotspotter_assets.arrays import Array
+from shotspotter_assets.evaluation.gains import LEVEL
+from shotspotter_assets.storage.catalogue import BURDEN_AUDIT
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+MIN_RESIDENTS: Final = 1_000  # of a population; also the weight of the mean of all in its shrunk exposure
+MIN_SHOWN_RATIO: Final = 1.1  # smaller ratios are not reported: residents are spread over cells by area
+
+
+class Estimate(BaseModel):
+    """A value with its 90% interval, whose ends are null if it cannot be given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, values: Array) -> Self | None:
+        """Return the first value with the percentile interval of the others, its draws, NaN where undefined; None for NaN."""
+        value = float(values[0])
+        defined = values[1:][np.isfinite(values[1:])]
+        if not np.isfinite(value):
+            return None
+        if not len(defined):
+            return cls(value=value)
+        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+        return cls(value=value, low=low, high=high)
+
+    def nearest_to(self, level: float) -> float:
+        """Return the point of the interval that is nearest to a level: the most careful statement of a difference."""
+        low = self.value if self.low is None else self.low
+        high = self.value if self.high is None else self.high
+        return min(max(level, low), high)
+
+    def text(self, form: str = ",.1f") -> str:
+        """Return the value and its interval, as "33.6 (90% interval 33.1 to 34.2)"."""
+        if self.low is None or self.high is None:
+            return f"{self.value:{form}} (no interval)"
+        return f"{self.value:{form}} (90% interval {self.low:{form}} to {self.high:{form}})"
+
+
+class Comparison(BaseModel):
+    """Exposure of one population beside another one, by one policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = Field(description="area, group or income.")
+    policy: str = Field(description="Forecast that flags cells, or `observed` for days with an alert.")
+    first: str = Field(description="Name of one population.")
+    second: str = Field(description="Name of the population that it is compared with.")
+    exposure: tuple[float, float] = Field(description="Flagged days a year of both.")
+    difference: Estimate = Field(description="Flagged days a year of the first, less those of the second.")
+    ratio: Estimate = Field(description="Flagged days of the first over those of the second, both shrunk to the mean.")
+
+    @property
+    def name(self) -> str:
+        """Both populations, as tables name them."""
+        return f"{self.first} and {self.second}"
+
+    @property
+    def is_shown(self) -> bool:
+        """True if the interval of the difference excludes zero, and that of the ratio small ones."""
+        nearest = self.ratio.nearest_to(1.0)
+        is_large = max(nearest, 1 / nearest) >= MIN_SHOWN_RATIO if nearest > 0 else False
+        has_interval = self.difference.low is not None
+        return has_interval and self.difference.nearest_to(0.0) != 0 and is_large
+
+
+class BurdenAudit(StoredRecord):
+    """Facts of a city's burden audit in sentences; all numbers are in `burden.parquet` and `frontier.parquet`."""
+
+    stored_as = BURDEN_AUDIT
+
+    note: str = Field("", description="Why there is no audit; empty if there is one.")
+    first: date | None = Field(None, description="First audited day.")
+    last: date | None = Field(None, description="Last audited day.")
+    days: int = Field(0, description="Number of audited days.")
+    cells: int = Field(0, description="Number of cells that were covered on any of them.")
+    flags_per_day: float = Field(0.0, description="Mean number of flagged cells a day.")
+    unit: str = Field("resident", description="resident with an audit layer; else cell: all cells count alike.")
+    figures_of: int | None = Field(None, description="Year of the audit layer's figures.")
+    comparisons: tuple[Comparison, ...] = Field((), description="Populations compared, the served forecast first.")
+    sentences: tuple[str, ...] = Field((), description="Findings, the most careful end of each interval first.")
+    conclusion: str = Field("", description="One sentence about what can and what cannot be concluded.")
+    frontier: tuple[str, ...] = Field((), description="Sentences about policies on the same days.")
+    visits: str = Field("", description="Effect of a visit on later alerts, or why it is not known yet.")
+    left_out: tuple[str, ...] = Field((), description="Cells, areas, groups and polygons left out, with reasons.")
+    measures: dict[str, str] = Field(default_factory=dict, description="Meaning and unit of each measure by name.")
+
+
+MEASURES: Final = {
+    "residents": "Residents in covered cells; without an audit layer, covered cells.",
+    "share_of_residents": "Share of the residents of covered cells.",
+    "flagged_days": "Flagged days a year of a resident's cell; for `observed`, days with an alert.",
+    "unit_hours": "Hours of units a year in a resident's cell, by plans.",
+    "difference": "Flagged days a year of the first population, less those of the second.",
+    "ratio": f"Flagged days of both over each other, as if {MIN_RESIDENTS:,} further residents of each had the city's mean.",
+    "share": "Share of the flags, which residents of a cell divide among them; for `observed`, of days with an alert.",
+    "without_alert": "Flagged cell-days a year without an alert per 1,000 residents; without an audit layer, per cell.",
+    "longest_run": "Largest number of successive flags of one cell without an alert.",
+    "calibration": "Predicted over observed days with an alert.",
+    "false_alarms": "Flagged share of the cell-days without an alert.",
+    "missed": "Share of the cell-days with an alert that were not flagged.",
+    "gini": "Gini coefficient of flagged days over covered cells, 0 if even; for `observed`, of days with an alert.",
+    "lorenz": "Share of the flagged days in the most flagged cells; for `observed`, of days with an alert.",
+}

@@ -1,0 +1,85 @@
+"""Findings of a burden audit in sentences: the careful end of an interval first, and what cannot be concluded."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
+from shotspotter_assets.accountability.burden_audit import Comparison
+from shotspotter_assets.accountability.policies import OBSERVED
+from shotspotter_assets.evaluation.forecasts_table import SERVED
+
+CONCLUSION: Final = (
+    "These figures show where flags fell on past days, beside alerts and residents; they do not show why, whether a flag or "
+    "an alert was right, what officers did, or who was there, because residents are spread over cells by area and are not "
+    "the people on the street."
+)
+SIMPLE: Final = {CELL_MEAN: "the mean of each cell's history", LAST_YEAR: "last year's map"}
+MAX_AREAS: Final = 3  # most and least flagged areas that are named
+
+
+def comparison_sentences(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
+    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple forecasts."""
+    for served in comparisons:
+        if served.policy == SERVED and served.kind != "area":
+            of_pair = {other.policy: other for other in comparisons if other.name == served.name}
+            yield _difference(served, unit)
+            if OBSERVED in of_pair:
+                alerts = of_pair[OBSERVED]
+                yield (
+                    f"Days with an alert: {alerts.exposure[0]:.1f} and {alerts.exposure[1]:.1f} a year, ratio "
+                    f"{alerts.ratio.text()}."
+                )
+            simple = [
+                f"{words} at a ratio of {of_pair[name].ratio.text()}"
+                for name, words in SIMPLE.items()
+                if name in of_pair
+            ]
+            if simple:
+                yield f"For comparison, {' and '.join(simple)}."
+
+
+def _difference(served: Comparison, unit: str) -> str:
+    """Return the sentence about one pair by the served forecast."""
+    days = f"{served.exposure[0]:.1f} against {served.exposure[1]:.1f} days"
+    if not served.is_shown:
+        return (
+            f"No difference is shown between {served.first} and {served.second}: {days} a year, difference "
+            f"{served.difference.text()}."
+        )
+    least = abs(served.difference.nearest_to(0.0))
+    times = served.ratio.nearest_to(1.0)
+    more, fewer = (served.first, served.second) if served.difference.value > 0 else (served.second, served.first)
+    return (
+        f"The cell of a {unit} ({more}) was flagged at least {least:.1f} days a year more, and at least "
+        f"{max(times, 1 / times):.1f} times as often, as that of a {unit} ({fewer}): {days}, difference "
+        f"{served.difference.text()}, ratio {served.ratio.text()}."
+    )
+
+
+def area_sentence(comparisons: Iterable[Comparison], unit: str) -> str:
+    """Return the most and the least flagged areas by the served forecast; empty without two areas."""
+    areas = sorted(
+        (one for one in comparisons if one.kind == "area" and one.policy == SERVED), key=lambda one: -one.exposure[0]
+    )
+    if len(areas) < 2:
+        return ""
+    first = areas[0]
+    last = areas[-1]
+    shown = sum(area.is_shown for area in areas)
+    return (
+        f"By area, a {unit}'s cell was flagged most in {first.first} ({first.exposure[0]:.1f} days a year) and least in "
+        f"{last.first} ({last.exposure[0]:.1f}); {shown} of {len(areas)} areas differ from the others beyond the intervals."
+    )
+
+
+def frontier_sentences(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield one sentence for each policy on past days."""
+    for row in rows:
+        caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an alert"
+        if row["difference"] is not None:
+            burden = f"flagged {row['first']} {row['difference']:.1f} days a year more than {row['second']}"
+        elif row["gini"] is not None:
+            burden = f"had a Gini coefficient of {row['gini']:.2f} over areas"
+        else:
+            burden = f"flagged {row['flags']:.0f} cells a day"
+        yield f"{row['policy'][:1].upper()}{row['policy'][1:]}: {' and '.join(filter(None, (caught, burden)))}."

@@ -1,0 +1,1 @@
+"""Audits of where the burden of forecasts falls, and of what became of alerts."""

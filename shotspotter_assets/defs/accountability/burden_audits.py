@@ -1,0 +1,68 @@
+"""Burden audits of a city: who is flagged more than others on past days."""
+
+import dagster as dg
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.resources import Log, Store
+from shotspotter_assets.storage.catalogue import BURDEN, BURDEN_AUDIT, FRONTIER, FRONTIER_PICTURE, Asset
+
+
+def definitions(city: City) -> dg.Definitions:
+    """Build the asset."""
+    audits = city_asset(
+        city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="1", table=BURDEN
+    )
+    return dg.Definitions(assets=[audits])
+
+
+@for_each_target
+def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata:
+    """Exposure of areas and, with an audit layer, of groups and incomes to flags, beside alerts and simple forecasts.
+
+    Audited are the days of whole months that folds have tested or for which a forecast was issued. The 5% of covered cells
+    with the highest probability are flagged each day.
+    """
+    from shotspotter_assets.accountability.audited_days import read_audited_days
+    from shotspotter_assets.accountability.burden_audit import BurdenAudit
+    from shotspotter_assets.accountability.burden_report import burden_files
+    from shotspotter_assets.accountability.frontier import frontier_picture
+    from shotspotter_assets.accountability.residents import read_residents
+    from shotspotter_assets.gridding.districts import cell_districts, district_areas
+    from shotspotter_assets.pages.places import read_layers
+    from shotspotter_assets.sources.day_table import DayTable
+    from shotspotter_assets.storage.fingerprints import sha256
+
+    last = DayTable.read(store, city.name).last_of_full_month
+    audited = None if last is None else read_audited_days(store, city, last)
+    if audited is None:
+        note = f"No forecast of {city.target} was made for a day of a whole month that is over. Evaluate a fold."
+        log.warning(f"City {city.name}: {note}")
+        store.clear(BURDEN_AUDIT, city.name)
+        return {"note": note, "path": BurdenAudit(city=city.name, note=note).write(store)}
+    layers, problems = read_layers(city)
+    residents, unusable = read_residents(city)
+    areas = cell_districts(city, district_areas(city, layers.get("districts")))
+    files = burden_files(city, audited, areas, residents, [*problems, *unusable])
+    picture = frontier_picture(files.frontier)
+    path = files.audit.write_after(
+        store,
+        {
+            BURDEN: files.burden,
+            FRONTIER: files.frontier,
+            FRONTIER_PICTURE.named(plot="frontier"): picture,
+        },
+    )
+    for line in files.audit.left_out:
+        log.info(line)
+    return {
+        "data_version": sha256(files.audit.content())[:16],
+        "days": files.audit.days,
+        "findings": panel.bullets(files.audit.sentences),
+        "conclusion": files.audit.conclusion,
+        "frontier": panel.picture("frontier", picture),
+        "policies": panel.table(files.frontier.to_pylist()),
+        "left_out": panel.bullets(files.audit.left_out),
+        "path": dg.MetadataValue.path(path),
+    }

@@ -1,0 +1,50 @@
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from shotspotter_assets.accountability.burden_audit import BurdenAudit
+from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER, FRONTIER_PICTURE
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.accountability.layers import write_halves
+from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, with_city
+from shotspotter_assets_tests.defs.conftest import ReportedFold
+
+CITY = "tiny_city"
+
+
+def test_a_fold_is_audited_by_area_and_by_group(
+    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
+) -> None:
+    root = Path(shutil.copytree(reported_fold.root, tmp_path / "store"))
+    store = Store(str(root))
+    run = {"instance": instance}
+    assert materialize(CITY, ["burden_audits"], resources(str(root)), **run).success
+    audit = BurdenAudit.load(store, CITY)
+    assert (audit.unit, audit.days, audit.note, audit.figures_of) == ("cell", 91, "", None)
+    assert {one.kind for one in audit.comparisons} == {"area"}
+    assert store.exists(FRONTIER_PICTURE.named(plot="frontier"), CITY)
+    layer = AuditLayer.model_validate(write_halves(tmp_path, CITIES[CITY]))
+    assert materialize(
+        CITY, ["burden_audits"], resources(str(root), cities=with_city(CITY, audit=layer)), **run
+    ).success
+    audit, table = BurdenAudit.load(store, CITY), store.read_table(BURDEN, CITY)
+    assert (audit.unit, audit.figures_of) == ("resident", 2022)
+    assert {one.kind for one in audit.comparisons} == {"area", "group"}
+    assert any("west people" in line and "east people" in line for line in audit.sentences)
+    served = table.filter((pc.field("measure") == "share") & (pc.field("policy") == "served"))
+    shares = dict(zip(served["group"].to_pylist(), served["value"].to_pylist(), strict=True))
+    assert 0.9 < shares["west people"] + shares["east people"] <= 1.0
+    assert store.read_table(FRONTIER, CITY)["first"][0].as_py() in ("west people", "east people")
+
+
+def test_a_city_without_forecasts_has_a_note(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = Path(shutil.copytree(tiny_city_days, tmp_path / "store"))
+    assert materialize(CITY, ["burden_audits"], resources(str(root)), instance=instance).success
+    audit = BurdenAudit.load(Store(str(root)), CITY)
+    assert audit.note
+    assert audit.days == 0
