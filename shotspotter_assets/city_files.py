@@ -12,14 +12,17 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from shotspotter_assets.cities.audit_layer import AuditLayer
-from shotspotter_assets.cities.city import City, Coverage, SourceSettings
+from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
+from shotspotter_assets.cities.side_table import SideTable
+from shotspotter_assets.cities.source_settings import SourceSettings
+from shotspotter_assets.sources.side_settings import sections_of, table_city
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
-from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
-from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.sources.source_kinds import OutcomesOfAnySource, SourceOfAnyKind
+from shotspotter_assets.sources.tabular_settings import LandingSettings, TabularSettings
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 Cities = Mapping[str, City]  # cities by name
@@ -34,11 +37,15 @@ class CityFile(City):
 
     source: SourceOfAnyKind
     other_sources: tuple[SourceOfAnyKind, ...] = ()
+    outcomes: OutcomesOfAnySource | None = None
 
     @model_validator(mode="after")
     def _has_usable_sources(self) -> "CityFile":
         """Refuse sources that share a folder or an address, and days that no source has."""
-        landing = [source for source in self.all_sources if isinstance(source, LandingSettings)]
+        alerts = [source for source in self.all_sources if isinstance(source, TabularSettings)]
+        if any(None in (source.columns.longitude, source.columns.latitude) for source in alerts):
+            raise ValueError("source.columns: alerts need longitude and latitude")
+        landing = _landing_sources(self)
         folders = [source.folder or self.name for source in landing if source.path is None]
         if any(isinstance(source, SimulatedSettings) for source in self.other_sources):
             raise ValueError("other_sources cannot be simulated")
@@ -55,6 +62,12 @@ class CityFile(City):
                 f"no source has the days from start to since ({since}); add other_sources, or write start: {since}"
             )
         return self
+
+
+def _landing_sources(city: City) -> list[LandingSettings]:
+    """Return the sources of a city with a landing folder, those of side tables too."""
+    tables = [table_city(city, section).source for section in sections_of(city)]
+    return [source for source in (*city.all_sources, *tables) if isinstance(source, LandingSettings)]
 
 
 class CityFileError(ValueError):
@@ -202,12 +215,17 @@ def _with_paths(file: Path, city: City) -> City:
         except ValueError as error:
             raise CityFileError(f"{file}: {key}.path: {error}; {RELATIVE_PATHS}") from None
 
+    def table(section: str) -> SideTable:
+        part: SideTable = getattr(city, section)
+        return part.model_copy(update={"source": source(f"{section}.source", part.source)})
+
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     changes = {
         "source": source("source", city.source),
         "other_sources": tuple(
             source(f"other_sources.{number}", part) for number, part in enumerate(city.other_sources)
         ),
+        **{section: table(section) for section in sections_of(city)},
         "layers": city.layers.model_copy(update=layers),
         "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
         "audit": city.audit and located("audit", city.audit),
@@ -215,7 +233,7 @@ def _with_paths(file: Path, city: City) -> City:
         "coverage": city.coverage and located("coverage", city.coverage, "file"),
     }
     city = city.model_copy(update=changes)
-    landing = [part for part in city.all_sources if isinstance(part, LandingSettings)]
+    landing = _landing_sources(city)
     for path, other in permutations([part.path for part in landing if part.path is not None], 2):
         if path.resolve().is_relative_to(other.resolve()):
             raise CityFileError(f"{file}: {SHARED_FOLDER} ({path}).")

@@ -77,6 +77,7 @@ def _facts(
     try:
         words = sources.words(city).read()
         snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
+        sources.look_at_tables(city, store, now, poll_seconds=None)
         due_runs = due(city, snapshot, stored, under_way, now)
         runs = [*due_runs.runs, *due_runs.training[:1]]  # of folds and reports, the sensor requests only the first
         requested = [f"{', '.join(run.assets)}: {run.why}" for run in runs]

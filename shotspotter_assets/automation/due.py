@@ -23,9 +23,11 @@ from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
+from shotspotter_assets.sources.side_settings import sections_of
 from shotspotter_assets.sources.snapshot import Snapshot
-from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SCORES, TRAINING, Asset
+from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, SCORES, TRAINING, Asset
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.specs import Partitions
 from shotspotter_assets.wording import number_of
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
@@ -61,6 +63,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         *_missing(stored, days),
         *_waiting_fold(stored, days),
         *_held_back(stored),
+        *(note for section in sections_of(city) for note in stored.table_state(section).notes),
     ]
     return Due(
         runs=[run for run in daily if not run.waits_for],
@@ -136,6 +139,7 @@ def _later_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
     yield from _score_runs(stored, unscored)
     if not stale and not unscored:
         yield from _closing_runs(stored)
+    yield from _table_runs(stored, last)
 
 
 def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Asset, ...]:
@@ -254,6 +258,21 @@ def _score_runs(stored: Stored, unscored: Sequence[date]) -> Iterator[DueRun]:
         version = sha256(*(stored.made_from(asset, day) for asset in scores for day in stretch))[:16]
         named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else str(stretch[0])
         yield DueRun(scores, (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version)
+
+
+def _table_runs(stored: Stored, last: date) -> Iterator[DueRun]:
+    """Yield the runs of outdated assets that are made from side tables, of stored days or of days with a forecast."""
+    issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS)]
+    for asset in FROM_TABLES:
+        if not stored.city.has(asset):
+            continue
+        days = issued if asset.spec.partitions is Partitions.SCORED_DAYS else stored.table.days
+        stale = [day for day in sorted(days) if day <= last and not stored.is_current(asset, day)]
+        for stretch in contiguous(stale):
+            priority = CORRECTIONS if len(stretch) <= MAX_CORRECTION_DAYS else BACKLOG
+            version = sha256(*(stored.made_from(asset, day) for day in stretch))[:16]
+            why = f"{asset} of {stretch[0]} {stored.why_due(asset, stretch[0])}."
+            yield DueRun((asset,), (stretch[0], stretch[-1]), priority, why, version)
 
 
 def _closing_runs(stored: Stored) -> Iterator[DueRun]:

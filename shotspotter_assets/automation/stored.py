@@ -9,7 +9,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import own_settings
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.sources.side_tables import TableState, read_state
+from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (
     BEGUN,
@@ -21,7 +22,7 @@ from shotspotter_assets.storage.lineage import (
     read_lineage,
     write_partitions,
 )
-from shotspotter_assets.storage.specs import Days, Partitions, Relation, Whole
+from shotspotter_assets.storage.specs import Days, Relation, Whole
 from shotspotter_assets.storage.store import Store
 
 
@@ -34,6 +35,7 @@ class Stored:
     table: DayTable
     _lineages: dict[Asset, Lineage] = field(default_factory=dict)
     _settings: dict[Asset, str] = field(default_factory=dict)
+    _tables: dict[str, TableState] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: Store, city: City) -> "Stored":
@@ -54,6 +56,12 @@ class Stored:
         """Return by key in order the versions of partitions that were made at least once."""
         return {key: origin.version for key, origin in sorted(self.lineage(asset).items()) if origin.version}
 
+    def table_state(self, section: str) -> TableState:
+        """Return the rows of a side table as they were last looked at."""
+        if section not in self._tables:
+            self._tables[section] = read_state(self.store, self.city.name, section)
+        return self._tables[section]
+
     def why_due(self, asset: Asset, key: Key = None) -> str:
         """Return why a partition is due, as the end of a sentence."""
         origin = self.origin(asset, key)
@@ -70,7 +78,8 @@ class Stored:
         if asset not in self._settings:
             self._settings[asset] = own_settings(self.city, asset)
         inputs = (self._version(source, relation, key) for source, relation in asset.inputs.items())
-        return "".join([*inputs, self._settings[asset]])
+        rows = (self._rows_version(section, relation, key) for section, relation in asset.spec.rows.items())
+        return "".join([*inputs, *rows, self._settings[asset]])
 
     def write(self, asset: Asset, keys: Sequence[Key], write: Callable[[Key], str]) -> None:
         """Write partitions by `write`, which returns the version of the content, and record their inputs as they were."""
@@ -83,16 +92,21 @@ class Stored:
             return self._approvals()
         if relation is Whole.FINISHED:
             return _hashed(f"{name}{version}" for name, version in self.versions(source).items())
-        if relation is Whole.FULL_MONTHS and source.spec.partitions is not Partitions.DAYS:
+        if relation is Whole.FULL_MONTHS and source not in ALERTS:
             _, last = self._window(relation, key)
             return _hashed(f"{name}{version}" for name, version in self.versions(source).items() if name <= str(last))
-        if relation is Whole.ALL and source.spec.partitions is not Partitions.DAYS:
+        if relation is Whole.ALL and source not in ALERTS:
             return _hashed(str(item) for item in sorted(self.lineage(source).items()))
         first, last = self._window(relation, key)
-        if source.spec.partitions is Partitions.DAYS:
+        if source in ALERTS:
             return self.table.version(max(first, self.city.start), last)
         origins = (self.origin(source, day) for day in days_between(first, last))
         return _hashed(part for origin in origins for part in (*origin, ";"))
+
+    def _rows_version(self, section: str, relation: Relation, key: Key) -> str:
+        """Return the version of a side table's rows of the days that have a relation to a partition."""
+        versions = self.table_state(section).versions
+        return _hashed(f"{day}{versions.get(day)}" for day in days_between(*self._window(relation, key)))
 
     def _window(self, relation: Relation, key: Key) -> tuple[date, date]:
         """Return the first and the last day of the input that have a relation to a partition."""

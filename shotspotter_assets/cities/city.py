@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,8 +17,10 @@ from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
+from shotspotter_assets.cities.outcomes import Outcomes
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
+from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.storage.catalogue import Asset
@@ -48,33 +50,6 @@ class Limits(StrictModel):
 
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
-
-
-class SourceSettings(StrictModel):
-    """Settings of one source. `sources.source_kinds` lists the models of all kinds, which import readers in functions."""
-
-    kind: str
-    arrival: ClassVar[Literal["landed", "polled", "daily"]]  # way of new days: as files, by polls, by the clock
-
-    row_rules: ClassVar[tuple[str, ...]] = ()  # settings that change the meaning of a row; others leave rows valid
-
-    @property
-    def has_types(self) -> bool:
-        """True if the source gives gunshot types."""
-        return True
-
-    @property
-    def address(self) -> str:
-        """The `received_from` of a live source's rows, without secrets; unique among a city's sources."""
-        return ""
-
-    def beside(self, folder: Path) -> Self:
-        """Return the settings with paths resolved from the city file's folder; raise ValueError if one does not exist."""
-        return self
-
-    def open(self, city: "City", access: Any) -> Any:
-        """Return the reader of the source (`sources.alert_source`)."""
-        raise NotImplementedError
 
 
 class Coverage(StrictModel):
@@ -122,6 +97,7 @@ class City(StrictModel):
     unusual_days: Literal["hold", "show"] = "hold"
     """Days with far more alerts than usual: held back until a person accepts them, or shown above the forecast."""
     acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
+    outcomes: Outcomes | None = None  # table of what became of alerts; null for a city without `alert_outcomes`
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
     public: bool = False  # True for a public page of areas and levels beside the pages
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones

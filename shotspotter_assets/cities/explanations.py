@@ -47,7 +47,8 @@ def _hint(keys: list[str], section: dict[str, Any], root: dict[str, Any]) -> str
     least = MIN_SIMILARITY if section is root else MIN_SIMILARITY_IN_SECTION
     near = get_close_matches(keys[-1], section["properties"], 1, least)
     if not near:
-        paths = {path: path.rpartition(".")[2] for path in sorted(_paths(root, root)) if path != ".".join(keys)}
+        others = (path for path in sorted(_paths(root, root)) if path != ".".join(keys) and ".source." not in path)
+        paths = {path: path.rpartition(".")[2] for path in others}
         similar = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)
         near = [path for path, key in paths.items() if key in similar]
     hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(section['properties'])}"

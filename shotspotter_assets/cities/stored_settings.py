@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.storage.catalogue import ALERTS, Asset
+from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import NOT_MADE, Key, Lineage, Origin
 from shotspotter_assets.wording import LAUNCH, number_of
@@ -32,9 +32,12 @@ HARMLESS_KEYS: Final = {
 def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
     """Return the values of keys in the city's file, in the order of the file, if results depend on them.
 
-    Sources count by the rules for their rows, and `folds` by the windows before a cutoff if these limit the history.
+    Sources count by the rules for their rows, side tables by the rules for theirs and not by their source, and `folds` by
+    the windows before a cutoff if these limit the history.
     """
-    values = city.model_dump(mode="json", include={*keys} - {"source", "other_sources"})
+    keys = {*keys}
+    of_tables = {section: {"source"} for asset in FROM_TABLES for section in asset.spec.rows}
+    values = city.model_dump(mode="json", include=keys - {"source", "other_sources"}, exclude=of_tables)
     if "source" in keys:
         values["sources"] = [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources]
     if "folds" in values:

@@ -11,6 +11,8 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import Access
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.alert_source import AlertSource
     from shotspotter_assets.sources.day_words import WordFolder
@@ -63,6 +65,32 @@ class SourcesResource(S3User):
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
         return [source.open(city, access) for source in city.all_sources]
+
+    def table(self, city: City, section: str, store: Store) -> "tuple[City, list[AlertSource]]":
+        """Return the city with a side table as its only source, and the reader of it."""
+        from shotspotter_assets.sources.side_settings import table_city
+
+        of_table = table_city(city, section)
+        return of_table, self.readers(of_table, store)
+
+    def look_at_tables(
+        self,
+        city: City,
+        store: Store,
+        now: "datetime",
+        *,
+        poll_seconds: float | None,
+        max_seconds: float = float("inf"),
+    ) -> None:
+        """Store the present state of the city's side tables, see `look_at_table`; live ones answer within a tick."""
+        from shotspotter_assets.sources.side_settings import sections_of, table_city
+        from shotspotter_assets.sources.side_tables import look_at_table
+        from shotspotter_assets.sources.snapshot import impatient
+
+        for section in sections_of(city):
+            of_table = impatient(table_city(city, section))
+            readers = self.readers(of_table, store)
+            look_at_table(of_table, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
 
     def words(self, city: City) -> "WordFolder":
         """Return the folder of a person's words about the city's days."""

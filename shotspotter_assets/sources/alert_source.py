@@ -54,5 +54,9 @@ class SourceError(Exception):
     """A city's source cannot be read; the message names the city, the place within the source, and the remedy."""
 
 
+class UnusableFilesError(SourceError):
+    """No file of a landing folder can be used; the message is that of the first file."""
+
+
 class NoFilesError(SourceError):
     """A landing folder is missing, or holds no file that is ready."""

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.dates import local_dates, wall_clock_to_utc
+from shotspotter_assets.calendar.dates import local_dates
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder
+from shotspotter_assets.sources.row_texts import BROKEN, row_texts
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.tabular_settings import TabularSettings
 
@@ -21,7 +22,6 @@ NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 MINUTE_MICROSECONDS: Final = 60_000_000
 ROUNDED_DEGREES: Final = 0.001
 MIN_UNREADABLE: Final = 20  # minimum rows without any readable time that show a mistake in the city's file
-BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:
@@ -57,6 +57,7 @@ def to_raw(
     SourceError if no time can be read or has a zone, or no point is in degrees.
     """
     columns = source.columns.named()
+    side = source.side_columns
     origin = f"City {city.name}: {received_from}"
     time_utc = _instants(table, city, source, origin)
     longitude, latitude = _points(table, source, origin)
@@ -75,7 +76,9 @@ def to_raw(
             "gunshot_type": _optional(table, columns.get("gunshot_type")).cast(pa.string()),
             "rounds": _whole_numbers(_optional(table, columns.get("rounds"))),
             "source_id": source_id,
-            "as_received": _as_received(table, unusable),
+            "as_received": (
+                _as_received(table, unusable) if side is None else row_texts(table, city, source, side, time_utc)
+            ),
             "is_separate": pc.and_(pc.is_null(source_id), _are_separate(source, time_utc, longitude, latitude)),
             "received_from": pa.repeat(received_from, table.num_rows),
             "received_row": pa.array(np.arange(table.num_rows)),
@@ -87,21 +90,15 @@ def to_raw(
 
 def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str) -> pa.ChunkedArray:
     """Return the instants of rows (timestamps in UTC), null where unreadable; raise SourceError as `to_raw` does."""
-    import pandas as pd
-
-    from shotspotter_assets.sources.written_times import read_times
+    from shotspotter_assets.sources.written_times import in_utc, read_times
 
     column = table[source.columns.time]
     clock = source.columns.time_of_day
-    instants, wall_clock = read_times(column, None if clock is None else table[clock], source, origin)
-    without_zone = ~np.isnat(wall_clock)
+    readings = read_times(column, None if clock is None else table[clock], source, origin)
+    instants = in_utc(readings, city, source)
+    without_zone = ~np.isnat(readings[1])
     if without_zone.any():
-        if source.naive_times == "utc":
-            instants = np.where(without_zone, wall_clock, instants)
-        elif source.naive_times == "local":
-            local = wall_clock_to_utc(pd.Series(wall_clock[without_zone]), city.zone).dt.tz_localize(None)
-            instants[without_zone] = local.to_numpy()
-        elif np.isnat(instants).all():
+        if source.naive_times == "reject" and np.isnat(instants).all():
             row = int(without_zone.argmax())
             remedy = "Set source.naive_times in the city's file to local (the city's wall clock) or utc."
             raise SourceError(f"{origin}, row {row}: the time {str(column[row])!r} has no zone. {remedy}")
@@ -116,7 +113,8 @@ def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str)
 
 def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return longitudes and latitudes, both null for points outside the source's system."""
-    longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))
+    named = (source.columns.longitude, source.columns.latitude)
+    longitude, latitude = (_numbers(_optional(table, name)) for name in named)
     x, y = (column.to_numpy() for column in (longitude, latitude))
     if source.crs is not None:
         from pyproj import Transformer

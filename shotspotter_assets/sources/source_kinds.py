@@ -4,7 +4,9 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import City, SourceSettings
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.outcomes import Outcomes
+from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.alerts_api import AlertsApiSettings
 from shotspotter_assets.sources.api.arcgis import ArcgisSettings
@@ -40,3 +42,11 @@ SourceOfAnyKind = Annotated[
 ]
 """Settings of any kind of source."""
 KINDS: Final[tuple[type[SourceSettings], ...]] = get_args(get_args(SourceOfAnyKind)[0])
+TabularSource = Annotated[Landing | SocrataSettings | ArcgisSettings | AlertsApiSettings, Field(discriminator="kind")]
+"""Settings of any kind of source whose rows have their own columns, as side tables need."""
+
+
+class OutcomesOfAnySource(Outcomes):
+    """Outcomes from a source of any tabular kind."""
+
+    source: TabularSource

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from shotspotter_assets.cities.city import Day, SourceSettings
+from shotspotter_assets.cities.city import Day
+from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.sources.json_rows import check_path
 
@@ -19,22 +20,34 @@ class Columns(StrictModel):
 
     time: str
     time_of_day: str | None = None  # clock time, if `time` holds dates only
-    longitude: str = "longitude"
-    latitude: str = "latitude"
+    longitude: str | None = "longitude"  # alerts need both
+    latitude: str | None = "latitude"
     gunshot_type: str | None = None
     rounds: str | None = None
     source_id: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return the source's names by ours, without those that it does not have."""
-        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+        columns = {ours: getattr(self, ours) for ours in Columns.model_fields}
+        return {ours: theirs for ours, theirs in columns.items() if theirs is not None}
+
+
+class SideColumns(Columns):
+    """Columns of a side table: those of time, place and id, and further ones."""
+
+    further: dict[str, str]
+    further_times: tuple[str, ...]  # our names of further columns that hold times
+
+    def named(self) -> dict[str, str]:
+        """Return the source's names by ours, of the further columns too."""
+        return super().named() | self.further
 
 
 class TabularSettings(SourceSettings):
     """Settings of sources whose rows have their own columns."""
 
     row_rules: ClassVar = ("naive_times", "ignore_zone", "crs", "equal_rows")
-    columns: Columns
+    columns: SerializeAsAny[Columns]
     time_format: str | None = None
     """Form of times: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other usual forms
     (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). All times of a file together decide between month/day and day/month;
@@ -47,6 +60,11 @@ class TabularSettings(SourceSettings):
     equal_rows: Literal["if_rounded", "keep", "drop"] = "if_rounded"
     """Equal rows without an id in one file or answer: separate events (`keep`), one event (`drop`), or separate where
     their time is a whole minute or their point has three decimals at most."""
+
+    @property
+    def side_columns(self) -> SideColumns | None:
+        """Columns of a side table; None for a source of alerts."""
+        return self.columns if isinstance(self.columns, SideColumns) else None
 
     @property
     def has_types(self) -> bool:

@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.calendar.dates import wall_clock_to_utc
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, TabularSettings
 
@@ -60,6 +62,19 @@ def read_times(
         with_zone = "%z" in source.time_format.lower()
         return _readings(_parsed(text, [source.time_format]).to_numpy(), with_zone=with_zone)
     return _in_usual_forms(text, origin, ignore_zone=source.ignore_zone)
+
+
+def in_utc(readings: Readings, city: City, source: TabularSettings) -> Moments:
+    """Return the instants of rows (UTC), by `naive_times` of those without a zone; NaT where this rejects them."""
+    instants, wall_clock = readings
+    without_zone = ~np.isnat(wall_clock)
+    if source.naive_times == "utc":
+        return np.where(without_zone, wall_clock, instants)
+    if source.naive_times == "local" and without_zone.any():
+        local = wall_clock_to_utc(pd.Series(wall_clock[without_zone]), city.zone).dt.tz_localize(None)
+        instants = instants.copy()
+        instants[without_zone] = local.to_numpy()
+    return instants
 
 
 def _in_usual_forms(text: "pd.Series[str]", origin: str, *, ignore_zone: bool) -> Readings:

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from shotspotter_assets.storage.specs import (
     DAY_BEFORE,
+    DAYS_AROUND,
     DAYS_BEFORE,
     DAYS_TO_OWN,
     LAST_TWO_DAYS,
@@ -49,6 +50,16 @@ class Asset(StoredFolder):
     GRID_TENSORS = (
         "grid_tensors",
         Spec(Partitions.DAYS, {"cleaned_alerts": SAME}, keys=("grid", "counted"), on_pages=True),
+    )
+    ALERT_OUTCOMES = (
+        "alert_outcomes",
+        Spec(
+            Partitions.DAYS,
+            {"cleaned_alerts": DAYS_AROUND},
+            keys=("outcomes",),
+            section="outcomes",
+            rows={"outcomes": DAYS_AROUND},
+        ),
     )
     TUNED_SETTINGS = (
         "tuned_settings",
@@ -193,9 +204,14 @@ class OtherFolder(StoredFolder):
     QUALITY = "quality"
 
 
+FROM_TABLES: Final = tuple(asset for asset in Asset if asset.spec.rows)
+"""Assets made from side tables; each has its own runs, so that a late or broken table stops no other asset."""
+
+
 def automatic(partitions: Partitions) -> tuple[Asset, ...]:
-    """Return in order the assets of a kind of partitions whose runs a city's sensor requests."""
-    return tuple(asset for asset in Asset if asset.spec.automatic and asset.spec.partitions is partitions)
+    """Return in order the assets of a kind of partitions that a city's sensor builds together, without `FROM_TABLES`."""
+    of_kind = (asset for asset in Asset if asset.spec.partitions is partitions and asset not in FROM_TABLES)
+    return tuple(asset for asset in of_kind if asset.spec.automatic)
 
 
 ALERTS: Final = automatic(Partitions.DAYS)
@@ -266,6 +282,9 @@ DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of ea
 RECEIVED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
 MERGED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "{hash}.merged.json", "Versions of days of which files differ.")
 POLLED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
+TABLE_STATE: Final = StoredFile(
+    OtherFolder.ARRIVALS, _CITY, "days.json", "Versions of the rows of each day of a side table."
+)
 WAITING: Final = StoredFile(
     OtherFolder.ARRIVALS, _CITY, "waiting.json", "Landed rows that are not built yet, in words."
 )
@@ -302,6 +321,33 @@ _COUNTS: Final = {
 }
 TENSORS: Final = StoredTable(
     Asset.GRID_TENSORS, _DAY, "grid.parquet", "Sparse tensor of counts; its dense shape is in the metadata.", _COUNTS
+)
+
+# outcomes
+_OUTCOMES: Final = {
+    "user_id": Column("int64", "Number of the alert; null for a report that no alert matches.", required=False),
+    "origin": Column("string", "Origin of the report: sensor or person."),
+    "outcome": Column("string", "confirmed, unfounded, unconfirmed or open."),
+    "code": Column("string", "Code of the outcome as received.", required=False),
+    "matched_by": Column("string", 'How the alert was found: "id", "time and place", or "" without one.'),
+    "received_utc": Column(_INSTANT, "Instant of the report's receipt."),
+    "dispatched_utc": Column(_INSTANT, "Instant of the first dispatch.", required=False),
+    "arrived_utc": Column(_INSTANT, "Instant of the first arrival.", required=False),
+    "cleared_utc": Column(_INSTANT, "Instant of the clearance.", required=False),
+    "longitude": Column("double", "Degrees, WGS84: of the report, else of its alert.", required=False),
+    "latitude": Column("double", "Degrees, WGS84: of the report, else of its alert.", required=False),
+    "row": Column("int16", "Row of the cell; 0 is the southernmost.", required=False),
+    "column": Column("int16", "Column of the cell; 0 is the westernmost.", required=False),
+}
+ALERT_OUTCOMES: Final = StoredTable(
+    Asset.ALERT_OUTCOMES,
+    _DAY,
+    "outcomes.parquet",
+    "Reports of the day's alerts, and of calls on that day that match no alert. Alerts without a report have no row.",
+    _OUTCOMES,
+)
+OUTCOMES_RECORD: Final = StoredFile(
+    Asset.ALERT_OUTCOMES, _DAY, RECORD, "Counts of reports, and rows that are left out."
 )
 
 # walk-forward

@@ -28,6 +28,7 @@ class Days:
 SAME: Final = Days(0, 0)
 DAY_BEFORE: Final = Days(-1, -1)
 LAST_TWO_DAYS: Final = Days(-1, 0)  # a shift over midnight ends on the day after it began
+DAYS_AROUND: Final = Days(-1, 1)  # a call about an alert of 23:58 may be received on the next day
 DAYS_TO_OWN: Final = Days(None, 0)
 DAYS_BEFORE: Final = Days(None, -1)  # all days before the cutoff of a fold
 
@@ -61,6 +62,8 @@ class Spec:
     automatic: bool = True  # False for an asset that only people, schedules or its own sensor build
     on_pages: bool = False  # True if the pages show it
     section: str = ""  # section of the city's file without which the city lacks the asset
+    rows: Mapping[str, Days] = field(default_factory=dict)
+    """Days of the rows that the asset reads itself, by section of the city's file that names their source."""
 
 
 class StoredFolder(StrEnum):

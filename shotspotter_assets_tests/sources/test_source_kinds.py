@@ -11,7 +11,8 @@ import yaml
 from pydantic import Field
 
 from shotspotter_assets import city_files
-from shotspotter_assets.cities.city import City, SourceSettings
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, load_cities, load_city
 from shotspotter_assets.sources.alert_source import Access, SourceError
 from shotspotter_assets.sources.schema import read_sources, rows_by_origin

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 LANDING_SECONDS: Final = 10  # seconds between two ticks if the city has landed files
 OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
 MAX_SECONDS: Final = 30.0  # maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s
+MAX_TABLE_SECONDS: Final = 5.0  # maximum time for the files of a side table in a tick
 LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 MAX_REASON: Final = 250  # characters of a reason in a tag
@@ -90,6 +91,9 @@ class _Tick:
 
         under_way = runs_under_way(self._instance, self._city)
         snapshot = self._snapshot(sources)
+        sources.look_at_tables(
+            self._city, self._store, self._now, poll_seconds=self._poll_seconds, max_seconds=MAX_TABLE_SECONDS
+        )
         work = due(self._city, snapshot, Stored.read(self._store, self._city), under_way, self._now)
         requests = self._all_requests(work)
         for request in requests:

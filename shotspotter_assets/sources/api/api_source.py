@@ -158,11 +158,12 @@ class ApiReader(AlertSource, Generic[Settings]):
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
         plausible = asked.start, asked.today
         raw = to_raw(table, self.city, self.source, self.address, local_time.now(), asked.since, plausible)
-        # The whole row where a part of it could not be read, not only the columns that the city's file names.
-        unread = raw["as_received"].to_pylist()
-        texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
         text_at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
-        raw = raw.set_column(text_at, RAW_SCHEMA.field(text_at), pa.array(texts, pa.string()))
+        if self.source.side_columns is None:
+            # The whole row where a part of it could not be read, not only the columns that the city's file names.
+            unread = raw["as_received"].to_pylist()
+            texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
+            raw = raw.set_column(text_at, RAW_SCHEMA.field(text_at), pa.array(texts, pa.string()))
         raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
         raw = raw.sort_by([(name, "ascending") for name in PUBLISHED])
         dates = raw["date"].to_numpy().astype("datetime64[D]")

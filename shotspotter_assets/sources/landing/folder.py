@@ -24,13 +24,13 @@ from pydantic import TypeAdapter
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City, Limits
-from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError, UnusableFilesError
 from shotspotter_assets.sources.day_words import day_of_word
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing import received
 from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.landing.merged import merge_files
+from shotspotter_assets.sources.landing.merged import latest_rows, merge_files
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import FileVersion, Received, ReceivedFile
 from shotspotter_assets.sources.landing.shifted import judge_times
@@ -103,6 +103,7 @@ class LandingFolder(AlertSource):
         self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
         described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
+        self._latest_counts = source.side_columns is not None
         self._meaning = sha256(described, city.time_zone)[:8]
         since = max(city.live_since, default=city.start)
         # A file of earlier days may overlap with the live source, under other ids.
@@ -122,7 +123,7 @@ class LandingFolder(AlertSource):
             log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
         errors = [file.error for _, file in sorted(files.items()) if file.error]
         if errors and not any(file.is_read_as(self._meaning) for file in files.values()):
-            raise SourceError(errors[0])
+            raise UnusableFilesError(errors[0])
         for error in received.unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         asked = {day: paths for day, paths in landed.paths.items() if first <= day <= last}
@@ -159,7 +160,7 @@ class LandingFolder(AlertSource):
         self._refuse_lost_rows(
             [path for path in gone if files[path].rows and not files[path].is_read_as(self._meaning)]
         )
-        used = received.used_days(received.used_files(files, self.city, self._meaning))
+        used = received.used_days(received.used_files(files, self.city, self._meaning), latest=self._latest_counts)
         paths = {day: rows for day, rows in used.items() if day < self._end}
         return Landed(
             address=self.address,
@@ -222,9 +223,9 @@ class LandingFolder(AlertSource):
             tables.append(rows.filter(_is_of([day for _, day in of_path], rows)))
         together = pa.concat_tables(tables)
         is_shared = _is_of([day for day, files_of_day in paths.items() if len(files_of_day) > 1], together)
-        return pa.concat_tables(
-            [together.filter(pc.invert(is_shared)), merge_files(together.filter(is_shared), self.city.box)]
-        )
+        shared = together.filter(is_shared)
+        merged = latest_rows(shared) if self._latest_counts else merge_files(shared, self.city.box)
+        return pa.concat_tables([together.filter(pc.invert(is_shared)), merged])
 
     def _versions(
         self, files: Received, used: Mapping[date, Mapping[str, tuple[str, int]]]
@@ -263,7 +264,8 @@ class LandingFolder(AlertSource):
     def _share_lost(self, files: Received, gone: Sequence[str]) -> float:
         """Return the share of the merged rows of `files` that go with the files that are gone."""
         left = {path: file for path, file in files.items() if path not in gone}
-        used = (received.used_days(received.by_receipt(some)) for some in (files, left))
+        by_receipt = (received.by_receipt(some) for some in (files, left))
+        used = (received.used_days(some, latest=self._latest_counts) for some in by_receipt)
         before, after = (self._versions(files, days) for days in used)
         lost = sum(max(number - after.get(day, ("", 0))[1], 0) for day, (_, number) in before.items())
         return lost / max(sum(number for _, number in before.values()), 1)

@@ -16,7 +16,8 @@ from pyarrow import csv as arrow_csv
 
 from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.json_rows import Row
-from shotspotter_assets.sources.raw_rows import BROKEN, table_of_rows
+from shotspotter_assets.sources.raw_rows import table_of_rows
+from shotspotter_assets.sources.row_texts import BROKEN
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
@@ -92,7 +93,7 @@ def read_geojson(path: Path, source: LandingSettings) -> pa.Table:
         geometry = feature.get("geometry") or {}
         point = geometry["coordinates"] if geometry.get("type") == "Point" else ()
         for name, coordinate in zip((source.columns.longitude, source.columns.latitude), point, strict=False):
-            if row.get(name) is None:
+            if name is not None and row.get(name) is None:
                 row[name] = coordinate
     return _json_table(rows, source)
 
@@ -154,7 +155,10 @@ def read_shapefile(path: Path, source: LandingSettings) -> pa.Table:
     geometry = shapes.geometry if shapes.crs is None else shapes.geometry.to_crs(source.crs or WGS84)
     points = geometry.where(geometry.geom_type == "Point")
     places = {source.columns.longitude: points.x, source.columns.latitude: points.y}
-    shapes = shapes.drop(columns=geometry.name).assign(**{n: p for n, p in places.items() if n not in shapes.columns})
+    shapes = shapes.drop(columns=geometry.name)
+    for name, degrees in places.items():
+        if name is not None and name not in shapes.columns:
+            shapes[name] = degrees
     _require_columns(source, list(shapes.columns))
     return pa.Table.from_pandas(shapes[_own_columns(source)], preserve_index=False)
 

@@ -36,16 +36,46 @@ def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     return rows.filter(pa.array(frame["file"] == frame["alert"].map(file_of_alert)))
 
 
+def latest_rows(rows: pa.Table) -> pa.Table:
+    """Return the rows of a side table's files (`RAW_SCHEMA`) without those that a later file has, too.
+
+    Rows of a day are the same if they have the same id; or, without ids, if they agree in second and point (to
+    `PLACE_DECIMALS`); or, without a time or point, in all of their text. They count as in the file received last; of files
+    received at once, their content decides.
+    """
+    import pandas as pd
+
+    frame = rows.select(["date", "time_utc", "source_id", "longitude", "latitude", "as_received"]).to_pandas()
+    frame["file"] = pd.factorize(rows["received_from"].to_pandas())[0]
+    frame["received"] = rows["received_at"].to_pandas()
+    frame["hash"] = row_hashes(rows.select(PUBLISHED))
+    second, east, north = _second_and_place(frame)
+    has_id = frame["source_id"].notna()
+    is_placed = second.notna() & east.notna() & north.notna()
+    keys = [
+        frame["source_id"],
+        *(column.mask(has_id) for column in (second, east, north)),
+        frame["as_received"].mask(has_id | is_placed),
+    ]
+    frame["row"] = frame.groupby([frame["date"], *keys], dropna=False, sort=False).ngroup()
+    by_file = frame.groupby(["row", "file"], sort=False).agg({"received": "max", "hash": "sum"}).reset_index()
+    last = by_file.sort_values(["received", "hash"]).drop_duplicates("row", keep="last").set_index("row")["file"]
+    return rows.filter(pa.array(frame["file"] == frame["row"].map(last)))
+
+
 def _alert_numbers(frame: "pd.DataFrame") -> "pd.Series":
     """Return the number of the alert that each row may be of: by its id, else by time, type, place and text."""
     has_usable_id = frame["source_id"].notna() & frame["as_received"].isna()
-    scale = 10**PLACE_DECIMALS
     described = [
-        frame["time_utc"].dt.floor("s"),
-        (frame["longitude"] * scale).round(),
-        (frame["latitude"] * scale).round(),
+        *_second_and_place(frame),
         frame["gunshot_type"],
         frame["as_received"],
     ]
     keys = [frame["source_id"].where(has_usable_id), *(column.mask(has_usable_id) for column in described)]
     return frame.groupby([frame["date"], *keys], dropna=False, sort=False).ngroup()
+
+
+def _second_and_place(frame: "pd.DataFrame") -> "tuple[pd.Series, pd.Series, pd.Series]":
+    scale = 10**PLACE_DECIMALS
+    east, north = ((frame[name] * scale).round() for name in ("longitude", "latitude"))
+    return frame["time_utc"].dt.floor("s"), east, north

@@ -154,14 +154,15 @@ def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedF
     return {path: file for path, file in is_read.items() if not is_set_aside(path, file, city)}
 
 
-def used_days(used: Received) -> dict[date, dict[str, tuple[str, int]]]:
+def used_days(used: dict[str, ReceivedFile], *, latest: bool = False) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of each day's used rows by path.
 
-    A correction replaces the rows of all other files. Of files with equal rows of a day, the first one stands for all.
+    A correction replaces the rows of all other files. Of files with equal rows of a day, the first one stands for all, or
+    the last one where the `latest` version of a row counts.
     """
     corrections = {corrected_day(path): path for path in used}
     days: dict[date, dict[str, tuple[str, int]]] = {}
-    for path, file in used.items():
+    for path, file in reversed(used.items()) if latest else used.items():
         for day, rows in file.days.items():
             if corrections.get(day, path) == path and rows not in days.setdefault(day, {}).values():
                 days[day][path] = rows

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import SourceSettings
+from shotspotter_assets.cities.source_settings import SourceSettings
 
 
 class SimulatedSettings(SourceSettings):
