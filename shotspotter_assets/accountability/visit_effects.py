@@ -1,0 +1,197 @@
+"""The effect of visits on alerts, from a city's stored plans with lots, or the reason why it is not known yet."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
+
+from shotspotter_assets.accountability.visit_trial import Change, Trial, changes
+from shotspotter_assets.arrays import Array, Booleans, Days, Integers
+from shotspotter_assets.calendar.dates import local_dates
+from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.geometry.cells import cell_numbers, cells_at
+from shotspotter_assets.gridding.tensors import counted_alerts
+from shotspotter_assets.serving.forecast_facts import is_of_grid
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import CLEANED, LOTS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
+
+MIN_DRAWS: Final = 200  # places drawn with a chance below 1
+MAX_HALF_WIDTH: Final = 0.5  # half of the interval, as a share of the expected alerts
+_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
+_PLACES: Final = {"cell": "In the cell", "around": "In the cells around it"}
+_TIMES: Final = {"shift": "during the shift", "next days": "in the next three days"}
+
+
+@dataclass(frozen=True)
+class VisitEffect(Change):
+    """Change by one visit, or the reason why it is not known yet (`note`)."""
+
+    note: str = ""
+
+    def sentence(self, event: str) -> str:
+        """Return the change in words."""
+        place = f"{_PLACES[self.where]} {_TIMES[self.when]}"
+        if self.note:
+            return f"{place}: {self.note}"
+        share, low, high = (value / self.expected for value in (self.estimate, self.low, self.high))
+        interval = f"90% interval {low:+.0%} to {high:+.0%}"
+        if self.low <= 0 <= self.high:
+            return f"{place} no change by a visit is shown ({share:+.0%}, {interval})."
+        return f"{place} a visit changes the number of {event}s by {share:+.0%} ({interval})."
+
+
+@dataclass(frozen=True)
+class VisitEffects:
+    """Effects of visits in shifts whose places were drawn by lot."""
+
+    shifts: int = 0  # with lots and known alerts
+    reported_shifts: int = 0  # of these, with reported visits; in the others visits count as drawn
+    draws: int = 0  # places drawn with a chance below 1
+    effects: tuple[VisitEffect, ...] = ()
+    note: str = ""  # reason for no effects
+
+    def sentences(self, event: str) -> list[str]:
+        """Return the effects in words, with the basis first."""
+        if not self.effects:
+            return [self.note]
+        visits = f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}"
+        reported = f"visits were reported in {self.reported_shifts} of them, and count as drawn in the others"
+        return [f"{visits}; {reported}.", *(effect.sentence(event) for effect in self.effects)]
+
+
+class _Stored(NamedTuple):
+    """Lots of a city with the index of each row's shift and cell, and the cells' numbers."""
+
+    rows: pa.Table
+    shift: Integers
+    cell: Integers
+    cells: Integers
+
+    def dense(self, values: Array) -> Array:
+        """Return values of rows by shift and cell, 0 without a row; shape (shifts, cells)."""
+        dense = np.zeros((int(self.shift.max()) + 1, len(self.cells)))
+        dense[self.shift, self.cell] = values
+        return dense
+
+
+def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEffects:
+    """Estimate the effects of visits in the shifts that begin on the days from `first` to `last`."""
+    stored = _read_lots(store, city, first, last)
+    if stored is None:
+        return VisitEffects(note="No plan was drawn by lot, so nothing shows what a visit changes.")
+    visited, is_reported = _visits(store, city, stored)
+    trial = _trial(store, city, stored, visited)
+    is_known = trial.is_known
+    draws = int((trial.drawn & trial.is_decided)[is_known].sum())
+    basis = VisitEffects(int(is_known.sum()), int((is_known & is_reported).sum()), draws)
+    if draws < MIN_DRAWS:
+        return replace(
+            basis, note=f"Not enough yet: {number_of(draws, 'place')} drawn by lot, and {MIN_DRAWS} are needed."
+        )
+    found = changes(trial)
+    if not found:
+        return replace(basis, note="Not enough yet: the lots do not tell visits of a cell and around it apart.")
+    days = len(np.unique(trial.start[is_known] // 24))
+    effects = [VisitEffect(**vars(change), note=_too_wide(change, days)) for change in found]
+    return replace(basis, effects=tuple(effects))
+
+
+def _too_wide(change: Change, days: int) -> str:
+    """Return the reason why a change of so many days is not known yet; "" if it is."""
+    half = (change.high - change.low) / 2 / change.expected if change.expected else np.inf
+    if half <= MAX_HALF_WIDTH:
+        return ""
+    rule = f"not enough yet: the 90% interval is {half:.0%} of the expected number to either side, more than {MAX_HALF_WIDTH:.0%}"
+    # Intervals shrink with the root of the number of days.
+    more = f"; about {number_of(int(days * ((half / MAX_HALF_WIDTH) ** 2 - 1)) + 1, 'more day')} of lots would do"
+    return rule + (more if np.isfinite(half) else "") + "."
+
+
+def _read_lots(store: Store, city: City, first: date, last: date) -> _Stored | None:
+    """Read the lots of the city's present grid for the days from `first` to `last`; None without any."""
+    issue_dates = sorted(store.days_present(LOTS, city.name, first - ONE_DAY, last - ONE_DAY))
+    tables = [table for day in issue_dates if is_of_grid(table := store.read_table(LOTS, city.name, day), city)]
+    if not tables:
+        return None
+    rows = pa.concat_tables(tables).replace_schema_metadata(None)
+    keys = rows.select(["starts_utc", "shift"]).to_pandas()
+    cells, cell = np.unique(cell_numbers(city, rows["row"].to_numpy(), rows["column"].to_numpy()), return_inverse=True)
+    return _Stored(rows, keys.groupby(["starts_utc", "shift"]).ngroup().to_numpy(), cell, cells)
+
+
+def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
+    """Return the lots with the alerts of their shifts."""
+    rows = stored.rows
+    _, at = np.unique(stored.shift, return_index=True)
+    starts, ends = (rows[name].to_numpy()[at].astype("datetime64[s]") for name in ("starts_utc", "ends_utc"))
+    alerts, is_known = _alerts(store, city, stored.cells, starts, ends)
+    area = np.full(len(stored.cells), -1)
+    area[stored.cell] = np.unique(rows["area"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
+    return Trial(
+        start=starts.astype("datetime64[h]").astype(np.float64),
+        is_known=is_known,
+        expected_units=stored.dense(rows["expected_units"].to_numpy()),
+        drawn=stored.dense(rows["units"].to_numpy()) > 0,
+        visited=visited,
+        alerts=alerts,
+        expected=stored.dense(rows["expected"].to_numpy()),
+        area=area,
+        ring=_ring(city, stored.cells),
+    )
+
+
+def _visits(store: Store, city: City, stored: _Stored) -> tuple[Array, Booleans]:
+    """Return visits by shift and cell, as drawn where they were not reported; and the shifts with reported visits."""
+    drawn = stored.dense(stored.rows["units"].to_numpy() > 0)
+    return drawn, np.zeros(len(drawn), dtype=bool)
+
+
+def _alerts(store: Store, city: City, cells: Integers, starts: Days, ends: Days) -> tuple[Array, Booleans]:
+    """Return the alerts of planned targets by shift and cell, shape (shifts, cells), and the shifts for which they are known."""
+    days = [
+        local_dates(pa.array(instants, pa.timestamp("s", "UTC")), city.zone).to_pylist()
+        for instants in (starts, ends - np.timedelta64(1, "s"))
+    ]
+    first = min(days[0])
+    last = max(days[1])
+    table = DayTable.read(store, city.name)
+    is_stored = [np.isin(column, sorted(store.days_present(CLEANED, city.name, first, last))) for column in days]
+    is_known = np.logical_and.reduce([*is_stored, *map(table.is_counted, days)])
+    counts = np.zeros((len(starts), len(cells)))
+    rows = store.read_present(CLEANED, city.name, first, last, _COLUMNS)
+    if rows is None:
+        return counts, is_known
+    rows = _planned_for(counted_alerts(rows, city), city)
+    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
+    number = np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
+    in_cells = np.isin(number, cells)
+    time = rows["time_utc"].to_numpy().astype("datetime64[us]")[in_cells]
+    cell = np.searchsorted(cells, number[in_cells])
+    of_shifts = np.searchsorted(time, np.stack([starts, ends]).astype("datetime64[us]"))
+    for shift, (begin, end) in enumerate(of_shifts.T):
+        counts[shift] = np.bincount(cell[begin:end], minlength=len(cells))
+    return counts, is_known
+
+
+def _planned_for(alerts: pa.Table, city: City) -> pa.Table:
+    """Return the alerts of the targets that plans cover, by time."""
+    weights = {} if city.patrol is None else city.patrol.weights
+    codes = {code for name in city.targets if weights.get(name, 1.0) for code in city.only(name).forecast_codes}
+    types = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE)
+    return alerts.filter(pc.is_in(types, pa.array(sorted(codes), types.type))).sort_by("time_utc")
+
+
+def _ring(city: City, cells: Integers) -> csr_array:
+    """Return 1 for cells side by side or corner to corner, shape (cells, cells)."""
+    places = np.column_stack(np.unravel_index(cells, city.shape))
+    pairs = KDTree(places).query_pairs(1.5, output_type="ndarray")
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    return csr_array((np.ones(len(both)), both.T), shape=(len(cells), len(cells)))

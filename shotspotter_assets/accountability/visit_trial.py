@@ -1,0 +1,150 @@
+"""Estimates of what a visit changes, from plans whose places were drawn by lot with recorded chances.
+
+A cell that the lot sent a unit to is compared with those that it could have sent one to. The statistic of Horvitz and
+Thompson (1952), the sum of (drawn - chance) x (alerts - forecast), has mean zero if visits change nothing, whatever the
+forecast misses. Its distribution comes from drawing the same lots again (Fisher 1935). Alerts of a cell and shift depend on
+visits of the cell and of its neighbours, in the shift and in the days before: each changes them by a share of the forecast,
+an exposure mapping as in Aronow and Samii (2017). There is a statistic for each exposure; the estimates set all to zero.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
+from shotspotter_assets.patrol.lottery import QUANTA, random_order
+
+Where = Literal["cell", "around"]
+When = Literal["shift", "next days"]
+EXPOSURES: Final[tuple[tuple[Where, When], ...]] = (
+    ("cell", "shift"),
+    ("cell", "next days"),
+    ("around", "shift"),
+    ("around", "next days"),
+)
+NEXT_HOURS: Final = 72  # a visit may change shifts that begin so long after its own
+ORDERS: Final = 20  # random orders of the cells for the lots that are drawn again
+STARTS: Final = 20  # random starts with each order
+LEVEL: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Shifts with lots by start; arrays have shape (shifts, cells) without a note."""
+
+    start: Array  # hours since any instant, shape (shifts,)
+    is_known: Booleans  # False where the alerts of the shift are not known, shape (shifts,)
+    expected_units: Array  # as in `catalogue.LOTS`; 0 outside the coverage
+    drawn: Booleans
+    visited: Array  # 1 or 0; as drawn where it was not reported
+    alerts: Array
+    expected: Array  # alerts that were forecast before the draw
+    area: Integers  # index of the area, or -1, shape (cells,)
+    ring: csr_array  # 1 for cells side by side or corner to corner, shape (cells, cells)
+
+    @property
+    def is_decided(self) -> Booleans:
+        """Cells that the lot may or may not send a unit to."""
+        return (self.expected_units > 0) & (self.expected_units < 1)
+
+    def before(self, values: Array, where: Where, when: When) -> Array:
+        """Return sums over the cells and shifts in which a visit may change a cell and shift; same shape."""
+        return self._around(self._window(values, -NEXT_HOURS) if when == "next days" else values, where)
+
+    def after(self, values: Array, where: Where, when: When) -> Array:
+        """Return sums over the cells and shifts that a visit in a cell and shift may change; same shape."""
+        return self._around(self._window(values, NEXT_HOURS) if when == "next days" else values, where)
+
+    def _around(self, values: Array, where: Where) -> Array:
+        return np.asarray((self.ring @ values.T).T) if where == "around" else values
+
+    def _window(self, values: Array, hours: int) -> Array:
+        """Sum up the shifts that begin within the next `hours`, or the last ones if negative, without the own start."""
+        own = np.searchsorted(self.start, self.start, side="right" if hours > 0 else "left")
+        far = np.searchsorted(self.start, self.start + hours, side="right" if hours > 0 else "left")
+        sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+        return np.asarray(sums[np.maximum(own, far)] - sums[np.minimum(own, far)])
+
+
+@dataclass(frozen=True)
+class Change:
+    """Change of the number of alerts by one visit, with an interval; those of all `EXPOSURES` hold together with 90%."""
+
+    where: Where
+    when: When
+    estimate: float
+    low: float
+    high: float
+    expected: float  # alerts forecast for the same cells and hours
+
+
+def changes(trial: Trial, seed: int = 0) -> list[Change]:
+    """Return the change by a visit for each of `EXPOSURES`; none if the lots do not determine all of them."""
+    known = trial.is_known[:, None]
+    exposures = [trial.before(trial.visited, where, when) for where, when in EXPOSURES]
+    responses = [trial.alerts - trial.expected, *(trial.expected * exposure for exposure in exposures)]
+    is_decided = trial.is_decided
+    values = np.stack(
+        [
+            np.where(is_decided, trial.after(np.where(known, response, 0.0), where, when), 0.0)
+            for where, when in EXPOSURES
+            for response in responses
+        ],
+        axis=-1,
+        dtype=np.float32,
+    )
+    mean = np.einsum("tc,tck->k", np.where(is_decided, trial.expected_units, 0.0), values)
+    moved = np.einsum("tc,tck->k", trial.drawn & is_decided, values, dtype=np.float64) - mean
+    again = _sums_again(trial, values, np.random.default_rng(seed)) - mean
+    shape = (-1, len(EXPOSURES), len(responses))
+    statistics = moved.reshape(shape)[0]
+    if np.linalg.matrix_rank(statistics[:, 1:]) < len(EXPOSURES):
+        return []
+    estimates = np.linalg.solve(statistics[:, 1:], statistics[:, 0])
+    # The statistics of lots drawn again, if visits change as much as estimated.
+    noise = again.reshape(shape)[:, :, 0] - again.reshape(shape)[:, :, 1:] @ estimates
+    errors = np.linalg.solve(statistics[:, 1:], noise.T)
+    spread = errors.std(axis=1)
+    # All intervals together hold with the level: somebody who looks at each finds no change by chance that often.
+    half = np.quantile(abs(errors / spread[:, None]).max(axis=0), LEVEL) * spread
+    return [_change(trial, number, float(estimates[number]), float(half[number])) for number in range(len(EXPOSURES))]
+
+
+def _change(trial: Trial, number: int, share: float, half: float) -> Change:
+    """Return a change by one visit, given its share of the alerts expected in these cells and shifts, plus or minus `half`."""
+    where, when = EXPOSURES[number]
+    weight = np.where(trial.is_decided, trial.expected_units * (1 - trial.expected_units), 0.0)
+    expected = trial.after(np.where(trial.is_known[:, None], trial.expected, 0.0), where, when)
+    mean = float((weight * expected).sum() / weight.sum())
+    return Change(
+        where,
+        when,
+        estimate=share * mean,
+        low=(share - half) * mean,
+        high=(share + half) * mean,
+        expected=mean,
+    )
+
+
+def _sums_again(trial: Trial, values: Singles, random: np.random.Generator) -> Array:
+    """Draw all lots again, and sum up `values`, shape (shifts, cells, columns), of drawn cells; shape (draws, columns).
+
+    Draws share an order of the cells in groups. Given any order chances are those of the lots, so sums keep their mean, and
+    over the orders their variance.
+    """
+    # Whole units are certain, and lie on the comb wherever it starts.
+    quanta = np.rint(trial.expected_units % 1 * QUANTA).astype(np.int64)
+    units = quanta.sum(axis=1) // QUANTA
+    shift = np.repeat(np.arange(len(units)), units)
+    teeth = np.arange(len(shift)) * QUANTA
+    sums = []
+    for _ in range(ORDERS):
+        order = random_order(trial.area, random)
+        ends = np.cumsum(quanta[:, order])
+        for _ in range(STARTS):
+            start = random.integers(QUANTA, size=len(units))
+            shifts, places = np.divmod(np.searchsorted(ends, teeth + start[shift], side="right"), len(order))
+            sums.append(values[shifts, order[places]].sum(axis=0, dtype=np.float64))
+    return np.array(sums)
