@@ -165,20 +165,21 @@ def _alerts(store: Store, city: City, cells: Integers, starts: Days, ends: Days)
     table = DayTable.read(store, city.name)
     is_stored = [np.isin(column, sorted(store.days_present(CLEANED, city.name, first, last))) for column in days]
     is_known = np.logical_and.reduce([*is_stored, *map(table.is_counted, days)])
-    counts = np.zeros((len(starts), len(cells)))
     rows = store.read_present(CLEANED, city.name, first, last, _COLUMNS)
     if rows is None:
-        return counts, is_known
-    rows = _planned_for(counted_alerts(rows, city), city)
-    longitude, latitude = (rows[name].to_numpy() for name in ("longitude", "latitude"))
+        return np.zeros((len(starts), len(cells))), is_known
+    return _counts(_planned_for(counted_alerts(rows, city), city), city, cells, np.stack([starts, ends])), is_known
+
+
+def _counts(alerts: pa.Table, city: City, cells: Integers, bounds: Days) -> Array:
+    """Count alerts in order of time by shift, given starts and ends (`bounds`), and cell; shape (shifts, cells)."""
+    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
     number = np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
     in_cells = np.isin(number, cells)
-    time = rows["time_utc"].to_numpy().astype("datetime64[us]")[in_cells]
+    time = alerts["time_utc"].to_numpy().astype("datetime64[us]")[in_cells]
     cell = np.searchsorted(cells, number[in_cells])
-    of_shifts = np.searchsorted(time, np.stack([starts, ends]).astype("datetime64[us]"))
-    for shift, (begin, end) in enumerate(of_shifts.T):
-        counts[shift] = np.bincount(cell[begin:end], minlength=len(cells))
-    return counts, is_known
+    stretches = np.searchsorted(time, bounds.astype("datetime64[us]")).T
+    return np.array([np.bincount(cell[begin:end], minlength=len(cells)) for begin, end in stretches], np.float64)
 
 
 def _planned_for(alerts: pa.Table, city: City) -> pa.Table:

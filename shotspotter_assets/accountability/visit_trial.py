@@ -82,34 +82,35 @@ class Change:
 
 def changes(trial: Trial, seed: int = 0) -> list[Change]:
     """Return the change by a visit for each of `EXPOSURES`; none if the lots do not determine all of them."""
-    known = trial.is_known[:, None]
-    exposures = [trial.before(trial.visited, where, when) for where, when in EXPOSURES]
-    responses = [trial.alerts - trial.expected, *(trial.expected * exposure for exposure in exposures)]
-    is_decided = trial.is_decided
-    values = np.stack(
-        [
-            np.where(is_decided, trial.after(np.where(known, response, 0.0), where, when), 0.0)
-            for where, when in EXPOSURES
-            for response in responses
-        ],
-        axis=-1,
-        dtype=np.float32,
-    )
-    mean = np.einsum("tc,tck->k", np.where(is_decided, trial.expected_units, 0.0), values)
-    moved = np.einsum("tc,tck->k", trial.drawn & is_decided, values, dtype=np.float64) - mean
-    again = _sums_again(trial, values, np.random.default_rng(seed)) - mean
-    shape = (-1, len(EXPOSURES), len(responses))
-    statistics = moved.reshape(shape)[0]
+    values = _values(trial)
+    shape = (-1, len(EXPOSURES), len(EXPOSURES) + 1)
+    chance = np.where(trial.is_decided, trial.expected_units, 0.0)
+    mean = np.einsum("tc,tck->k", chance, values)
+    drawn = np.einsum("tc,tck->k", trial.drawn, values, dtype=np.float64)
+    statistics = (drawn - mean).reshape(shape)[0]
+    again = (_sums_again(trial, values, np.random.default_rng(seed)) - mean).reshape(shape)
     if np.linalg.matrix_rank(statistics[:, 1:]) < len(EXPOSURES):
         return []
     estimates = np.linalg.solve(statistics[:, 1:], statistics[:, 0])
     # The statistics of lots drawn again, if visits change as much as estimated.
-    noise = again.reshape(shape)[:, :, 0] - again.reshape(shape)[:, :, 1:] @ estimates
+    noise = again[:, :, 0] - again[:, :, 1:] @ estimates
     errors = np.linalg.solve(statistics[:, 1:], noise.T)
     spread = errors.std(axis=1)
     # All intervals together hold with the level: somebody who looks at each finds no change by chance that often.
     half = np.quantile(abs(errors / spread[:, None]).max(axis=0), LEVEL) * spread
     return [_change(trial, number, float(estimates[number]), float(half[number])) for number in range(len(EXPOSURES))]
+
+
+def _values(trial: Trial) -> Singles:
+    """Return what a drawn cell adds to each statistic, by exposure: of alerts, and of each exposure's changes.
+
+    Shape (shifts, cells, exposures x (1 + exposures)); 0 in cells that the lot does not decide.
+    """
+    exposures = [trial.before(trial.visited, where, when) for where, when in EXPOSURES]
+    responses = [trial.alerts - trial.expected, *(trial.expected * exposure for exposure in exposures)]
+    known = [np.where(trial.is_known[:, None], response, 0.0) for response in responses]
+    columns = [trial.after(response, where, when) for where, when in EXPOSURES for response in known]
+    return np.stack([np.where(trial.is_decided, column, 0.0) for column in columns], axis=-1, dtype=np.float32)
 
 
 def _change(trial: Trial, number: int, share: float, half: float) -> Change:
