@@ -1,0 +1,142 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmarks.feedback import PREVENTED_SHARE, SCENARIOS, SENSOR_CHANCE, Incidents, Plan, Scenario, recorded, run
+from benchmarks.reports.feedback_measures import Run, gini, log_loss, shares, slope
+from shotspotter_assets.patrol.cover import CoverProblem
+from shotspotter_assets.patrol.lottery import draw_lots
+
+SHARES = (0.6, 0.24, 0.1)
+RATES = np.array([3.0, 2.0, 2.0, 1.0])
+SMALL = {"cells": 5, "units": 3, "serves": "ewma"}  # a city of fifteen covered cells, without trees
+
+
+def week_of(rates: np.ndarray, random: np.random.Generator) -> Incidents:
+    """Draw incidents of a week by cell from daily rates."""
+    counts = random.poisson(np.tile(rates, (7, 1)))
+    day, cell = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    return Incidents(pa.table({}), day, cell, random.random((len(day), 3)))
+
+
+def urn(scenario: Scenario, weeks: int, seed: int, power: float = 1.0) -> np.ndarray:
+    """Plan by the shares of the records alone, as in the urn of Ensign and others, one unit a day; return the records."""
+    random = np.random.default_rng(seed)
+    records = np.ones(len(RATES))
+    for week in range(weeks):
+        problem = CoverProblem(
+            expected=records, reach=None, shares=SHARES, max_units=np.ones(len(RATES), np.int64),
+            area=np.full(len(RATES), -1), min_units=np.zeros(0, np.int64),
+        )  # fmt: skip
+        lots = [draw_lots(problem, 1, power, seed=10_000 * seed + 7 * week + day) for day in range(7)]
+        plans = [Plan(lot.units, lot.expected_units) for lot in lots]
+        incidents = week_of(RATES, random)
+        is_recorded = recorded(
+            scenario, incidents, np.full(len(RATES), scenario.sensors * SENSOR_CHANCE), plans, SHARES
+        )
+        records = records + np.bincount(incidents.cell[is_recorded], minlength=len(RATES))
+    return records / records.sum()
+
+
+def missed(records: np.ndarray) -> float:
+    """Return half the sum of differences between the shares of records and of incidents: 0 for none, near 1 for all."""
+    return float(abs(records - RATES / RATES.sum()).sum() / 2)
+
+
+def test_in_the_urn_patrols_alone_run_away_and_the_correction_comes_back() -> None:
+    for seed in range(2):
+        assert missed(urn(SCENARIOS["sensors"], 150, seed)) < 0.05
+        assert missed(urn(SCENARIOS["lottery"], 150, seed)) > 0.4
+        assert missed(urn(SCENARIOS["lottery_corrected"], 150, seed)) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (SCENARIOS["sensors"], SENSOR_CHANCE),
+        (SCENARIOS["both"], 1 - (1 - SENSOR_CHANCE) * (1 - 0.6)),
+        (SCENARIOS["patrols"], 0.6),
+        (SCENARIOS["deterrence"], SENSOR_CHANCE * (1 - 0.6 * PREVENTED_SHARE)),
+    ],
+    ids=lambda value: getattr(value, "title", ""),
+)
+def test_sensors_and_units_record_by_their_chances(scenario: Scenario, expected: float) -> None:
+    incidents = week_of(np.full(4, 2_000.0), np.random.default_rng(1))
+    plan = Plan(np.array([1, 1, 1, 0]), np.array([1.0, 1.0, 1.0, 0.0]))
+    sensors = np.full(4, SENSOR_CHANCE * scenario.sensors)
+    is_recorded = recorded(scenario, incidents, sensors, [plan] * 7, SHARES)
+    with_unit = incidents.cell < 3
+    assert is_recorded[with_unit].mean() == pytest.approx(expected, abs=0.01)
+    assert is_recorded[~with_unit].mean() == pytest.approx(sensors[3], abs=0.02)
+
+
+def test_the_correction_makes_records_proportional_to_incidents() -> None:
+    incidents = week_of(np.full(3, 3_000.0), np.random.default_rng(2))
+    chances = np.array([1.6, 0.4, 0.1])  # of two units, of one, and of one
+    random = np.random.default_rng(3)
+    plans = [Plan(np.floor(chances + random.random(3)).astype(int), chances) for _ in range(7 * 200)]
+    kept = np.zeros(3)
+    for start in range(0, len(plans), 7):
+        is_recorded = recorded(SCENARIOS["lottery_corrected"], incidents, np.zeros(3), plans[start : start + 7], SHARES)
+        kept += np.bincount(incidents.cell[is_recorded], minlength=3)
+    assert shares(kept) == pytest.approx(np.full(3, 1 / 3), abs=0.04)
+
+
+def run_of(expected: np.ndarray, units: np.ndarray, incidents: np.ndarray) -> Run:
+    weeks = 26
+    by_day = np.ones((weeks, 7, 1), np.int64)
+    return Run(
+        "made up", np.arange(len(units)), by_day * incidents, by_day * units, np.tile(expected, (weeks, 1)),
+        np.tile(-np.expm1(-expected), (weeks, 1)),
+    )  # fmt: skip
+
+
+def test_the_slope_is_one_in_proportion_and_two_at_twice_the_contrast() -> None:
+    truth = np.array([0.1, 0.2, 0.3, 0.4])
+    assert slope(truth, truth) == pytest.approx(1)
+    assert slope(2 * truth - 0.25, truth) == pytest.approx(2)
+    assert gini(np.full(4, 0.25)) == pytest.approx(0)
+    assert gini(np.array([0, 0, 0, 1.0])) == pytest.approx(0.75)
+
+
+def test_a_levelled_log_loss_ignores_the_level_and_not_the_places() -> None:
+    incidents = np.array([1, 0, 0, 0])
+    right, low, wrong = (
+        np.array([0.9, 0.1, 0.1, 0.1]),
+        np.array([0.09, 0.01, 0.01, 0.01]),
+        np.array([0.1, 0.9, 0.1, 0.1]),
+    )
+    loss = {
+        name: log_loss(run_of(rate, incidents, incidents), is_levelled=True)
+        for name, rate in {"right": right, "low": low, "wrong": wrong}.items()
+    }
+    assert loss["low"] == pytest.approx(loss["right"])
+    assert loss["wrong"] > loss["right"] + 0.3
+    assert log_loss(run_of(low, incidents, incidents)) > log_loss(run_of(right, incidents, incidents)) + 0.3
+
+
+def test_quarters_follow_each_other() -> None:
+    [first, last] = run_of(np.ones(4), np.array([1, 1, 0, 0]), np.ones(4, np.int64)).quarters()
+    assert len(first.units) == len(last.units) == 13
+    assert first.has_units.tolist() == [True, True, False, False]
+
+
+def test_a_week_of_the_chain_plans_all_units_on_forecasts_of_all_cells() -> None:
+    week = run(SCENARIOS["lottery"], 1, **SMALL)
+    assert week.units.shape == week.incidents.shape == (1, 7, len(week.area))
+    assert (week.units.sum(axis=2) == SMALL["units"]).all()
+    assert len(np.unique(week.units[0], axis=0)) > 1, "lots are drawn each day"
+    assert ((week.probability > 0) & (week.probability < 1)).all()
+
+
+@pytest.mark.slow
+def test_in_the_chain_patrols_alone_run_away_and_the_correction_comes_back() -> None:
+    last = {
+        name: run(SCENARIOS[name], 52, **SMALL).quarters()[-1] for name in ("sensors", "lottery", "lottery_corrected")
+    }
+    slopes = {name: slope(shares(part.expected), shares(part.incidents)) for name, part in last.items()}
+    losses = {name: log_loss(part, is_levelled=True) for name, part in last.items()}
+    assert slopes["sensors"] == pytest.approx(1, abs=0.3)
+    assert slopes["lottery"] > slopes["sensors"] + 0.3
+    assert abs(slopes["lottery_corrected"] - 1) < abs(slopes["lottery"] - 1)
+    assert losses["lottery"] > losses["lottery_corrected"] > losses["sensors"]
