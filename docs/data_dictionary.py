@@ -1,6 +1,7 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
+from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
@@ -25,9 +26,9 @@ from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 RECORDS = {
     record.stored_as: record
     for record in (
-        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
-        RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings,
-        WaitingModels, WalkForwardReport,
+        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord,
+        PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord,
+        StreetScoreRecord, TunedSettings, WaitingModels, WalkForwardReport,
     )
 }  # fmt: skip
 FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]

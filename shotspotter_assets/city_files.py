@@ -21,7 +21,7 @@ from shotspotter_assets.cities.side_table import SideTable
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.sources.side_settings import sections_of, table_city
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
-from shotspotter_assets.sources.source_kinds import OutcomesOfAnySource, SourceOfAnyKind
+from shotspotter_assets.sources.source_kinds import OutcomesOfAnySource, PatrolsOfAnySource, SourceOfAnyKind
 from shotspotter_assets.sources.tabular_settings import LandingSettings, TabularSettings
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
@@ -38,6 +38,7 @@ class CityFile(City):
     source: SourceOfAnyKind
     other_sources: tuple[SourceOfAnyKind, ...] = ()
     outcomes: OutcomesOfAnySource | None = None
+    patrols: PatrolsOfAnySource | None = None
 
     @model_validator(mode="after")
     def _has_usable_sources(self) -> "CityFile":

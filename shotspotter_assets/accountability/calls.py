@@ -50,7 +50,7 @@ def read_calls(rows: pa.Table, city: City) -> Calls:
     alert's id. A time that cannot be read, or that is before an earlier step of the call, is left out alone.
     """
     assert city.outcomes is not None
-    dated, undated = _dated(_frame(rows), city)
+    dated, undated = _dated(row_frame(rows, TEXTS), city)
     placed, misplaced = _placed(dated, city)
     timed, mistimed = _timed(placed)
     frame = _with_meaning(timed, city.outcomes).sort_values(CONTENT, kind="stable", ignore_index=True)
@@ -64,8 +64,8 @@ def problems_of(frame: pd.DataFrame, texts: Sequence[str] | str) -> list[Problem
     return [Problem(day, f"{where}: {text}.") for day, where, text in places]
 
 
-def _frame(rows: pa.Table) -> pd.DataFrame:
-    """Return rows with their further columns as text, None for empty ones."""
+def row_frame(rows: pa.Table, names: Sequence[str]) -> pd.DataFrame:
+    """Return rows of a side table with further columns by name as text, None for empty ones."""
     numbers = pc.add(rows["received_row"], 1).cast(pa.string())
     frame = pd.DataFrame(
         {
@@ -77,8 +77,8 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
         }
     )
     texts = [json.loads(text) for text in rows["as_received"].to_pylist()]
-    further = [[row.get(name) for name in TEXTS] for row in texts]
-    return frame.join(pd.DataFrame(further, columns=list(TEXTS), dtype=object))
+    further = [[row.get(name) for name in names] for row in texts]
+    return frame.join(pd.DataFrame(further, columns=list(names), dtype=object))
 
 
 def _dated(frame: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[Problem]]:

@@ -19,7 +19,7 @@ from shotspotter_assets.geometry.cells import cell_numbers, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.serving.forecast_facts import is_of_grid
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import CLEANED, LOTS
+from shotspotter_assets.storage.catalogue import CLEANED, LOTS, PATROLS_MADE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -150,8 +150,23 @@ def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
 
 def _visits(store: Store, city: City, stored: _Stored) -> tuple[Array, Booleans]:
     """Return visits by shift and cell, as drawn where they were not reported; and the shifts with reported visits."""
-    drawn = stored.dense(stored.rows["units"].to_numpy() > 0)
-    return drawn, np.zeros(len(drawn), dtype=bool)
+    rows = stored.rows
+    drawn = stored.dense(rows["units"].to_numpy() > 0)
+    days = local_dates(rows["starts_utc"], city.zone)
+    made = store.read_present(PATROLS_MADE, city.name, pc.min(days).as_py(), pc.max(days).as_py())
+    is_reported = np.zeros(len(drawn), dtype=bool)
+    if made is None:
+        return drawn, is_reported
+    keys = ["date", "shift", "row", "column"]
+    frame = rows.select(keys[1:]).to_pandas().assign(date=days.to_pylist())
+    known = frame.merge(made.select([*keys, "visited"]).to_pandas(), "left", keys, indicator="stored")
+    is_stated = known["visited"].isin([True, False]).to_numpy()
+    is_reported[stored.shift[is_stated]] = True
+    # In a shift with reports a cell without planned or made hours was not visited.
+    is_drawn = rows["units"].to_numpy() > 0
+    as_reported = np.where(is_stated, known["visited"].isin([True]), is_drawn & (known["stored"] == "both"))
+    visits = np.where(is_reported[:, None], stored.dense(as_reported), drawn)
+    return visits, is_reported
 
 
 def _alerts(store: Store, city: City, cells: Integers, starts: Days, ends: Days) -> tuple[Array, Booleans]:

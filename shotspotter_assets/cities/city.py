@@ -19,6 +19,7 @@ from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
 from shotspotter_assets.cities.outcomes import Outcomes
 from shotspotter_assets.cities.patrol_rules import PatrolRules
+from shotspotter_assets.cities.patrols import Patrols
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
@@ -99,6 +100,7 @@ class City(StrictModel):
     acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
     outcomes: Outcomes | None = None  # table of what became of alerts; null for a city without `alert_outcomes`
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
+    patrols: Patrols | None = None  # table of patrols made; null for a city without `patrols_made`
     public: bool = False  # True for a public page of areas and levels beside the pages
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
     retraining: Literal["daily", "weekly"] = "weekly"  # cadence of the live models

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.outcomes import Outcomes
+from shotspotter_assets.cities.patrols import Patrols
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.alerts_api import AlertsApiSettings
@@ -48,5 +49,11 @@ TabularSource = Annotated[Landing | SocrataSettings | ArcgisSettings | AlertsApi
 
 class OutcomesOfAnySource(Outcomes):
     """Outcomes from a source of any tabular kind."""
+
+    source: TabularSource
+
+
+class PatrolsOfAnySource(Patrols):
+    """Patrols made, from a source of any tabular kind."""
 
     source: TabularSource

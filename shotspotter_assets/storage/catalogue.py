@@ -115,6 +115,16 @@ class Asset(StoredFolder):
             on_pages=True,
         ),
     )
+    PATROLS_MADE = (
+        "patrols_made",
+        Spec(
+            Partitions.SCORED_DAYS,
+            {"patrol_plans": DAY_BEFORE},
+            keys=("patrols",),
+            section="patrols",
+            rows={"patrols": DAYS_AROUND},
+        ),
+    )
     FORECAST_SCORES = (
         "forecast_scores",
         Spec(
@@ -503,6 +513,24 @@ LOTS: Final = StoredTable(
 DISPATCH_CSV: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.csv", "The plan as CSV.")
 DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson", "The plan's cells as polygons.")
 PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or why there is no plan.")
+_PATROLS: Final = {
+    "shift": Column("string", "Name of the shift that begins on the day; empty for hours in no shift."),
+    **_CELL,
+    "planned_hours": Column("double", "Unit hours of the plan; 0 where nothing was planned."),
+    "made_hours": Column(
+        "double",
+        "Reported unit hours, those of the plan for a visit answered with yes; null: not reported.",
+        required=False,
+    ),
+    "visited": Column("bool", "True if any hours were made; null: not reported.", required=False),
+    "chance": Column("double", "Chance with which the lottery drew the cell; null without one.", required=False),
+}
+PATROLS_MADE: Final = StoredTable(
+    Asset.PATROLS_MADE, _SCORED, "patrols.parquet", "Planned and made hours of cells that have any.", _PATROLS
+)
+PATROLS_RECORD: Final = StoredFile(
+    Asset.PATROLS_MADE, _SCORED, RECORD, "Share of the plan that was carried out, and rows that are left out."
+)
 FORECAST_SCORES: Final = StoredFile(Asset.FORECAST_SCORES, _SCORED, RECORD, "Scores of the day and of the weeks to it.")
 STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores of the streets ranked for the day.")
 

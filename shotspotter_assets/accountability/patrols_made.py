@@ -1,0 +1,282 @@
+"""Patrols made on a day beside the day's plan, and their sums over days."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import Field
+
+from shotspotter_assets.accountability.calls import Problem, problems_of
+from shotspotter_assets.accountability.day_outcomes import MAX_PROBLEMS
+from shotspotter_assets.accountability.patrol_rows import read_patrols
+from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.cells import cell_name
+from shotspotter_assets.patrol.shifts import shift_window
+from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_RECORD, PLAN
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+State = Literal["no plan", "not reported", "partly reported", "reported"]
+
+
+class Visit(NamedTuple):
+    """A cell in a shift of the day; the shift is empty for hours in none."""
+
+    shift: str
+    row: int
+    column: int
+
+
+class PatrolsRecord(StoredRecord):
+    """Plan of a day and what was reported of it. A visit that is not reported is not a visit that was not made."""
+
+    stored_as: ClassVar[StoredFile] = PATROLS_RECORD
+
+    scored_date: date = Field(description="Local day on which the shifts begin.")
+    state: State = Field(description="Whether visits of the plan are reported.")
+    visits: int = Field(description="Planned visits: cells by shift.")
+    reported_visits: int = Field(description="Of these, visits that are reported as made or not made.")
+    made_visits: int = Field(description="Of these, visits that were made.")
+    planned_hours: float = Field(description="Unit hours of the plan.")
+    reported_hours: float = Field(description="Unit hours of the reported visits, as planned.")
+    carried_out_hours: float = Field(description="Of these, made hours, at most those planned of each visit.")
+    made_hours: float = Field(description="Reported unit hours, in the plan and outside.")
+    outside_hours: float = Field(description="Reported unit hours in cells and shifts without a planned visit.")
+    problems: tuple[str, ...] = Field((), description="First rows that are left out: file, row, problem and remedy.")
+    problem_count: int = Field(0, description="Number of these rows.")
+
+    @property
+    def share(self) -> float | None:
+        """Share of the reported visits' planned hours that was carried out; None if nothing is reported."""
+        return self.carried_out_hours / self.reported_hours if self.reported_hours else None
+
+
+@dataclass(frozen=True)
+class PatrolTotals:
+    """Sums of a span of days."""
+
+    days_with_plan: int
+    days_reported: int  # of these, days with any report of a planned visit
+    visits: int
+    reported_visits: int
+    made_visits: int
+    planned_hours: float
+    reported_hours: float  # planned hours of the reported visits
+    carried_out_hours: float
+    made_hours: float
+    outside_hours: float
+
+    @property
+    def days_not_reported(self) -> int:
+        """Days with a plan of which no visit is reported."""
+        return self.days_with_plan - self.days_reported
+
+    @property
+    def share(self) -> float | None:
+        """Share of the reported visits' planned hours that was carried out; None if nothing is reported."""
+        return self.carried_out_hours / self.reported_hours if self.reported_hours else None
+
+
+def read_patrols_made(store: Store, city: City, first: date, last: date) -> list[PatrolsRecord]:
+    """Return the stored records of the days from `first` to `last`, in order; none for a city without `patrols`."""
+    days = sorted(store.days_present(PATROLS_RECORD, city.name, first, last))
+    return [PatrolsRecord.load(store, city.name, day) for day in days]
+
+
+def patrol_totals(records: Sequence[PatrolsRecord]) -> PatrolTotals:
+    """Sum up the records of a month, a year or any other days."""
+    planned = [record for record in records if record.state != "no plan"]
+    return PatrolTotals(
+        days_with_plan=len(planned),
+        days_reported=sum(record.state != "not reported" for record in planned),
+        visits=sum(record.visits for record in records),
+        reported_visits=sum(record.reported_visits for record in records),
+        made_visits=sum(record.made_visits for record in records),
+        planned_hours=sum(record.planned_hours for record in records),
+        reported_hours=sum(record.reported_hours for record in records),
+        carried_out_hours=sum(record.carried_out_hours for record in records),
+        made_hours=sum(record.made_hours for record in records),
+        outside_hours=sum(record.outside_hours for record in records),
+    )
+
+
+def day_patrols(
+    rows: pa.Table, plan: pa.Table, lots: pa.Table, day: date, city: City
+) -> tuple[pa.Table, PatrolsRecord]:
+    """Return planned and made hours of the shifts that begin on a day (`PATROLS_MADE`), and their record.
+
+    Args:
+        rows: Rows of the side table filed under the day and the days around it (`RAW_SCHEMA` with `row_texts`).
+        plan: Plan of the day (`PLAN`), maybe empty.
+        lots: Lots of the day (`LOTS`), maybe empty.
+        day: Local day.
+        city: City with `patrols`.
+    """
+    read = read_patrols(rows, city)
+    planned = _planned_hours(plan)
+    logged, reported_shifts = _logged_hours(read.frame[read.frame["answer"].isna()], day, city)
+    answers, problems = _answers(read.frame[read.frame["answer"].notna()], planned, day, city)
+    chances = {Visit(lot["shift"], lot["row"], lot["column"]): lot["chance"] for lot in lots.to_pylist()}
+    records = []
+    for visit in sorted({*planned, *logged}):
+        made = logged.get(visit)
+        if visit in answers:
+            made = max(made or 0.0, planned[visit] if answers[visit] else 0.0)
+        elif made is None and visit.shift in reported_shifts:
+            made = 0.0
+        records.append(
+            {
+                **visit._asdict(),
+                "planned_hours": planned.get(visit, 0.0),
+                "made_hours": made,
+                "visited": None if made is None else made > 0,
+                "chance": chances.get(visit),
+            }
+        )
+    of_day = [problem.text for problem in (*read.problems, *problems) if problem.day == day]
+    return pa.Table.from_pylist(records, PATROLS_MADE.schema), _record(records, of_day, day, city)
+
+
+def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Table]:
+    """Return the plan and the lots of a day, without rows where there are none."""
+    plan, lots = (store.find_table(file, city.name, day - ONE_DAY) for file in (PLAN, LOTS))
+    return plan or PLAN.schema.empty_table(), lots or LOTS.schema.empty_table()
+
+
+def _planned_hours(plan: pa.Table) -> dict[Visit, float]:
+    """Return the unit hours of each planned visit."""
+    hours = {}
+    for visit in plan.select(["shift", "row", "column", "units", "starts_at", "ends_at"]).to_pylist():
+        length = datetime.fromisoformat(visit["ends_at"]) - datetime.fromisoformat(visit["starts_at"])
+        hours[Visit(visit["shift"], visit["row"], visit["column"])] = visit["units"] * length.total_seconds() / 3600
+    return hours
+
+
+class _Stretch(NamedTuple):
+    """Time in which a shift counts patrols; of shifts that overlap, the one that began last."""
+
+    start: datetime
+    end: datetime
+    day: date  # on which the shift begins
+    shift: str
+
+
+def _stretches(day: date, city: City) -> Iterator[_Stretch]:
+    """Yield the stretches of the shifts that begin on a day and on the days around it."""
+    shifts = () if city.patrol is None else city.patrol.shifts
+    windows = []
+    for began in (day - ONE_DAY, day, day + ONE_DAY):
+        for shift in shifts:
+            start, end = (moment.astimezone(UTC) for moment in shift_window(shift, began, city.zone))
+            windows.append(_Stretch(start, end, began, shift.name))
+    for start, end in pairwise(sorted({moment for window in windows for moment in (window.start, window.end)})):
+        inside = [window for window in windows if window.start <= start and end <= window.end]
+        if inside:
+            yield max(inside, key=lambda window: window.start)._replace(start=start, end=end)
+
+
+class _Patrol(NamedTuple):
+    """A patrol of one unit in one cell."""
+
+    start: datetime
+    end: datetime
+    shift: str | None  # that it names
+    filed: date  # local day on which it began
+    row: int
+    column: int
+
+    def within(self, stretch: _Stretch) -> float:
+        """Return its hours within a stretch."""
+        length = min(stretch.end, self.end) - max(stretch.start, self.start)
+        return max(length.total_seconds(), 0.0) / 3600
+
+    def hours(self, stretches: Sequence[_Stretch]) -> dict[tuple[date, str], float]:
+        """Return its hours by day and shift: all in the shift that it names, or else hour by hour, and the rest in none."""
+        total = (self.end - self.start).total_seconds() / 3600
+        parts: dict[tuple[date, str], float] = {}
+        for stretch in stretches:
+            length = self.within(stretch)
+            if length and stretch.shift == self.shift:
+                return {(stretch.day, stretch.shift): total}
+            if length:
+                parts[stretch.day, stretch.shift] = parts.get((stretch.day, stretch.shift), 0.0) + length
+        rest = total - sum(parts.values())
+        return {**parts, (self.filed, ""): rest} if rest > 1e-9 else parts
+
+    def begins(self, stretches: Sequence[_Stretch]) -> tuple[date, str]:
+        """Return the day and the shift that it reports on: the one that it names, or in which it began."""
+        named = [one for one in stretches if one.shift == self.shift and self.within(one)]
+        began = [one for one in stretches if one.start <= self.start < one.end]
+        return next(((one.day, one.shift) for one in named or began), (self.filed, ""))
+
+
+def _logged_hours(patrols: pd.DataFrame, day: date, city: City) -> tuple[dict[Visit, float], set[str]]:
+    """Return the hours of patrols by visit of a day, and its shifts in which any patrol began."""
+    stretches = list(_stretches(day, city))
+    hours: dict[Visit, float] = {}
+    reported = set()
+    for record in patrols.to_dict("records"):
+        patrol = _Patrol(
+            record["start"].to_pydatetime(),
+            record["end"].to_pydatetime(),
+            record["shift"],
+            record["day"],
+            record["row"],
+            record["column"],
+        )
+        reported.add(patrol.begins(stretches))
+        for (began, shift), length in patrol.hours(stretches).items():
+            if began == day:
+                visit = Visit(shift, patrol.row, patrol.column)
+                hours[visit] = hours.get(visit, 0.0) + length
+    return hours, {shift for began, shift in reported if began == day}
+
+
+def _answers(
+    answers: pd.DataFrame, planned: dict[Visit, float], day: date, city: City
+) -> tuple[dict[Visit, bool], list[Problem]]:
+    """Return the answers to planned visits of a day, the last one to each, and a problem for those to others."""
+    of_day = answers[answers["day"] == day]
+    starts = {one.start: one.shift for one in _stretches(day, city) if one.day == day}
+    visits = [
+        Visit(record["shift"] or starts.get(record["start"].to_pydatetime(), ""), record["row"], record["column"])
+        for record in of_day.to_dict("records")
+    ]
+    is_planned = pd.Series([visit in planned for visit in visits], of_day.index, dtype=bool)
+    texts = [
+        f"the plan of {day} has no visit of {cell_name(visit.row, visit.column)} in shift {visit.shift!r}, and the row is left "
+        "out. Correct cell, shift or time"
+        for visit in visits
+        if visit not in planned
+    ]
+    known = zip(visits, of_day["answer"], strict=True)
+    return {visit: bool(answer) for visit, answer in known if visit in planned}, problems_of(of_day[~is_planned], texts)
+
+
+def _record(records: list[dict[str, Any]], problems: Sequence[str], day: date, city: City) -> PatrolsRecord:
+    """Return the record of a day's rows of `PATROLS_MADE`."""
+    visits = [row for row in records if row["planned_hours"]]
+    reported = [row for row in visits if row["made_hours"] is not None]
+    partly: State = "reported" if len(reported) == len(visits) else "partly reported"
+    state: State = partly if reported else "not reported"
+    return PatrolsRecord(
+        city=city.name,
+        scored_date=day,
+        state=state if visits else "no plan",
+        visits=len(visits),
+        reported_visits=len(reported),
+        made_visits=sum(row["visited"] for row in reported),
+        planned_hours=sum(row["planned_hours"] for row in visits),
+        reported_hours=sum(row["planned_hours"] for row in reported),
+        carried_out_hours=sum(min(row["made_hours"], row["planned_hours"]) for row in reported),
+        made_hours=sum(row["made_hours"] or 0.0 for row in records),
+        outside_hours=sum(row["made_hours"] for row in records if not row["planned_hours"]),
+        problems=tuple(problems[:MAX_PROBLEMS]),
+        problem_count=len(problems),
+    )
