@@ -1,14 +1,17 @@
 """Outcomes of alerts by local day: what became of each, beside calls of persons about shots."""
 
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.accountability.outcome_checks import CHECKED_DAYS, OUTCOME_CHECKS
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.resources import Log, Store
+from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
+from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.defs.table_assets import table_asset
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, Asset
 
@@ -23,7 +26,32 @@ def definitions(city: City) -> dg.Definitions:
     outcomes = table_asset(
         city, Asset.ALERT_OUTCOMES, alert_outcomes, kinds={"parquet"}, code_version="1", table=ALERT_OUTCOMES
     )
-    return dg.Definitions(assets=[outcomes])
+    return dg.Definitions(assets=[outcomes], asset_checks=[_checks(city)])
+
+
+def _checks(city: City) -> dg.AssetChecksDefinition:
+    """Build the checks of the outcomes of a run's days, which run as one."""
+    key = asset_key(city, Asset.ALERT_OUTCOMES)
+    days = day_partitions(city)
+    specs = [
+        dg.AssetCheckSpec(name, asset=key, description=check.__doc__, partitions_def=days)
+        for name, check in OUTCOME_CHECKS.items()
+    ]
+
+    @dg.multi_asset_check(name=f"{city.name}__outcome_checks", specs=specs)
+    def outcome_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        """Look at the records of the run's days and of the days before them."""
+        from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
+
+        opened = store.open()
+        of_run = run_days(context, city)
+        first = min(of_run[0], of_run[-1] - timedelta(days=CHECKED_DAYS - 1))
+        found = [OutcomesRecord.find_sound(opened, city.name, day) for day in days_between(first, of_run[-1])]
+        records = [record for record in found if record is not None]
+        for name, check in OUTCOME_CHECKS.items():
+            yield panel.check_result(check(records), check=name)
+
+    return outcome_checks
 
 
 def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Table") -> panel.Metadata:
