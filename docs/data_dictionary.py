@@ -1,6 +1,7 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
+from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
@@ -26,8 +27,8 @@ from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 RECORDS = {
     record.stored_as: record
     for record in (
-        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord,
-        PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord,
+        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, OutcomesRecord,
+        PagesRecord, PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord,
         StreetScoreRecord, TunedSettings, WaitingModels, WalkForwardReport,
     )
 }  # fmt: skip

@@ -93,10 +93,8 @@ def _dated(frame: pd.DataFrame, city: City) -> tuple[pd.DataFrame, list[Problem]
     ]
     local = np.array(local_dates(pa.array(frame["received"]), city.zone).to_pylist(), dtype="datetime64[D]")
     is_early = local < np.datetime64(city.start)
-    early = problems_of(
-        frame[is_early],
-        f"the call is of a day before the city's start ({city.start}), and is left out. Nothing is to do",
-    )
+    many = f"this and {is_early.sum() - 1:,} other calls are of days before the city's start ({city.start}), and are left out"
+    early = problems_of(frame[is_early][:1], many)
     usable = frame[~is_broken & ~is_unread & ~is_early]
     return usable, [*broken, *problems_of(frame[is_unread], unread), *early]
 

@@ -123,7 +123,7 @@ def test_calls_of_persons_match_no_alert_and_unknown_codes_are_open(tmp_path: Pa
             ("cleared 2024-03-05", "arrived", "clock"),
             1,
         ),
-        ("a,2023-12-31T17:00:00Z,-77.0,38.9,,RPT,,,,Sensor\n", ("before the city's start (2024-01-01)",), 0),
+        ("a,2023-12-31T17:00:00Z,-77.0,38.9,,RPT,,,,Sensor\n", ("days before the city's start (2024-01-01)",), 0),
         ("a,b\n", ("does not parse", "call is left out"), 0),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -14,9 +14,12 @@ from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_da
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.defs.table_assets import table_asset
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, Asset
+from shotspotter_assets.wording import first_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MAX_LOGGED: Final = 5  # rows not used that the log names for each day; the panel and the record name more
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -68,8 +71,8 @@ def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Tabl
         alerts = CLEANED.schema.empty_table().add_column(0, "date", [[]])
     table, record = day_outcomes(rows, alerts, day, city)
     path = record.write_after(store, {ALERT_OUTCOMES: table})
-    for problem in record.problems:
-        log.warning(f"{city.name}: {problem}")
+    if record.problems:
+        log.warning(f"{city.name}: {first_of(record.problems, MAX_LOGGED, ' ')}")
     numbers = record.model_dump(exclude={"city", "day", "problems", "unknown_codes"})
     return {
         "dagster/partition_row_count": table.num_rows,
