@@ -130,15 +130,22 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 
 def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below."""
-    import pandas as pd
-
-    by_day = pd.Series(-probability).groupby(day)
-    cells = by_day.transform("size")
-    before = by_day.rank("min") - 1
-    tied = by_day.rank("max") - before
+    number_of_day = np.unique(day, return_inverse=True)[1]
+    cells = np.bincount(number_of_day)[number_of_day]
+    order = np.lexsort((-probability, number_of_day))
+    ranked_day = number_of_day[order]
+    ranked = probability[order]
+    is_new_day = np.diff(ranked_day, prepend=-1) > 0
     # Tied cells share the remaining places equally, as row order or a seed would be luck.
+    is_new_tie = is_new_day | (np.diff(ranked, prepend=np.inf) != 0)
+    tie = np.empty(len(order), dtype=np.int64)
+    tie[order] = is_new_tie.cumsum() - 1
+    first = np.flatnonzero(is_new_tie)
+    first_of_day = np.flatnonzero(is_new_day)
+    before = (first - first_of_day[ranked_day[first]])[tie]
+    tied = np.diff(first, append=len(order))[tie]
     flagged = {area: np.maximum(np.floor(cells * area / 100 + 0.5), 1) for area in AREAS}
-    return {area: ((k - before) / tied).clip(0, 1).to_numpy() for area, k in flagged.items()}
+    return {area: ((k - before) / tied).clip(0, 1) for area, k in flagged.items()}
 
 
 @dataclass(frozen=True)

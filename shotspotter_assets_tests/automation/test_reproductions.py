@@ -201,7 +201,9 @@ def test_a_day_after_a_backlog_is_requested_while_the_backlog_is_built(town: Liv
 
 
 def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
-    town = LivingCity(tmp_path / "town", TODAY - timedelta(days=MIN_HISTORY_DAYS + 9), noon(TODAY))
+    start = TODAY - timedelta(days=MIN_HISTORY_DAYS + 9)
+    town = LivingCity(tmp_path / "town", start, noon(TODAY))
+    town.write_city_file(more="network: false\n")
     town.land("history.csv", *rows(town.start, YESTERDAY))
     assert town.run(town.tick()[0])
     days = (YESTERDAY - ONE_DAY, YESTERDAY)

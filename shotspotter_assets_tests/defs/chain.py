@@ -22,7 +22,7 @@ DAILY = ALERTS
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {
     "models": ["conv_lstm"],
-    "settings": {"conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40}},
+    "settings": {"conv_lstm": {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 2, "batch_size": 40}},
 }
 
 

@@ -20,7 +20,7 @@ COVERED[0, :2] = False
 FIRST_DAY = date(2021, 4, 1)
 TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
 WINDOWS = TRAIN, VALIDATION
-TINY_NETWORK = {"days": 4, "filters": 2, "recurrent_layers": 1, "epochs": 1}
+TINY_NETWORK = {"days": 2, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "network": {"filters": 2, "epochs": 5, "networks": 1, "learning_rate": 0.01}}
 
 

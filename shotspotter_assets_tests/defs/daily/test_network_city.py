@@ -17,7 +17,7 @@ from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_
 DAY = date(2023, 11, 5)
 NETWORKS: dict[str, dict[str, Any]] = {
     "network": {"epochs": 2},
-    "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
+    "conv_lstm": {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 2, "batch_size": 40},
 }
 
 

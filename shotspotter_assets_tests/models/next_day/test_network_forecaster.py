@@ -9,7 +9,7 @@ from shotspotter_assets.models.next_day.regime_regression import FitData, fit_re
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
 
-TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size": 40}
+TINY = {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 1, "batch_size": 40}
 
 
 @pytest.mark.slow
