@@ -1,26 +1,35 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from cfnlint.decode import decode
 from dagster._config import process_config
-from dagster_aws.ecs import EcsRunLauncher
 
 from shotspotter_assets.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "deploy" / "aws"
 TEMPLATE = FOLDER / "template.yaml"
 INSTANCE = yaml.safe_load((FOLDER / "dagster.yaml").read_text())
-RESOURCES: dict[str, Any] = decode(str(TEMPLATE))[0]["Resources"]
-CONTAINERS: dict[str, Any] = {
-    container["Name"]: container
-    for task in ("RunTask", "ServiceTask")
-    for container in RESOURCES[task]["Properties"]["ContainerDefinitions"]
-}
+
+
+@cache
+def resources() -> dict[str, Any]:
+    from cfnlint.decode import decode
+
+    return decode(str(TEMPLATE))[0]["Resources"]
+
+
+@cache
+def containers() -> dict[str, Any]:
+    return {
+        container["Name"]: container
+        for task in ("RunTask", "ServiceTask")
+        for container in resources()[task]["Properties"]["ContainerDefinitions"]
+    }
 
 
 @pytest.mark.slow
@@ -31,18 +40,18 @@ def test_the_template_is_sound() -> None:
 
 
 def test_tasks_alone_reach_the_database_and_nothing_reaches_tasks() -> None:
-    assert "SecurityGroupIngress" not in RESOURCES["TaskSecurityGroup"]["Properties"]
-    [rule] = RESOURCES["DatabaseSecurityGroup"]["Properties"]["SecurityGroupIngress"]
+    assert "SecurityGroupIngress" not in resources()["TaskSecurityGroup"]["Properties"]
+    [rule] = resources()["DatabaseSecurityGroup"]["Properties"]["SecurityGroupIngress"]
     assert (rule["FromPort"], rule["SourceSecurityGroupId"]) == (5432, {"Ref": "TaskSecurityGroup"})
-    assert RESOURCES["Database"]["Properties"]["PubliclyAccessible"] is False
+    assert resources()["Database"]["Properties"]["PubliclyAccessible"] is False
     for name in ("code", "web"):
-        assert "--host" not in CONTAINERS[name]["Command"], "listens on the loopback address"
+        assert "--host" not in containers()[name]["Command"], "listens on the loopback address"
 
 
 def statements(role: str) -> list[Any]:
-    properties = RESOURCES[role]["Properties"]
+    properties = resources()[role]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-    managed = [RESOURCES[policy["Ref"]] for policy in properties["ManagedPolicyArns"] if "Ref" in policy]
+    managed = [resources()[policy["Ref"]] for policy in properties["ManagedPolicyArns"] if "Ref" in policy]
     documents += [policy["Properties"]["PolicyDocument"] for policy in managed]
     return [statement for document in documents for statement in document["Statement"]]
 
@@ -78,21 +87,23 @@ def test_each_container_has_the_variables_that_it_reads(name: str) -> None:
     needed = {*variables(INSTANCE), "DAGSTER_HOME"}
     if name in ("run", "code"):
         needed = needed - {*variables(INSTANCE["run_launcher"])} | {"SHOTSPOTTER_STORE", "SHOTSPOTTER_LANDING"}
-    container = CONTAINERS[name]
+    container = containers()[name]
     given = {item["Name"]: item for item in container["Environment"] + container["Secrets"] if "Name" in item}
     assert needed == set(given)
     assert "ValueFrom" in given["DAGSTER_DATABASE_PASSWORD"], "a secret, not a text of the task definition"
 
 
 def test_the_launcher_has_a_valid_configuration() -> None:
+    from dagster_aws.ecs import EcsRunLauncher
+
     checked = process_config(EcsRunLauncher.config_type(), INSTANCE["run_launcher"]["config"])
     assert checked.success, checked.errors
 
 
 def test_data_outlive_the_stack_and_are_closed() -> None:
-    kept = {name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy") in ("Retain", "Snapshot")}
+    kept = {name for name, resource in resources().items() if resource.get("DeletionPolicy") in ("Retain", "Snapshot")}
     assert kept == {"Bucket", "DatabaseSecret", "Database"}
-    bucket, database = RESOURCES["Bucket"]["Properties"], RESOURCES["Database"]["Properties"]
+    bucket, database = resources()["Bucket"]["Properties"], resources()["Database"]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert database["StorageEncrypted"]
@@ -100,5 +111,5 @@ def test_data_outlive_the_stack_and_are_closed() -> None:
 
 
 def test_there_are_never_two_daemons() -> None:
-    service = RESOURCES["Services"]["Properties"]
+    service = resources()["Services"]["Properties"]
     assert (service["DesiredCount"], service["DeploymentConfiguration"]["MaximumPercent"]) == (1, 100)

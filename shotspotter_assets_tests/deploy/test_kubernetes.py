@@ -1,13 +1,15 @@
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import pytest
 import yaml
 from dagster._config import process_config
-from dagster_k8s import K8sRunLauncher
 
 from shotspotter_assets.settings import CHECKOUT
+
+if TYPE_CHECKING:
+    from dagster_k8s import K8sRunLauncher  # loads the client of Kubernetes, which other workers need not
 
 VALUES: Final[dict[str, Any]] = yaml.safe_load((CHECKOUT / "deploy" / "kubernetes" / "values.yaml").read_text())
 OWN_MACHINES: Final = CHECKOUT / "deploy" / "own_machines"
@@ -35,7 +37,9 @@ def launcher_config(kubeconfig: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def launcher(tmp_path: Path) -> K8sRunLauncher:
+def launcher(tmp_path: Path) -> "K8sRunLauncher":
+    from dagster_k8s import K8sRunLauncher
+
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(KUBECONFIG))
     checked = process_config(K8sRunLauncher.config_type(), launcher_config(tmp_path / "kubeconfig"))
     assert checked.success, checked.errors
@@ -46,7 +50,7 @@ def launcher(tmp_path: Path) -> K8sRunLauncher:
     ("tags", "cpu"),
     [({}, "4"), ({"dagster-k8s/config": '{"container_config": {"resources": {"requests": {"cpu": "8"}}}}'}, "8")],
 )
-def test_tags_of_a_run_set_the_size_of_its_pod(launcher: K8sRunLauncher, tags: dict[str, str], cpu: str) -> None:
+def test_tags_of_a_run_set_the_size_of_its_pod(launcher: "K8sRunLauncher", tags: dict[str, str], cpu: str) -> None:
     context = launcher.get_container_context_for_run(dg.DagsterRun("job", tags=tags))
     assert context.run_k8s_config.container_config["resources"]["requests"]["cpu"] == cpu
 

@@ -93,11 +93,11 @@ def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer
     assert explorer.changes() == {"members": ["ewma", "ew_kde"]}
 
 
-@pytest.mark.parametrize(("model", "days"), [("conv_lstm", 4), ("network", 16)])
+@pytest.mark.parametrize(("model", "days"), [("conv_lstm", 2), ("network", 16)])
 def test_networks_are_trained_on_another_number_of_days(explorer: Explorer, model: str, days: int) -> None:
     explorer.model.value, explorer.days.value = model, 120
     widgets = {one.description: one for one in explorer.settings.children}
-    small = {"days": days, "epochs": 1, "filters": 1, "networks": 1}
+    small = {"days": days, "recurrent_layers": 1, "epochs": 1, "filters": 1, "networks": 1}
     for name, value in small.items():
         widgets[name].value = value
     explorer.train()

@@ -90,9 +90,7 @@ def test_stops_early_and_cuts_the_learning_rate(training: ModuleType) -> None:
     assert unstable[1]["history"]["learning_rate"][-1] < 0.6 * training.PLATEAU_FACTOR
 
 
-def test_seed_determines_the_weights_and_neither_backups_nor_arrays_stay(
-    tmp_path: Path, training: ModuleType
-) -> None:
+def test_seed_determines_the_weights_and_neither_backups_nor_arrays_stay(tmp_path: Path, training: ModuleType) -> None:
     short = CONFIG.model_copy(update={"epochs": 1, "dropout": 0.1})
     inputs = inputs_of(toy()[0])
     held = weakref.ref(inputs)
