@@ -19,7 +19,7 @@ from stack_members import members_of, stack_of
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, AuditedDays
 from shotspotter_assets.accountability.burden_report import BurdenFiles, burden_files
-from shotspotter_assets.accountability.residents import read_residents
+from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.evaluation.forecasts_table import SERVED
@@ -115,11 +115,11 @@ def main() -> None:
     history = history_of(NAME, None, chosen.cache)
     started = time.process_time()
     audited = AuditedDays.of(forecasts, history)
-    residents, problems = read_residents(city)
-    layers, unusable = read_layers(city)
+    residents = Residents.read(city, city.audit)
+    layers, problems = read_layers(city)
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
     assert audited is not None
-    show(burden_files(city, audited, areas, residents, [*problems, *unusable]))
+    show(burden_files(city, audited, areas, residents, problems))
     print(
         f"\n{BENCHMARKS[NAME].start}: {len(audited.days):,} days, {audited.alerts.sum():,} alerts, "
         f"{time.process_time() - started:.1f} s of CPU for the audit"

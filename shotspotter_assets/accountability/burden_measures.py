@@ -1,47 +1,37 @@
 """Measures of burden of areas, groups and quarters of incomes, by policy, as rows of `catalogue.BURDEN`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import combinations
+from typing import Any, Final
 
 import numpy as np
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
 from shotspotter_assets.accountability.burden_audit import MIN_RESIDENTS, Comparison, Estimate
-from shotspotter_assets.accountability.policies import OBSERVED, PLANS, Policy, policies_of
-from shotspotter_assets.accountability.policy_sums import (
-    PolicySums,
+from shotspotter_assets.accountability.policies import (
+    OBSERVED,
+    PLANS,
+    Policy,
+    Sums,
     draws_of_weeks,
     gini,
     longest_runs,
+    policies_of,
+    rate,
     ratio,
-    top_share,
+    weekly_sums,
 )
 from shotspotter_assets.accountability.residents import QUARTERS, Population
 from shotspotter_assets.arrays import Array
+from shotspotter_assets.calendar.dates import YEAR_DAYS
+from shotspotter_assets.evaluation.forecasts_table import SERVED
 
 MIN_CELLS: Final = 5  # of an area, where cells count alike
 MIN_DAYS: Final = 28  # of a policy
 PER_RESIDENTS: Final = 1_000
 LORENZ_PERCENT: Final = (5, 10, 20, 50)
-
-
-class Row(NamedTuple):
-    """One row of `catalogue.BURDEN`, without the events that are counted."""
-
-    measure: str
-    kind: str
-    group: str
-    policy: str
-    estimate: Estimate | None
-    left_out: str = ""
-
-
-class Exposure(NamedTuple):
-    """Flagged days a year of a population by one policy, shape (1 + draws,)."""
-
-    days: Array
-    shrunk: Array  # towards the mean of all residents
+ACCURACY: Final = ("calibration", "false_alarms", "missed")
 
 
 @dataclass(frozen=True)
@@ -49,134 +39,166 @@ class BurdenMeasures:
     """Measures of populations by policy on audited days; `rows` and `comparisons` grow as populations are added."""
 
     policies: Mapping[str, Policy]
-    sums: Mapping[str, PolicySums]  # of all weeks and of draws of weeks, by policy
+    sums: Mapping[str, Sums]  # of all weeks and of draws of weeks, by policy
     occupied: Array  # 1 on days with an alert that counts, else 0; (days, cells)
     everyone: Population  # residents of the city, or its cells
-    exposures: dict[tuple[str, str], Exposure] = field(default_factory=dict)  # by population and policy
-    rows: list[Row] = field(default_factory=list)
+    exposures: dict[tuple[str, str], tuple[Array, Array]] = field(default_factory=dict)
+    """Flagged days a year, and these shrunk to the mean of all, by population and policy; shape (1 + draws,)."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls, audited: AuditedDays, occupied: Array, everyone: Population, random: np.random.Generator
-    ) -> "BurdenMeasures":
-        """Return the measures of all residents; a policy with fewer than `MIN_DAYS` is left out with its number of days."""
+    def of(cls, audited: AuditedDays, occupied: Array, populations: Sequence[Population]) -> "BurdenMeasures":
+        """Return the measures of all residents (first), areas, groups and quarters of incomes, and their comparisons."""
         policies = policies_of(audited, occupied)
         usable = {name: policy for name, policy in policies.items() if policy.days >= MIN_DAYS}
-        times = draws_of_weeks(audited.days, random)
-        sums = {name: PolicySums.weekly(audited.days, policy, occupied).drawn(times) for name, policy in usable.items()}
-        measures = cls(usable, sums, occupied, everyone)
+        times = draws_of_weeks(audited.days, np.random.default_rng(0))
+        sums = {
+            name: {layer: times @ weekly for layer, weekly in weekly_sums(audited.days, policy, occupied).items()}
+            for name, policy in usable.items()
+        }
+        measures = cls(usable, sums, occupied, populations[0])
         for name in policies.keys() - usable.keys():
             reason = f"{policies[name].days} days; at least {MIN_DAYS} are needed"
-            measures.rows.append(Row("flagged_days", "city", everyone.name, name, None, reason))
-        measures.add(everyone)
-        measures._add_concentration()
+            measures.add_row("flagged_days", "city", populations[0].name, name, reason=reason)
+        measures.add_concentration()
+        for population in populations:
+            measures.add(population)
+        measures.compare(populations)
         return measures
 
     @property
-    def is_of_residents(self) -> bool:
+    def has_residents(self) -> bool:
         """True if residents are known; else all cells count alike."""
         return self.everyone.kind == "city"
 
     @property
     def least(self) -> int:
         """Minimum of residents, or of cells, of a population."""
-        return MIN_RESIDENTS if self.is_of_residents else MIN_CELLS
+        return MIN_RESIDENTS if self.has_residents else MIN_CELLS
+
+    def add(self, population: Population) -> None:
+        """Add the measures of a population; too small a one is left out with its size."""
+        kind, name, residents, part = population
+        number = residents.sum(axis=1)
+        self.add_row("residents", kind, name, "", number)
+        self.add_row("share_of_residents", kind, name, "", ratio(number, self.everyone.residents.sum(axis=1)))
+        if number[0] < self.least:
+            noun = "residents in covered cells" if self.has_residents else "covered cells"
+            reason = f"{number[0]:,.0f} {noun}; at least {self.least:,} are needed"
+            self.add_row("flagged_days", kind, name, "", reason=reason)
+            return
+        self.expose(name, residents)
+        for policy, sums in self.sums.items():
+            self.add_row("flagged_days", kind, name, policy, self.exposures[name, policy][0])
+            self.add_row(
+                "share", kind, name, policy, ratio((part * sums["flags"]).sum(axis=1), sums["flags"].sum(axis=1))
+            )
+            if policy == PLANS:
+                self.add_row("unit_hours", kind, name, policy, rate(sums, "unit_hours", residents))
+            if policy != OBSERVED:
+                years = sums["covered"].max(axis=1) / YEAR_DAYS
+                per = number[0] / (PER_RESIDENTS if self.has_residents else 1)
+                self.add_row(
+                    "without_alert", kind, name, policy, ratio((part * sums["wrong"]).sum(axis=1), per * years)
+                )
+        if kind in ("city", "area"):
+            self.add_accuracy(kind, name, part)
+        if kind == "group":
+            self.add_quarters(name, part[0])
 
     def expose(self, name: str, residents: Array) -> None:
-        """Keep the exposures of some residents, (1 + draws, cells) or (1, cells), under a name for `compare`.
+        """Keep the exposures of some residents, (1 + draws, cells) or (1, cells), under a name.
 
         Shrunk ones are as if `least` further residents had the mean exposure of all: raw ratios explode near zero.
         """
         number = max(float(residents[0].sum()), 0.0)
         weight = number / (number + self.least)
         for policy, sums in self.sums.items():
-            days = sums.flagged_days(residents)
-            mean = sums.flagged_days(self.everyone.residents)
-            self.exposures[name, policy] = Exposure(days, weight * days + (1 - weight) * mean)
+            days = rate(sums, "flagged_days", residents)
+            mean = rate(sums, "flagged_days", self.everyone.residents)
+            self.exposures[name, policy] = (days, weight * days + (1 - weight) * mean)
 
-    def add(self, population: Population) -> None:
-        """Add the measures of a population; too small a one is left out with its size."""
-        kind = population.kind
-        name = population.name
-        number = population.residents.sum(axis=1)
-        share = ratio(number, self.everyone.residents.sum(axis=1))
-        self._row("residents", kind, name, "", number)
-        self._row("share_of_residents", kind, name, "", share)
-        if number[0] < self.least:
-            noun = "residents in covered cells" if self.is_of_residents else "covered cells"
-            reason = f"{number[0]:,.0f} {noun}; at least {self.least:,} are needed"
-            self.rows.append(Row("flagged_days", kind, name, "", None, reason))
-            return
-        self.expose(name, population.residents)
-        per = float(number[0]) / (PER_RESIDENTS if self.is_of_residents else 1)
+    def add_accuracy(self, kind: str, name: str, part: Array) -> None:
+        """Add calibration, errors and longest runs in some cells, flagged by `part`, shape (1, cells)."""
         for policy, sums in self.sums.items():
-            self._row("flagged_days", kind, name, policy, self.exposures[name, policy].days)
-            self._row("share", kind, name, policy, sums.share(population.part))
-            if policy == PLANS:
-                self._row("unit_hours", kind, name, policy, sums.unit_hours(population.residents))
+            for measure in ACCURACY:
+                is_defined = measure != "calibration" or self.policies[policy].probability is not None
+                if policy != OBSERVED and is_defined:
+                    self.add_row(measure, kind, name, policy, rate(sums, measure, part))
             if policy != OBSERVED:
-                self._row("without_alert", kind, name, policy, sums.without_alert(population.part, per))
+                runs = longest_runs(self.policies[policy].flags, self.occupied) * part[0]
+                self.add_row("longest_run", kind, name, policy, runs.max(keepdims=True))
 
-    def add_cells(self, kind: str, name: str, part: Array) -> None:
-        """Add the measures of accuracy of some cells, flagged by `part`, shape (1, cells)."""
-        for policy, sums in self.sums.items():
-            if policy == OBSERVED:
-                continue
-            if self.policies[policy].probability is not None:
-                self._row("calibration", kind, name, policy, sums.calibration(part))
-            self._row("false_alarms", kind, name, policy, sums.false_alarms(part))
-            self._row("missed", kind, name, policy, sums.missed(part))
-            runs = longest_runs(self.policies[policy].flags, self.occupied)
-            self._row("longest_run", kind, name, policy, (runs * part[0]).max(keepdims=True).astype(np.float64))
-
-    def add_quarters(self, population: Population) -> None:
-        """Add the accuracy in quarters of the cells with residents, by a group's share of them."""
-        share = population.part[0]
+    def add_quarters(self, name: str, share: Array) -> None:
+        """Add the accuracy in quarters of the cells with residents, by a group's share of them, shape (cells,)."""
         is_inhabited = self.everyone.residents[0] > 0
-        edges = np.quantile(share[is_inhabited], [0.25, 0.5, 0.75])
-        quarter = np.searchsorted(edges, share, side="left")
-        for number, name in enumerate(QUARTERS):
-            cells = (is_inhabited & (quarter == number))[None].astype(np.float64)
-            self.add_cells("quarter", f"{name} share of {population.name}", cells)
+        quarter = np.searchsorted(np.quantile(share[is_inhabited], [0.25, 0.5, 0.75]), share)
+        for number, title in enumerate(QUARTERS):
+            cells = (is_inhabited & (quarter == number)).astype(np.float64)
+            self.add_accuracy("quarter", f"{title} share of {name}", cells[None])
 
-    def compare(self, kind: str, first: str, second: str) -> None:
-        """Add the difference and the shrunk ratio of the exposures of two populations, unless one was left out."""
-        for policy in self.sums:
-            one = self.exposures.get((first, policy))
-            other = self.exposures.get((second, policy))
-            if one is None or other is None:
-                continue
-            difference = Estimate.of(one.days - other.days)
-            shrunk = Estimate.of(ratio(one.shrunk, other.shrunk))
-            if difference is None or shrunk is None:
-                continue
-            means = (float(one.days[0]), float(other.days[0]))
-            comparison = Comparison(
-                kind=kind,
-                policy=policy,
-                first=first,
-                second=second,
-                exposure=means,
-                difference=difference,
-                ratio=shrunk,
-            )
-            self.comparisons.append(comparison)
-            self.rows.append(Row("difference", kind, comparison.name, policy, difference))
-            self.rows.append(Row("ratio", kind, comparison.name, policy, shrunk))
-
-    def _add_concentration(self) -> None:
-        """Add Gini coefficients and points of Lorenz curves of flags over cells, and accuracy in all cells."""
+    def add_concentration(self) -> None:
+        """Add Gini coefficients and points of Lorenz curves of flags over cells."""
         for policy, sums in self.sums.items():
-            by_cell = sums.flags[0]
-            self._row("gini", "city", "cells", policy, np.array([gini(by_cell)]))
+            flags = np.sort(sums["flags"][0])[::-1]
+            self.add_row("gini", "city", "cells", policy, np.array([gini(flags)]))
             for percent in LORENZ_PERCENT:
-                point = np.array([top_share(by_cell, percent)])
-                self._row("lorenz", "city", f"top {percent}% of cells", policy, point)
-        self.add_cells("city", self.everyone.name, np.ones((1, self.occupied.shape[1])))
+                largest = flags[: max(round(len(flags) * percent / 100), 1)]
+                share = ratio(largest.sum(keepdims=True), flags.sum(keepdims=True))
+                self.add_row("lorenz", "city", f"top {percent}% of cells", policy, share)
 
-    def _row(self, measure: str, kind: str, name: str, policy: str, values: Array) -> None:
-        """Add a row; values that are undefined are left out with the reason."""
-        estimate = Estimate.of(values)
-        reason = "" if estimate is not None else "undefined, because nothing was counted there"
-        self.rows.append(Row(measure, kind, name, policy, estimate, reason))
+    def compare(self, populations: Sequence[Population]) -> None:
+        """Compare each area with all others, each two groups, and the lowest with the highest incomes."""
+        by_kind = {kind: [one for one in populations if one.kind == kind] for kind in ("area", "group", "income")}
+        for area in by_kind["area"]:
+            self.expose(f"outside {area.name}", self.everyone.residents - area.residents)
+            self._compare("area", area.name, f"outside {area.name}")
+        for one, other in combinations(by_kind["group"], 2):
+            self._compare("group", one.name, other.name)
+        if by_kind["income"]:
+            self._compare("income", by_kind["income"][0].name, by_kind["income"][-1].name)
+
+    def _compare(self, kind: str, first: str, second: str) -> None:
+        """Add the difference and the shrunk ratio of two exposures; nothing if one was left out or is undefined."""
+        for policy in self.sums:
+            if (first, policy) not in self.exposures or (second, policy) not in self.exposures:
+                continue
+            days, shrunk = self.exposures[first, policy]
+            other_days, other_shrunk = self.exposures[second, policy]
+            self.add_row("difference", kind, f"{first} and {second}", policy, days - other_days)
+            self.add_row("ratio", kind, f"{first} and {second}", policy, ratio(shrunk, other_shrunk))
+            difference = Estimate.of(days - other_days)
+            times = Estimate.of(ratio(shrunk, other_shrunk))
+            if difference is not None and times is not None:
+                exposure = (float(days[0]), float(other_days[0]))
+                self.comparisons.append(
+                    Comparison(
+                        kind=kind,
+                        policy=policy,
+                        first=first,
+                        second=second,
+                        exposure=exposure,
+                        difference=difference,
+                        ratio=times,
+                    )
+                )
+
+    def add_row(
+        self, measure: str, kind: str, group: str, policy: str, values: Array | None = None, reason: str = ""
+    ) -> None:
+        """Add a row of `catalogue.BURDEN`; without defined values, it gives the reason."""
+        estimate = None if values is None else Estimate.of(values)
+        ends = {"value": None, "low": None, "high": None} if estimate is None else estimate.model_dump()
+        undefined = reason or "undefined, because nothing was counted there"
+        left_out = undefined if estimate is None else None
+        row = {"measure": measure, "kind": kind, "group": group, "policy": policy, "left_out": left_out}
+        self.rows.append(row | ends)
+
+    def widest_pair(self) -> tuple[str, str] | None:
+        """Return the groups that the served forecast flags most unequally, the first one more; None without groups."""
+        served = [one for one in self.comparisons if (one.policy, one.kind) == (SERVED, "group")]
+        if not served:
+            return None
+        widest = max(served, key=lambda one: abs(one.difference.value))
+        return (widest.first, widest.second) if widest.difference.value >= 0 else (widest.second, widest.first)

@@ -1,6 +1,6 @@
 """Findings of a burden audit in sentences: the careful end of an interval first, and what cannot be concluded."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
@@ -13,29 +13,31 @@ CONCLUSION: Final = (
     "an alert was right, what officers did, or who was there, because residents are spread over cells by area and are not "
     "the people on the street."
 )
-SIMPLE: Final = {CELL_MEAN: "the mean of each cell's history", LAST_YEAR: "last year's map"}
-MAX_AREAS: Final = 3  # most and least flagged areas that are named
+OTHERS: Final = {
+    OBSERVED: "days with an alert",
+    CELL_MEAN: "flags by the mean of each cell's history",
+    LAST_YEAR: "flags by last year's map",
+}
 
 
-def comparison_sentences(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
-    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple forecasts."""
-    for served in comparisons:
-        if served.policy == SERVED and served.kind != "area":
-            of_pair = {other.policy: other for other in comparisons if other.name == served.name}
-            yield _difference(served, unit)
-            if OBSERVED in of_pair:
-                alerts = of_pair[OBSERVED]
-                yield (
-                    f"Days with an alert: {alerts.exposure[0]:.1f} and {alerts.exposure[1]:.1f} a year, ratio "
-                    f"{alerts.ratio.text()}."
-                )
-            simple = [
-                f"{words} at a ratio of {of_pair[name].ratio.text()}"
-                for name, words in SIMPLE.items()
-                if name in of_pair
-            ]
-            if simple:
-                yield f"For comparison, {' and '.join(simple)}."
+def findings(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
+    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas."""
+    served = [one for one in comparisons if one.policy == SERVED]
+    for pair in (one for one in served if one.kind != "area"):
+        yield _difference(pair, unit)
+        ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name}
+        others = [f"{words} {ratios[policy]}" for policy, words in OTHERS.items() if policy in ratios]
+        yield f"The same ratio for {', '.join(others)}."
+    areas = sorted((one for one in served if one.kind == "area"), key=lambda one: -one.exposure[0])
+    if len(areas) > 1:
+        most = areas[0]
+        least = areas[-1]
+        shown = sum(area.is_shown for area in areas)
+        yield (
+            f"By area, a {unit}'s cell was flagged most in {most.first} ({most.exposure[0]:.1f} days a year) and least in "
+            f"{least.first} ({least.exposure[0]:.1f}); in {shown} of {len(areas)} areas the interval excludes the mean of "
+            "the others."
+        )
 
 
 def _difference(served: Comparison, unit: str) -> str:
@@ -53,22 +55,6 @@ def _difference(served: Comparison, unit: str) -> str:
         f"The cell of a {unit} ({more}) was flagged at least {least:.1f} days a year more, and at least "
         f"{max(times, 1 / times):.1f} times as often, as that of a {unit} ({fewer}): {days}, difference "
         f"{served.difference.text()}, ratio {served.ratio.text()}."
-    )
-
-
-def area_sentence(comparisons: Iterable[Comparison], unit: str) -> str:
-    """Return the most and the least flagged areas by the served forecast; empty without two areas."""
-    areas = sorted(
-        (one for one in comparisons if one.kind == "area" and one.policy == SERVED), key=lambda one: -one.exposure[0]
-    )
-    if len(areas) < 2:
-        return ""
-    first = areas[0]
-    last = areas[-1]
-    shown = sum(area.is_shown for area in areas)
-    return (
-        f"By area, a {unit}'s cell was flagged most in {first.first} ({first.exposure[0]:.1f} days a year) and least in "
-        f"{last.first} ({last.exposure[0]:.1f}); {shown} of {len(areas)} areas differ from the others beyond the intervals."
     )
 
 

@@ -1,25 +1,26 @@
 """Catch and burden of policies on past days: the top, caps on repeats, lots with known chances, and plans as shipped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
+from shotspotter_assets.accountability.burden_measures import BurdenMeasures
 from shotspotter_assets.accountability.policies import (
     FLAGGED_SHARE,
     PLANS,
     Policy,
     capped_flags,
     flags_per_day,
+    gini,
     lot_chances,
-    policies_of,
+    top_flags,
+    weekly_sums,
 )
-from shotspotter_assets.accountability.policy_sums import PolicySums, gini, ratio
 from shotspotter_assets.accountability.residents import Population
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.storage.catalogue import FRONTIER
@@ -29,116 +30,95 @@ POWERS: Final = (4.0, 2.0, 1.5, 1.0)
 TOP: Final = f"top {FLAGGED_SHARE:.0%}"
 
 
-@dataclass(frozen=True)
-class Burdened:
-    """Populations by which the burden of a policy is measured."""
-
-    everyone: Population
-    areas: Sequence[Population]
-    pair: tuple[Population, Population] | None  # both groups that are compared; None without groups
-    prior: float  # residents with the mean exposure that shrink the ratio
-    per: float  # residents, or cells, to which flagged cell-days without an alert refer
-
-
-def frontier_table(audited: AuditedDays, burdened: Burdened, repeats: Repeats | None) -> pa.Table:
+def frontier_table(
+    audited: AuditedDays, measures: BurdenMeasures, populations: Sequence[Population], repeats: Repeats | None
+) -> pa.Table:
     """Return a row of `catalogue.FRONTIER` for each policy; `repeats` is the cap of the city's plans, if any.
 
-    Lots are not drawn: their chances give the exact means over all draws.
+    Lots are not drawn: their chances give the exact means over all draws. Residents are as counted.
     """
-    occupied = (audited.alerts > 0).astype(np.float64)
-    rows = [_row(audited, burdened, occupied, name, policy) for name, policy in _policies(audited, occupied, repeats)]
+    counted = [one._replace(residents=one.residents[:1]) for one in populations]
+    pair = measures.widest_pair()
+    rows = []
+    for name, policy in _policies(audited, measures, repeats):
+        weekly = weekly_sums(audited.days, policy, measures.occupied)
+        sums = {layer: values.sum(axis=0, keepdims=True) for layer, values in weekly.items()}
+        of_policy = BurdenMeasures({name: policy}, {name: sums}, measures.occupied, counted[0])
+        for population in counted:
+            of_policy.add(population)
+        rows.append(_row(audited, name, of_policy, [one.name for one in counted if one.kind == "area"], pair))
     return pa.Table.from_pylist(rows, FRONTIER.schema)
 
 
-def _policies(audited: AuditedDays, occupied: Array, repeats: Repeats | None) -> Iterator[tuple[str, Policy]]:
+def _policies(audited: AuditedDays, measures: BurdenMeasures, repeats: Repeats | None) -> Iterator[tuple[str, Policy]]:
     """Yield each policy with its name in words."""
     probability = audited.probability[SERVED]
     number = flags_per_day(probability)
-    is_covered = np.isfinite(probability)
-    policies = policies_of(audited, occupied)
-    yield TOP, policies[SERVED]
+
+    def policy(flags: Array | Booleans) -> Policy:
+        return Policy(np.where(np.isfinite(probability), flags, np.nan))
+
+    yield TOP, policy(top_flags(probability, number))
     for cap in dict.fromkeys((*CAPS, *([] if repeats is None else [repeats]))):
-        flags = capped_flags(probability, number, cap)
         shipped = ", as in the city's file" if cap == repeats else ""
         yield (
             f"{TOP}, a cell at most {cap.most} of {cap.days} days{shipped}",
-            Policy(np.where(is_covered, flags, np.nan)),
+            policy(capped_flags(probability, number, cap)),
         )
     for power in POWERS:
-        chances = lot_chances(probability, number, power)
-        yield f"by lot, chance as p^{power:g}", Policy(np.where(is_covered, chances, np.nan))
-    if PLANS in policies and policies[PLANS].days:
-        yield PLANS, policies[PLANS]
+        yield f"by lot, chance as p^{power:g}", policy(lot_chances(probability, number, power))
+    if PLANS in measures.policies:
+        yield PLANS, measures.policies[PLANS]
 
 
-def _row(audited: AuditedDays, burdened: Burdened, occupied: Array, name: str, policy: Policy) -> dict[str, Any]:
-    """Return one row of the table."""
-    weekly = PolicySums.weekly(audited.days, policy, occupied)
-    sums = weekly.drawn(np.ones((1, len(weekly.flags))))
-    days = np.isfinite(policy.flags)
-    alerts = np.where(days, audited.alerts, 0)
-    caught = ratio(np.array([(np.nan_to_num(policy.flags) * alerts).sum()]), np.array([alerts.sum()]))
-    by_area = np.array([sums.flagged_days(area.residents[:1])[0] for area in burdened.areas])
+def _row(
+    audited: AuditedDays, name: str, measures: BurdenMeasures, areas: Sequence[str], pair: tuple[str, str] | None
+) -> dict[str, Any]:
+    """Return the row of one policy, whose measures are given."""
+    policy = measures.policies[name]
+    values = {row["measure"]: row["value"] for row in reversed(measures.rows) if row["group"] == measures.everyone.name}
+    alerts = np.where(np.isfinite(policy.flags), audited.alerts, 0)
+    caught = float((np.nan_to_num(policy.flags) * alerts).sum())
+    by_area = np.array([measures.exposures[area, name][0][0] for area in areas if (area, name) in measures.exposures])
+    spread = gini(by_area[np.isfinite(by_area)])
     row = {
         "policy": name,
         "days": policy.days,
-        "flags": float(sums.flags.sum() / policy.days),
-        "alerts_caught": _number(caught),
-        "cells_caught": _number(1 - sums.missed(np.ones((1, occupied.shape[1])))),
-        "without_alert": _number(sums.without_alert(burdened.everyone.part, burdened.per)),
-        "gini": gini(by_area[np.isfinite(by_area)]),
+        "flags": float(np.nansum(policy.flags) / policy.days),
+        "alerts_caught": caught / float(alerts.sum()) if alerts.any() else None,
+        "cells_caught": None if values["missed"] is None else 1 - values["missed"],
+        "without_alert": values["without_alert"],
+        "gini": spread if np.isfinite(spread) else None,
     }
-    return row if burdened.pair is None else row | _difference(sums, burdened)
-
-
-def _difference(sums: PolicySums, burdened: Burdened) -> dict[str, Any]:
-    """Return the columns about both groups."""
-    assert burdened.pair is not None
-    mean = sums.flagged_days(burdened.everyone.residents[:1])
-    days = [sums.flagged_days(group.residents[:1]) for group in burdened.pair]
-    numbers = [group.residents[0].sum() for group in burdened.pair]
-    shrunk = [
-        (number * value + burdened.prior * mean) / (number + burdened.prior)
-        for number, value in zip(numbers, days, strict=True)
-    ]
-    first, second = burdened.pair
-    return {
-        "first": first.name,
-        "second": second.name,
-        "first_days": _number(days[0]),
-        "second_days": _number(days[1]),
-        "difference": _number(days[0] - days[1]),
-        "ratio": _number(ratio(shrunk[0], shrunk[1])),
+    if pair is None:
+        return row
+    first, second = (measures.exposures[group, name] for group in pair)
+    return row | {
+        "first": pair[0],
+        "second": pair[1],
+        "first_days": float(first[0][0]),
+        "second_days": float(second[0][0]),
+        "difference": float(first[0][0] - second[0][0]),
+        "ratio": float(first[1][0] / second[1][0]),
     }
-
-
-def _number(values: Array) -> float | None:
-    """Return the first value; None for NaN."""
-    return float(values[0]) if np.isfinite(values[0]) else None
 
 
 def frontier_picture(table: pa.Table) -> bytes:
     """Draw the share of cells with an alert that each policy catches against its burden, as PNG bytes."""
     from shotspotter_assets.evaluation.plots import COLOURS, as_png, new_figure
 
-    rows = [row for row in table.to_pylist() if row["cells_caught"] is not None]
-    has_groups = any(row["difference"] is not None for row in rows)
+    rows = table.to_pylist()
+    has_groups = rows[0]["first"] is not None
     measure = "difference" if has_groups else "gini"
     figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot()
     for row in rows:
-        if row[measure] is not None:
-            burden = row[measure]
-            caught = 100 * row["cells_caught"]
-            colour = COLOURS[1] if row["policy"].startswith("by lot") else COLOURS[0]
-            axes.plot(burden, caught, "o", color=colour)
-            axes.annotate(row["policy"], (burden, caught), textcoords="offset points", xytext=(6, -3), fontsize=8)
-    words = (
-        f"flagged days a year: {rows[0]['first']} less {rows[0]['second']}"
-        if has_groups
-        else "Gini coefficient over areas"
-    )
-    axes.set_xlabel(words)
+        if row[measure] is not None and row["cells_caught"] is not None:
+            point = (row[measure], 100 * row["cells_caught"])
+            axes.scatter([point[0]], [point[1]], color=COLOURS["lot" in row["policy"]])
+            axes.annotate(row["policy"], point, textcoords="offset points", xytext=(6, -3), fontsize=8)
+    difference = f"flagged days a year: {rows[0]['first']} less {rows[0]['second']}"
+    axes.set_xlabel(difference if has_groups else "Gini coefficient of flagged days over areas")
     axes.set_ylabel("cells with an alert that are caught (%)")
     axes.margins(x=0.3)
     return as_png(figure)

@@ -1,23 +1,36 @@
-"""Policies that flag cells by their probabilities: the top, caps on repeats, and lots with known chances."""
+"""Policies that flag cells by their probabilities (the top, caps on repeats, lots), and sums of their flags by week."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
-from shotspotter_assets.arrays import Array, Booleans, Integers
+from shotspotter_assets.arrays import Array, Booleans, Days, Integers
+from shotspotter_assets.calendar.dates import YEAR_DAYS, weeks
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 
 FLAGGED_SHARE: Final = 0.05  # share of the covered cells that are flagged each day: those with the highest probability
 OBSERVED: Final = "observed"  # days with an alert, as if these cells had been flagged
 PLANS: Final = "plans"  # cells to which plans sent units
+DRAWS: Final = 400
+Sums = dict[str, Array]
+"""Sums of one policy by cell, in each week or draw of weeks, shape (weeks, cells) or (1 + draws, cells): days covered, with
+flags, with alerts, with flags and no alert (wrong), with alerts and no flag (missed), without alerts (quiet), summed
+probabilities (expected), and hours of units. Draws follow the sums of all weeks."""
+RATES: Final = {
+    "flagged_days": ("flags", "covered", YEAR_DAYS),
+    "unit_hours": ("hours", "covered", YEAR_DAYS),
+    "calibration": ("expected", "alerts", 1.0),
+    "false_alarms": ("wrong", "quiet", 1.0),
+    "missed": ("missed", "alerts", 1.0),
+}
+"""Measures that are a factor times the ratio of two weighted sums."""
 
 
-@dataclass(frozen=True)
-class Policy:
-    """Flags of one policy or the chances of them, shape (days, cells), with what they were chosen by."""
+class Policy(NamedTuple):
+    """Flags of one policy, or the chances of them, shape (days, cells), with what they were chosen by."""
 
     flags: Array  # NaN where it could not flag
     probability: Array | None = None
@@ -51,10 +64,10 @@ def flags_per_day(probability: Array) -> Integers:
 
 def top_flags(probability: Array, number: Integers) -> Booleans:
     """Flag the likeliest cells of each day, `number` of them, shape (days, cells); NaN is never flagged."""
-    order = np.argsort(np.where(np.isfinite(probability), -probability, np.inf), axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
-    return (ranks < number[:, None]) & np.isfinite(probability)
+    order = np.argsort(-probability, axis=1, kind="stable")  # NaN last
+    flags = np.zeros(probability.shape, dtype=bool)
+    np.put_along_axis(flags, order, np.arange(probability.shape[1]) < number[:, None], axis=1)
+    return flags & np.isfinite(probability)
 
 
 def capped_flags(probability: Array, number: Integers, repeats: Repeats) -> Booleans:
@@ -76,10 +89,68 @@ def lot_chances(probability: Array, number: Integers, power: float) -> Array:
     is_certain = np.zeros(weights.shape, dtype=bool)
     while True:
         left = np.where(is_certain, 0.0, weights)
-        free = np.maximum(number - is_certain.sum(axis=1), 0)
-        total = left.sum(axis=1)
-        chances = left * np.divide(free, total, out=np.zeros_like(total), where=total > 0)[:, None] + is_certain
+        factor = ratio(number - is_certain.sum(axis=1), left.sum(axis=1))
+        chances = left * np.nan_to_num(factor)[:, None] + is_certain
         is_over = (chances > 1) & ~is_certain
         if not is_over.any():
             return np.asarray(chances)
         is_certain |= is_over
+
+
+def weekly_sums(days: Days, policy: Policy, occupied: Array) -> Sums:
+    """Return the sums of each calendar week, Monday to Sunday; `occupied` is 1 on days with an alert, (days, cells)."""
+    is_covered = np.isfinite(policy.flags)
+    flags = np.nan_to_num(policy.flags)
+    layers = {
+        "covered": np.ones(flags.shape),
+        "flags": flags,
+        "alerts": occupied,
+        "wrong": flags * (1 - occupied),
+        "missed": (1 - flags) * occupied,
+        "quiet": 1 - occupied,
+        "expected": 0 * flags if policy.probability is None else policy.probability,
+        "hours": 0 * flags if policy.hours is None else policy.hours,
+    }
+    starts = _starts_of_weeks(days)
+    return {name: np.add.reduceat(np.where(is_covered, layer, 0.0), starts, axis=0) for name, layer in layers.items()}
+
+
+def draws_of_weeks(days: Days, random: np.random.Generator) -> Array:
+    """Return ones, and how often each draw has each week, shape (1 + DRAWS, weeks); ones alone for too few weeks.
+
+    Weeks are drawn whole, because neighbouring days and cells depend on each other.
+    """
+    number = len(_starts_of_weeks(days))
+    draws = DRAWS if number >= MIN_WEEKS_FOR_INTERVAL else 0
+    return np.vstack([np.ones((1, number)), random.multinomial(number, np.full(number, 1 / number), size=draws)])
+
+
+def rate(sums: Sums, measure: str, weights: Array) -> Array:
+    """Return one of `RATES` in all weeks and each draw, shape (1 + draws,); `weights` are (1 + draws, cells) or (1, cells)."""
+    part, whole, factor = RATES[measure]
+    return factor * ratio((weights * sums[part]).sum(axis=1), (weights * sums[whole]).sum(axis=1))
+
+
+def ratio(part: Array, whole: Array) -> Array:
+    """Return part over whole, NaN where the whole is not above zero; same shape."""
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def gini(values: Array) -> float:
+    """Return the Gini coefficient of values that are not below zero, shape (n,); NaN if all are zero."""
+    number = len(values)
+    ranks = 2 * np.arange(1, number + 1) - number - 1
+    return float(ranks @ np.sort(values) / (number * values.sum())) if values.sum() > 0 else float("nan")
+
+
+def longest_runs(flags: Array, occupied: Array) -> Integers:
+    """Return the largest number of successive flags of each cell without an alert on any; both are (days, cells)."""
+    number = np.cumsum(flags > 0, axis=0)
+    at_last_hit = np.maximum.accumulate(np.where((flags > 0) & (occupied > 0), number, 0), axis=0)
+    return np.asarray((number - at_last_hit).max(axis=0))
+
+
+def _starts_of_weeks(days: Days) -> Integers:
+    """Return the indexes of the first day of each calendar week among sorted days."""
+    number = weeks(days)
+    return np.flatnonzero(np.diff(number, prepend=number[0] - 1))

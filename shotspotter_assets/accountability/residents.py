@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
 import shapely
@@ -23,36 +23,24 @@ MARGIN_TO_ERROR: Final = 1.645  # margin of error at 90% over standard error (US
 SUM_TOLERANCE: Final = 0.01  # rounded groups may add up to so much more than all residents
 MIN_SHARE_OF_CELL: Final = 0.5  # of a covered cell's area within polygons; below it, the layer does not cover the cell
 QUARTERS: Final = ("lowest", "second", "third", "highest")
-INCOME: Final = "income"
 
 
-class AuditLayerError(ValueError):
-    """No polygon of an audit layer can be used, with the remedy."""
-
-
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """One figure of each polygon, NaN where unknown, and its standard error, 0 where unknown; shape (polygons,)."""
 
     values: Array
     errors: Array
-
-    def chosen(self, polygons: Booleans) -> "Figures":
-        """Return the figures of some polygons."""
-        return Figures(self.values[polygons], self.errors[polygons])
 
     def drawn(self, random: np.random.Generator, draws: int) -> Array:
         """Return the values and then draws of them, shape (1 + draws, polygons).
 
         A draw may be below zero, because cutting it off would add people in polygons where few were counted.
         """
-        return (
-            self.values + np.vstack([0 * self.values, random.standard_normal((draws, len(self.values)))]) * self.errors
-        )
+        normal = random.standard_normal((draws, len(self.values)))
+        return self.values + np.vstack([0 * self.values, normal]) * self.errors
 
 
-@dataclass(frozen=True)
-class Population:
+class Population(NamedTuple):
     """Residents of a city, area, group or quarter of incomes by covered cell; cells count alike without an audit layer."""
 
     kind: str  # city, area, group or income
@@ -74,60 +62,47 @@ class Residents:
 
     @classmethod
     def read(cls, city: City, layer: AuditLayer) -> Self:
-        """Read the layer; raise AuditLayerError in one line with the remedy if no polygon can be used."""
-        place = f"{city.name}.yaml, audit: {layer.path}"
-        try:
-            frame = rows_in_box(read_shapes(layer.path), city.box)
-            require_column(frame, "audit.name", layer.name)
-            file = _LayerFile(place, frame)
-            residents = file.figures("residents", layer.residents)
-        except ValueError as error:
-            raise AuditLayerError(f"{place} {error}.") from None
-        asked = {name: file.find_figures(f"groups.{name}", figure) for name, figure in layer.groups.items()}
-        groups = {name: figures for name, figures in asked.items() if figures is not None}
-        income = None if layer.income is None else file.find_figures(INCOME, layer.income)
-        usable = file.usable(residents, groups)
-        if not usable.any():
-            raise AuditLayerError(" ".join([f"{place}: no polygon can be used.", *file.problems]))
-        shapes = shapely.transform(frame.geometry.make_valid().to_numpy(), Plane.of(city.box).metres)
+        """Read the layer; raise ValueError in one line with the remedy if no polygon can be used."""
+        file = _LayerFile(f"{city.name}.yaml, audit: {layer.path}", _polygons(city, layer))
+        found = {name: file.find(f"groups.{name}", figure) for name, figure in layer.groups.items()}
+        groups = {name: figures for name, figures in found.items() if figures is not None}
+        income = None if layer.income is None else file.find("income", layer.income)
+        residents = file.find("residents", layer.residents)
+        if residents is None or not (usable := file.usable(residents, groups)).any():
+            raise ValueError(" ".join([f"{file.place}: no polygon can be used.", *file.problems]))
+        shapes = shapely.transform(file.frame.geometry.make_valid().to_numpy(), Plane.of(city.box).metres)
         shares, cover = _overlaps(city, shapes)
+
+        def chosen(figures: Figures) -> Figures:
+            return Figures(figures.values[usable], figures.errors[usable])
+
         return cls(
             shares=shares[usable],
             cover=cover,
-            all=residents.chosen(usable),
-            groups={name: figures.chosen(usable) for name, figures in groups.items()},
-            income=None if income is None else income.chosen(usable),
+            all=chosen(residents),
+            groups={name: chosen(figures) for name, figures in groups.items()},
+            income=None if income is None else chosen(income),
             problems=tuple(file.problems),
-        )
-
-    def uncovered(self, cells: Integers) -> str:
-        """Return a sentence about covered cells, by their numbers, that the layer does not cover; empty without any."""
-        is_outside = self.cover[cells] < MIN_SHARE_OF_CELL
-        if not is_outside.any():
-            return ""
-        return (
-            f"{is_outside.sum():,} of {len(cells):,} covered cells lie mostly outside the polygons of the audit layer, so that "
-            "their flags fall on few residents or none. Use a layer of the whole city."
         )
 
     def populations(self, cells: Integers, random: np.random.Generator, draws: int) -> Iterator[Population]:
         """Yield the residents of the city, each group, and each quarter of incomes, in covered cells by their numbers."""
         shares = self.shares[:, cells]
+        everyone = self.all.drawn(random, draws)
+        total = shares.T @ self.all.values
 
         def population(kind: str, name: str, residents: Array) -> Population:
             by_cell = np.asarray((shares.T @ np.nan_to_num(residents).T).T)
-            part = np.divide(by_cell[:1], total[:1], out=np.zeros_like(by_cell[:1]), where=total[:1] > 0)
+            part = np.divide(by_cell[:1], total, out=np.zeros_like(by_cell[:1]), where=total > 0)
             return Population(kind, name, by_cell, part)
 
-        everyone = self.all.drawn(random, draws)
-        total = np.asarray((shares.T @ everyone.T).T)
         yield population("city", "all residents", everyone)
         for name, figures in self.groups.items():
             yield population("group", name, figures.drawn(random, draws))
         if self.income is not None and np.isfinite(self.income.values).any():
             quarters = _quarters(self.income.drawn(random, draws), self.all.values)
             for number, name in enumerate(QUARTERS):
-                yield population(INCOME, f"{name} incomes", everyone * (quarters == number))
+                yield population("income", f"{name} incomes", everyone * (quarters == number))
 
 
 @dataclass(frozen=True)
@@ -138,62 +113,56 @@ class _LayerFile:
     frame: "geopandas.GeoDataFrame"
     problems: list[str] = field(default_factory=list)
 
-    def figures(self, key: str, figure: AuditFigure) -> Figures:
-        """Return a figure with its standard errors; raise ValueError if its column is missing or holds no numbers."""
-        values = self._numbers(f"audit.{key}.column", figure.column)
-        if (values < 0).any():
-            self._report(values < 0, f"{figure.column} is negative; left out", "Correct it, or leave it empty")
-        values = np.where(values < 0, np.nan, values)
-        errors = np.zeros_like(values)
-        if figure.margin is None:
-            self.problems.append(
-                f"{self.place}: {key} has no margin of error, so that intervals are too narrow. Name its column as `margin`."
-            )
-            return Figures(values, errors)
+    def find(self, key: str, figure: AuditFigure) -> Figures | None:
+        """Return a figure with its standard errors; None, with a line among the problems, if its column cannot be used."""
         try:
-            errors = self._numbers(f"audit.{key}.margin", figure.margin) / MARGIN_TO_ERROR
-        except ValueError as error:
-            self.problems.append(f"{self.place} {error}. Until then, intervals are too narrow.")
-        is_missing = ~(errors >= 0) & np.isfinite(values)
-        if is_missing.any():
-            self._report(is_missing, f"{figure.margin} is no margin of error; taken as 0", "Correct it")
-        return Figures(values, np.where(errors >= 0, errors, 0.0))
-
-    def find_figures(self, key: str, figure: AuditFigure) -> Figures | None:
-        """Return a figure as `figures` does; None, with a line among the problems, if its column cannot be used."""
-        try:
-            return self.figures(key, figure)
+            values = self._numbers(f"audit.{key}.column", figure.column)
+            margins = self._numbers(f"audit.{key}.margin", figure.margin) if figure.margin in self.frame else 0 * values
         except ValueError as error:
             self.problems.append(f"{self.place} {error}. Until then, {key} is left out.")
             return None
+        if figure.margin not in self.frame:
+            named = f"column {figure.margin} is missing" if figure.margin else "none is named"
+            self.problems.append(
+                f"{self.place}: audit.{key}.margin: {named}, so that intervals of {key} are too narrow."
+            )
+        self.report(values < 0, f"{figure.column} is negative; left out. Correct it, or leave it empty")
+        self.report(~(margins >= 0) & (values >= 0), f"{figure.margin} is no margin of error; taken as 0. Correct it")
+        return Figures(np.where(values < 0, np.nan, values), np.nan_to_num(np.maximum(margins, 0)) / MARGIN_TO_ERROR)
 
     def usable(self, residents: Figures, groups: dict[str, Figures]) -> Booleans:
         """Flag the polygons with residents and groups that do not add up to more, shape (polygons,)."""
-        counted = np.nan_to_num(residents.values)
-        in_groups = (
-            np.sum([np.nan_to_num(group.values) for group in groups.values()], axis=0) if groups else 0 * counted
-        )
-        is_empty = ~(residents.values > 0)
-        is_over = ~is_empty & (in_groups > counted * (1 + SUM_TOLERANCE) + 1)
-        if is_empty.any():
-            self._report(is_empty, "no residents; left out", "Correct it if people live there")
-        if is_over.any():
-            self._report(is_over, "the groups add up to more than all; left out", "Name groups that do not overlap")
-        return ~is_empty & ~is_over
+        is_inhabited = residents.values > 0
+        in_groups = np.sum([np.nan_to_num(group.values) for group in groups.values()] or [0 * residents.values], axis=0)
+        is_over = is_inhabited & (in_groups > residents.values * (1 + SUM_TOLERANCE) + 1)
+        self.report(~is_inhabited, "no residents; left out. Correct it if people live there")
+        self.report(is_over, "the groups add up to more than all; left out. Name groups that do not overlap")
+        return is_inhabited & ~is_over
 
-    def _numbers(self, key: str, column: str) -> Array:
+    def report(self, polygons: Booleans, problem: str) -> None:
+        """Add a line about some polygons, named by their rows in the file; nothing without any."""
+        rows = [str(int(row) + 1) for row in self.frame.index[polygons]]
+        if rows:
+            self.problems.append(f"{self.place}: row {first_of(rows)}: {problem}.")
+
+    def _numbers(self, key: str, column: str | None) -> Array:
         """Return a column's numbers, NaN where missing; raise ValueError with the remedy if it cannot be used."""
-        require_column(self.frame, key, column)
+        require_column(self.frame, key, str(column))
         try:
             values = self.frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise ValueError(f"has no number in every row of {column}. Correct the file or `{key}`") from None
         return np.where(np.isfinite(values) & ~np.isin(values, MISSING_FIGURES), values, np.nan)
 
-    def _report(self, polygons: Booleans, problem: str, remedy: str) -> None:
-        """Add a line about some polygons, named by their rows in the file."""
-        rows = [str(int(row) + 1) for row in self.frame.index[polygons]]
-        self.problems.append(f"{self.place}: row {first_of(rows)}: {problem}. {remedy}.")
+
+def _polygons(city: City, layer: AuditLayer) -> "geopandas.GeoDataFrame":
+    """Return the polygons of a layer that meet the city's box; raise ValueError with the file and the remedy."""
+    try:
+        frame = rows_in_box(read_shapes(layer.path), city.box)
+        require_column(frame, "audit.name", layer.name)
+    except ValueError as error:
+        raise ValueError(f"{city.name}.yaml, audit: {layer.path} {error}.") from None
+    return frame
 
 
 def _overlaps(city: City, polygons: Shapes) -> tuple[csr_array, Array]:
@@ -210,21 +179,9 @@ def _quarters(incomes: Array, residents: Array) -> Integers:
 
     `incomes` are draws, shape (draws, polygons), of which each is ranked by itself; `residents` have shape (polygons,).
     """
-    order = np.argsort(incomes, axis=1)  # NaN last
-    counted = np.where(np.isfinite(incomes), residents, 0.0)
-    ranked = np.take_along_axis(counted, order, axis=1)
-    middle = np.cumsum(ranked, axis=1) - ranked / 2
-    quarter = np.minimum(4 * middle / ranked.sum(axis=1, keepdims=True), 3).astype(np.int64)
-    quarters = np.empty_like(quarter)
-    np.put_along_axis(quarters, order, quarter, axis=1)
-    return np.where(np.isfinite(incomes), quarters, -1)
-
-
-def read_residents(city: City) -> tuple[Residents | None, list[str]]:
-    """Read the audit layer of a city, if its file has one; lines say why it cannot be used."""
-    if city.audit is None:
-        return None, []
-    try:
-        return Residents.read(city, city.audit), []
-    except AuditLayerError as error:
-        return None, [str(error)]
+    order = np.argsort(incomes, axis=1)
+    counted = np.take_along_axis(np.where(np.isfinite(incomes), residents, 0.0), order, axis=1)
+    middle = np.cumsum(counted, axis=1) - counted / 2
+    quarters = np.empty_like(order)
+    np.put_along_axis(quarters, order, (4 * middle / counted.sum(axis=1, keepdims=True)).astype(np.int64), axis=1)
+    return np.where(np.isfinite(incomes), np.minimum(quarters, 3), -1)

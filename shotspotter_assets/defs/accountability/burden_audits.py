@@ -28,7 +28,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     from shotspotter_assets.accountability.burden_audit import BurdenAudit
     from shotspotter_assets.accountability.burden_report import burden_files
     from shotspotter_assets.accountability.frontier import frontier_picture
-    from shotspotter_assets.accountability.residents import read_residents
+    from shotspotter_assets.accountability.residents import Residents
     from shotspotter_assets.gridding.districts import cell_districts, district_areas
     from shotspotter_assets.pages.places import read_layers
     from shotspotter_assets.sources.day_table import DayTable
@@ -42,9 +42,14 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
         store.clear(BURDEN_AUDIT, city.name)
         return {"note": note, "path": BurdenAudit(city=city.name, note=note).write(store)}
     layers, problems = read_layers(city)
-    residents, unusable = read_residents(city)
+    residents = None
+    if city.audit is not None:
+        try:
+            residents = Residents.read(city, city.audit)
+        except ValueError as error:
+            problems.append(str(error))
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
-    files = burden_files(city, audited, areas, residents, [*problems, *unusable])
+    files = burden_files(city, audited, areas, residents, problems)
     picture = frontier_picture(files.frontier)
     path = files.audit.write_after(
         store,

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from shotspotter_assets.accountability.policies import (
+    Policy,
+    capped_flags,
+    draws_of_weeks,
+    flags_per_day,
+    gini,
+    longest_runs,
+    lot_chances,
+    rate,
+    top_flags,
+    weekly_sums,
+)
+from shotspotter_assets.cities.patrol_rules import Repeats
+
+PROBABILITY = np.random.default_rng(0).gamma(0.6, 0.1, (70, 40)).clip(0, 0.9)
+NUMBER = flags_per_day(PROBABILITY)
+
+
+def test_the_top_is_flagged_and_cells_without_a_forecast_never() -> None:
+    partly = np.where(np.arange(40) < 30, PROBABILITY, np.nan)
+    flags = top_flags(partly, flags_per_day(partly))
+    assert set(flags.sum(axis=1)) == {1}
+    assert not flags[:, 30:].any()
+    assert flags[np.arange(70), np.nanargmax(partly, axis=1)].all()
+    nothing = np.full((2, 3), np.nan)
+    assert flags_per_day(nothing).tolist() == [0, 0]
+    assert not top_flags(nothing, flags_per_day(nothing)).any()
+
+
+def test_a_cap_keeps_the_number_of_flags_and_rests_cells() -> None:
+    fixed = np.repeat(PROBABILITY[:1], 70, axis=0)
+    flags = capped_flags(fixed, NUMBER, Repeats(most=2, days=7))
+    assert (flags.sum(axis=1) == NUMBER).all()
+    windows = np.lib.stride_tricks.sliding_window_view(flags, 7, axis=0).sum(axis=-1)
+    assert windows.max() == 2
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 4.0, 30.0])
+def test_chances_of_lots_sum_to_the_flags_and_grow_with_the_probability(power: float) -> None:
+    chances = lot_chances(PROBABILITY, NUMBER, power)
+    assert np.allclose(chances.sum(axis=1), NUMBER)
+    assert (chances <= 1 + 1e-12).all()
+    order = np.argsort(PROBABILITY, axis=1)
+    assert (np.diff(np.take_along_axis(chances, order, axis=1), axis=1) >= -1e-12).all()
+
+
+def test_chances_are_the_means_of_draws() -> None:
+    chances = lot_chances(PROBABILITY, NUMBER, 1.0)
+    occupied = (np.random.default_rng(1).random(PROBABILITY.shape) < PROBABILITY).astype(float)
+    days = np.datetime64("2024-01-01") + np.arange(70)
+    expected = weekly_sums(days, Policy(chances), occupied)["wrong"].sum()
+    random = np.random.default_rng(2)
+    drawn = [
+        weekly_sums(days, Policy((random.random(chances.shape) < chances).astype(float)), occupied)["wrong"].sum()
+        for _ in range(200)
+    ]
+    assert np.mean(drawn) == pytest.approx(expected, rel=0.02)
+
+
+def test_rates_are_those_of_hand_counted_days() -> None:
+    flags = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, np.nan]])
+    occupied = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    policy = Policy(flags, np.array([[0.5, 0.25], [0.5, 0.25], [0.5, np.nan]]))
+    days = np.array(["2024-01-05", "2024-01-08", "2024-01-09"], "datetime64[D]")
+    weekly = weekly_sums(days, policy, occupied)
+    assert weekly["covered"].tolist() == [[1, 1], [2, 1]]
+    sums = {name: draws_of_weeks(days, np.random.default_rng(0)) @ values for name, values in weekly.items()}
+    assert len(sums["covered"]) == 1, "two weeks give no interval"
+    everywhere = np.ones((1, 2))
+    assert rate(sums, "flagged_days", np.array([[300.0, 100.0]])) == pytest.approx(365.2425 * 600 / 1_100)
+    assert rate(sums, "calibration", everywhere) == pytest.approx(2.0 / 2)
+    assert rate(sums, "false_alarms", everywhere) == pytest.approx(1 / 3)
+    assert rate(sums, "missed", everywhere) == pytest.approx(1 / 2)
+    assert np.isnan(rate(sums, "missed", 0 * everywhere)).all()
+
+
+def test_the_longest_run_ends_with_a_flag_that_an_alert_met() -> None:
+    flags = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0], [1, 1, 0]], dtype=float)
+    occupied = np.array([[0, 0, 1], [1, 1, 1], [0, 0, 1], [0, 0, 1]], dtype=float)
+    assert longest_runs(flags, occupied).tolist() == [3, 2, 0]
+
+
+def test_gini_of_even_and_of_single_values() -> None:
+    assert gini(np.ones(5)) == pytest.approx(0)
+    assert gini(np.eye(4)[0]) == pytest.approx(0.75)
+    assert np.isnan(gini(np.zeros(3)))
