@@ -93,7 +93,7 @@ class BurdenAudit(StoredRecord):
     sentences: tuple[str, ...] = Field((), description="Findings, the most careful end of each interval first.")
     conclusion: str = Field("", description="One sentence about what can and what cannot be concluded.")
     frontier: tuple[str, ...] = Field((), description="Sentences about policies on the same days.")
-    visits: str = Field("", description="Effect of a visit on later alerts, or why it is not known yet.")
+    visits: tuple[str, ...] = Field((), description="Effect of a visit on alerts, or why it is not known yet.")
     left_out: tuple[str, ...] = Field((), description="Cells, areas, groups and polygons left out, with reasons.")
     measures: dict[str, str] = Field(default_factory=dict, description="Meaning and unit of each measure by name.")
 

@@ -22,7 +22,7 @@ from shotspotter_assets.accountability.policies import (
     ratio,
     weekly_sums,
 )
-from shotspotter_assets.accountability.residents import QUARTERS, Population
+from shotspotter_assets.accountability.residents import COVERED_CELLS, QUARTERS, Population
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import YEAR_DAYS
 from shotspotter_assets.evaluation.forecasts_table import SERVED
@@ -70,7 +70,7 @@ class BurdenMeasures:
     @property
     def has_residents(self) -> bool:
         """True if residents are known; else all cells count alike."""
-        return self.everyone.kind == "city"
+        return self.everyone.name != COVERED_CELLS
 
     @property
     def least(self) -> int:

@@ -6,20 +6,19 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.accountability.audited_days import AuditedDays
+from shotspotter_assets.accountability.audited_days import CONFIRMED, AuditedDays
 from shotspotter_assets.accountability.burden_audit import MEASURES, BurdenAudit
 from shotspotter_assets.accountability.burden_measures import BurdenMeasures
 from shotspotter_assets.accountability.burden_sentences import CONCLUSION, findings, frontier_sentences
 from shotspotter_assets.accountability.frontier import frontier_table
 from shotspotter_assets.accountability.policies import DRAWS, OBSERVED, flags_per_day
-from shotspotter_assets.accountability.residents import MIN_SHARE_OF_CELL, Population, Residents
+from shotspotter_assets.accountability.residents import COVERED_CELLS, MIN_SHARE_OF_CELL, Population, Residents
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.storage.catalogue import BURDEN
 
 ALERTS: Final = "alerts"
-CONFIRMED: Final = "confirmed"
 MAX_YEARS_BEFORE: Final = 5  # of the layer's figures before the first audited day
 ABOUT_ALERTS: Final = ("without_alert", "longest_run", "false_alarms", "missed")
 
@@ -33,17 +32,25 @@ class BurdenFiles(NamedTuple):
 
 
 def burden_files(
-    city: City, audited: AuditedDays, areas: Names, residents: Residents | None, problems: Sequence[str] = ()
+    city: City,
+    audited: AuditedDays,
+    areas: Names,
+    residents: Residents | None,
+    problems: Sequence[str] = (),
+    visits: Sequence[str] = (),
 ) -> BurdenFiles:
     """Return the audit of some days, by areas (the name of each cell's area, "" for none, (rows, columns)) and residents.
 
-    Without `residents`, cells count alike; `problems` are lines about layers that could not be used.
+    Without `residents`, cells count alike; `problems` are lines about layers that could not be used, `visits`
+    sentences about their effect.
     """
     populations = list(_populations(audited, areas.ravel()[audited.cells], residents))
     measures = BurdenMeasures.of(audited, (audited.alerts > 0).astype(np.float64), populations)
     rows = [row | {"counted": ALERTS} for row in measures.rows]
     if audited.confirmed is not None:
-        confirmed = BurdenMeasures.of(audited, (audited.confirmed > 0).astype(np.float64), populations).rows
+        is_reported = np.isfinite(audited.confirmed).all(axis=1)
+        is_confirmed = (audited.confirmed[is_reported] > 0).astype(np.float64)
+        confirmed = BurdenMeasures.of(audited.on(is_reported), is_confirmed, populations).rows
         about_alerts = [row for row in confirmed if row["policy"] == OBSERVED or row["measure"] in ABOUT_ALERTS]
         rows += [row | {"counted": CONFIRMED} for row in about_alerts]
     frontier = frontier_table(audited, measures, populations, city.patrol.repeats if city.patrol else None)
@@ -66,6 +73,7 @@ def burden_files(
         sentences=tuple(findings(measures.comparisons, unit)),
         conclusion=CONCLUSION,
         frontier=tuple(frontier_sentences(frontier.to_pylist())),
+        visits=tuple(visits),
         left_out=(*problems, *_problems(city, residents, audited), *left_out),
         measures=MEASURES,
     )
@@ -74,7 +82,7 @@ def burden_files(
 
 def _populations(audited: AuditedDays, areas: Names, residents: Residents | None) -> Iterator[Population]:
     """Yield all residents or cells, then areas, groups and incomes; `areas` names each cell's area, shape (cells,)."""
-    everyone = Population("cells", "covered cells", np.ones((1, len(areas))), np.ones((1, len(areas))))
+    everyone = Population("city", COVERED_CELLS, np.ones((1, len(areas))), np.ones((1, len(areas))))
     groups: list[Population] = []
     if residents is not None:
         everyone, *groups = residents.populations(audited.cells, np.random.default_rng(0), DRAWS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARGIN_TO_ERROR: Final = 1.645  # margin of error at 90% over standard error (US Census Bureau, ACS General Handbook)
 SUM_TOLERANCE: Final = 0.01  # rounded groups may add up to so much more than all residents
 MIN_SHARE_OF_CELL: Final = 0.5  # of a covered cell's area within polygons; below it, the layer does not cover the cell
+COVERED_CELLS: Final = "covered cells"  # population of a city without an audit layer, where cells count alike
 QUARTERS: Final = ("lowest", "second", "third", "highest")
 
 

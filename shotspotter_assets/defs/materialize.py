@@ -43,7 +43,9 @@ def asset_decorator(
     is_of_folds = asset.spec.partitions is Partitions.FOLDS
     partitions = partitions_of(city, asset)
     output: Any = dg.Nothing if may_give_up else None
-    edges = [source for source, relation in asset.inputs.items() if relation is not Whole.APPROVALS]
+    edges = [
+        source for source, relation in asset.inputs.items() if relation is not Whole.APPROVALS and city.has(source)
+    ]
     return dg.asset(
         key=asset_key(city, asset),
         group_name=city.name,

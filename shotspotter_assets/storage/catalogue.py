@@ -150,6 +150,7 @@ class Asset(StoredFolder):
             {
                 "evaluation_reports": Whole.FINISHED,
                 "grid_tensors": Whole.FULL_MONTHS,
+                "alert_outcomes": Whole.FULL_MONTHS,
                 "risk_forecasts": Whole.FULL_MONTHS,
                 "patrol_plans": Whole.FULL_MONTHS,
             },

@@ -29,6 +29,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     from shotspotter_assets.accountability.burden_report import burden_files
     from shotspotter_assets.accountability.frontier import frontier_picture
     from shotspotter_assets.accountability.residents import Residents
+    from shotspotter_assets.accountability.visit_effects import visit_effects
     from shotspotter_assets.gridding.districts import cell_districts, district_areas
     from shotspotter_assets.pages.places import read_layers
     from shotspotter_assets.sources.day_table import DayTable
@@ -49,7 +50,9 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
         except ValueError as error:
             problems.append(str(error))
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
-    files = burden_files(city, audited, areas, residents, problems)
+    first = audited.days[0].astype(object)
+    visits = visit_effects(store, city, first, last).sentences(city.event)
+    files = burden_files(city, audited, areas, residents, problems, visits)
     picture = frontier_picture(files.frontier)
     path = files.audit.write_after(
         store,
@@ -65,6 +68,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
         "data_version": sha256(files.audit.content())[:16],
         "days": files.audit.days,
         "findings": panel.bullets(files.audit.sentences),
+        "visits": panel.bullets(visits),
         "conclusion": files.audit.conclusion,
         "frontier": panel.picture("frontier", picture),
         "policies": panel.table(files.frontier.to_pylist()),

@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
+from shotspotter_assets.accountability.burden_audit import MEASURES, MIN_RESIDENTS, Estimate
+from shotspotter_assets.accountability.burden_report import BurdenFiles, burden_files
+from shotspotter_assets.accountability.frontier import TOP, frontier_picture
+from shotspotter_assets.accountability.policies import OBSERVED, PLANS
+from shotspotter_assets.accountability.residents import Figures
+from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets_tests.accountability.planted import AREAS, CELLS, CITY, Planted
+
+PLANTED = Planted(gap=0.2)
+
+
+def rows(table: pa.Table, **wanted: str) -> list[dict[str, float]]:
+    for column, value in wanted.items():
+        table = table.filter(pc.equal(table[column], value))
+    return table.to_pylist()
+
+
+@pytest.fixture(scope="module")
+def audited_and_files() -> BurdenFiles:
+    random = np.random.default_rng(5)
+    audited = PLANTED.audited(random)
+    is_planned = np.arange(len(audited.days)) % 2 == 0
+    hours = np.where(is_planned[:, None], 8.0 * (audited.probability[SERVED] > 0.2), np.nan)
+    confirmed = audited.alerts * (random.random(audited.alerts.shape) < 0.3)
+    residents = PLANTED.measured(random)
+    few = Figures(np.full(CELLS, 5.0), np.zeros(CELLS))
+    residents = replace(residents, groups=residents.groups | {"C": few})
+    return burden_files(CITY, replace(audited, unit_hours=hours, confirmed=confirmed), AREAS, residents)
+
+
+def test_shares_of_areas_and_groups_add_up(audited_and_files: BurdenFiles) -> None:
+    burden = audited_and_files.burden
+    for policy in (SERVED, CELL_MEAN, LAST_YEAR, PLANS, OBSERVED):
+        shares = [row["value"] for row in rows(burden, measure="share", kind="area", policy=policy, counted="alerts")]
+        assert sum(shares) == pytest.approx(1)
+    assert set(burden["measure"].to_pylist()) == set(MEASURES)
+    [top] = rows(burden, measure="lorenz", group="top 5% of cells", policy=SERVED)
+    [even] = rows(burden, measure="lorenz", group="top 50% of cells", policy=SERVED)
+    assert 0.05 < top["value"] < even["value"] <= 1
+
+
+def test_a_group_with_too_few_residents_is_left_out_and_named(audited_and_files: BurdenFiles) -> None:
+    burden = audited_and_files.burden
+    [row] = rows(burden, measure="flagged_days", group="C")
+    assert row["value"] is None
+    assert f"500 residents in covered cells; at least {MIN_RESIDENTS:,}" in row["left_out"]
+    assert any("group C" in line and "500 residents" in line for line in audited_and_files.audit.left_out)
+    assert not any("C" in (one.first, one.second) for one in audited_and_files.audit.comparisons)
+
+
+def test_confirmed_alerts_are_fewer_and_counted_apart(audited_and_files: BurdenFiles) -> None:
+    burden = audited_and_files.burden
+    everyone = {"group": "all residents", "policy": SERVED, "measure": "without_alert"}
+    [alerts] = rows(burden, counted="alerts", **everyone)
+    [confirmed] = rows(burden, counted="confirmed", **everyone)
+    assert confirmed["value"] > alerts["value"]
+    assert {row["policy"] for row in rows(burden, counted="confirmed", measure="flagged_days")} == {OBSERVED}
+
+
+def test_plans_have_unit_hours_on_their_own_days(audited_and_files: BurdenFiles) -> None:
+    [row] = rows(audited_and_files.burden, measure="unit_hours", group="all residents", policy=PLANS)
+    assert row["value"] > 0
+    [plans] = rows(audited_and_files.frontier, policy=PLANS)
+    [top] = rows(audited_and_files.frontier, policy=TOP)
+    assert plans["days"] == -(-top["days"] // 2)
+
+
+def test_the_frontier_trades_catch_for_evenness(audited_and_files: BurdenFiles) -> None:
+    lots = [row for row in audited_and_files.frontier.to_pylist() if "lot" in row["policy"]]
+    assert [row["policy"][-2:] for row in lots] == ["^4", "^2", ".5", "^1"]
+    for measure in ("cells_caught", "alerts_caught", "difference", "ratio"):
+        values = [row[measure] for row in lots]
+        assert values == sorted(values, reverse=True), measure
+    [top] = rows(audited_and_files.frontier, policy=TOP)
+    assert top["cells_caught"] > lots[0]["cells_caught"]
+    assert top["flags"] == pytest.approx(lots[0]["flags"]) == 5
+    assert frontier_picture(audited_and_files.frontier).startswith(b"\x89PNG")
+
+
+def test_sentences_begin_with_the_careful_end_and_call_nothing_fair(audited_and_files: BurdenFiles) -> None:
+    audit = audited_and_files.audit
+    [served] = [one for one in audit.comparisons if (one.kind, one.policy) == ("group", SERVED)]
+    assert f"at least {served.difference.low:.1f} days a year more" in audit.sentences[0]
+    words = " ".join([*audit.sentences, *audit.frontier, audit.conclusion, *audit.measures.values()]).lower()
+    assert "fair" not in words
+    assert "do not show" in audit.conclusion
+
+
+def test_without_residents_cells_count_alike_and_areas_are_compared() -> None:
+    audit, burden, frontier = burden_files(CITY, PLANTED.audited(np.random.default_rng(6)), AREAS, None)
+    assert audit.unit == "cell"
+    [west] = rows(burden, measure="residents", group="west")
+    assert west["value"] == CELLS / 2
+    assert {one.kind for one in audit.comparisons} == {"area"}
+    assert frontier["first"].null_count == len(frontier)
+    assert min(frontier["gini"].to_pylist()) >= 0
+    assert frontier_picture(frontier).startswith(b"\x89PNG")
+
+
+def test_few_days_are_left_out_and_three_weeks_have_no_interval() -> None:
+    audited = PLANTED.audited(np.random.default_rng(7))
+    short = replace(
+        audited, days=audited.days[:20], alerts=audited.alerts[:20],
+        probability={name: values[:20] for name, values in audited.probability.items()},
+    )  # fmt: skip
+    audit, burden, _ = burden_files(CITY, short, AREAS, None)
+    assert audit.comparisons == ()
+    assert any("20 days; at least 28" in line for line in audit.left_out)
+    assert rows(burden, measure="flagged_days", policy=SERVED)[0]["value"] is None
+    assert Estimate.of(np.array([2.0])) == Estimate(value=2.0)
+    assert Estimate.of(np.array([np.nan, 1.0])) is None
+
+
+def test_figures_of_long_ago_and_uncovered_cells_are_named() -> None:
+    random = np.random.default_rng(8)
+    residents = replace(PLANTED.measured(random), cover=np.where(np.arange(CELLS) < 90, 1.0, 0.2))
+    old = CITY.model_copy(update={"audit": CITY.audit.model_copy(update={"year": 2015})})
+    audit = burden_files(old, PLANTED.audited(random), AREAS, residents).audit
+    assert any("10 of 100 covered cells lie mostly outside" in line for line in audit.left_out)
+    assert any("the figures are of 2015, and the first audited day is in 2024" in line for line in audit.left_out)
