@@ -82,7 +82,7 @@ def _draw(axes: Axes, asset: Asset, places: Places) -> None:
         colour = FOLDS_COLOUR
     axes.add_patch(FancyBboxPatch((x, y), BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0.05", fc=colour, ec="#555555"))
     axes.text(x + BOX_WIDTH / 2, y + BOX_HEIGHT / 2, str(asset), ha="center", va="center", fontsize=9)
-    for parent in _nearest(asset):
+    for parent in (parent for parent in _nearest(asset) if parent in places):
         from_x, from_y = places[parent]
         start = (from_x + BOX_WIDTH + 0.06, from_y + BOX_HEIGHT / 2)
         end = (x - 0.06, y + BOX_HEIGHT / 2)
