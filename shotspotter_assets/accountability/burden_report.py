@@ -48,7 +48,7 @@ def burden_files(
     measures = BurdenMeasures.of(audited, (audited.alerts > 0).astype(np.float64), populations)
     rows = [row | {"counted": ALERTS} for row in measures.rows]
     if audited.confirmed is not None:
-        is_reported = np.isfinite(audited.confirmed).all(axis=1)
+        is_reported = np.isfinite(audited.confirmed[:, 0])
         is_confirmed = (audited.confirmed[is_reported] > 0).astype(np.float64)
         confirmed = BurdenMeasures.of(audited.on(is_reported), is_confirmed, populations).rows
         about_alerts = [row for row in confirmed if row["policy"] == OBSERVED or row["measure"] in ABOUT_ALERTS]

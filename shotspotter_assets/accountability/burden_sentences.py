@@ -26,8 +26,8 @@ def findings(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
     for pair in (one for one in served if one.kind != "area"):
         yield _difference(pair, unit)
         ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name}
-        others = [f"{words} {ratios[policy]}" for policy, words in OTHERS.items() if policy in ratios]
-        yield f"The same ratio for {', '.join(others)}."
+        others = [f"{ratios[policy]} for {words}" for policy, words in OTHERS.items() if policy in ratios]
+        yield f"The same ratio is {', '.join(others)}."
     areas = sorted((one for one in served if one.kind == "area"), key=lambda one: -one.exposure[0])
     if len(areas) > 1:
         most = areas[0]

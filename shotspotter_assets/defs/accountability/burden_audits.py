@@ -50,7 +50,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
         except ValueError as error:
             problems.append(str(error))
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
-    first = audited.days[0].astype(object)
+    first, last = (day.astype(object) for day in (audited.days[0], audited.days[-1]))
     visits = visit_effects(store, city, first, last).sentences(city.event)
     files = burden_files(city, audited, areas, residents, problems, visits)
     picture = frontier_picture(files.frontier)
