@@ -12,7 +12,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.benchmark_cities import print_head, print_row
 from benchmarks.reports.feedback_figure import feedback_figure
-from benchmarks.reports.feedback_measures import Run, gini, log_loss, shares, shares_by_area, slope
+from benchmarks.reports.feedback_measures import MEASURES, Run
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between, now
 from shotspotter_assets.cities.city import City
@@ -61,6 +61,7 @@ CELLS: Final = 8  # rows, and columns, of the grid
 AREA_CELLS: Final = 2  # rows, and columns, of an area
 UNITS: Final = 10  # each in one cell for a week
 SENSOR_CHANCE: Final = 0.8  # assumed chance that sensors record an incident
+CONFIRMED_SHARE: Final = 0.1  # assumed share of alerts that officers confirm where no unit is near
 PREVENTED_SHARE: Final = 0.5  # assumed share of the incidents within a unit's cover that it prevents
 
 
@@ -72,6 +73,7 @@ class Scenario:
     sensors: float  # share of the covered cells with sensors, those with the most recorded incidents first
     patrols_record: bool = True  # units record incidents by the shares of the patrol rules
     deters: bool = False  # units prevent incidents
+    confirms: bool = False  # only what officers confirm is recorded, which depends on units nearby
     corrects: bool = False  # a discovery counts with a chance inverse to that of being discovered
     lottery: float | None = None  # power of the plan's lottery (`patrol.lottery`); None for the best places
 
@@ -81,13 +83,14 @@ SCENARIOS: Final = {
     "both": Scenario("sensors and patrols", 1.0),
     "half": Scenario("sensors in half of the city, and patrols", 0.5),
     "deterrence": Scenario("sensors alone, patrols deter", 1.0, patrols_record=False, deters=True),
+    "confirmed": Scenario("sensors alone, confirmed by officers", 1.0, patrols_record=False, confirms=True),
     "patrols": Scenario("patrols alone", 0.0),
     "corrected": Scenario("patrols alone, corrected", 0.0, corrects=True),
     "lottery": Scenario("patrols alone, lottery: 1", 0.0, lottery=1.0),
     "lottery_corrected": Scenario("patrols alone, lottery: 1, corrected", 0.0, corrects=True, lottery=1.0),
     "lottery_2": Scenario("patrols alone, lottery: 2", 0.0, lottery=2.0),
-    "lottery_2_corrected": Scenario("patrols alone, lottery: 2, corrected", 0.0, corrects=True, lottery=2.0),
 }
+PANELS: Final = ("sensors", "patrols", "lottery", "lottery_corrected")  # scenarios whose areas the figure shows
 
 
 class Incidents(NamedTuple):
@@ -174,24 +177,32 @@ def _run(scenario: Scenario, town: Town, store: Store, incidents: Incidents, wee
     with_sensors = np.argsort(-recorded_before, kind="stable")[: round(scenario.sensors * cells)]
     sensors = np.zeros(cells)
     sensors[with_sensors] = SENSOR_CHANCE
-    plans = []
+    plans: list[Plan] = []
     forecasts = []
+    is_recorded = np.zeros(len(incidents.day), bool)
     for week in range(WEEKS_BEFORE, WEEKS_BEFORE + weeks):
         forecast = issue(store, town.city, START + week * ONE_WEEK - ONE_DAY)
         forecasts.append(next_day_rows(forecast.table))
         plans += [planned(town, forecast, START + week * ONE_WEEK + timedelta(days=day)) for day in range(7)]
-        is_recorded = recorded(scenario, incidents, sensors, plans[-7:], town.shares)
-        record_days(store, town.city, incidents.rows, is_recorded & (incidents.day // 7 == week), week, 1)
-    counts = np.zeros((7 * weeks, cells), np.int64)
-    np.add.at(counts, (incidents.day[~is_before] - 7 * WEEKS_BEFORE, incidents.cell[~is_before]), 1)
+        in_week = incidents.day // 7 == week
+        is_recorded |= in_week & recorded(scenario, incidents, sensors, plans[-7:], town.shares)
+        record_days(store, town.city, incidents.rows, is_recorded & in_week, week, 1)
     return Run(
         scenario.title,
         area=town.area,
-        incidents=counts.reshape(weeks, 7, cells),
+        incidents=daily_counts(incidents, ~is_before, (weeks, 7, cells)),
+        recorded=daily_counts(incidents, is_recorded, (weeks, 7, cells)),
         units=np.stack([plan.units for plan in plans]).reshape(weeks, 7, cells),
         expected=np.stack([rows["expected"].to_numpy() for rows in forecasts]),
         probability=np.stack([rows["probability"].to_numpy() for rows in forecasts]),
     )
+
+
+def daily_counts(incidents: Incidents, chosen: npt.NDArray[np.bool_], shape: tuple[int, int, int]) -> Integers:
+    """Count chosen incidents after the first plan by week, day and covered cell, the axes of `shape`."""
+    counts = np.zeros((shape[0] * shape[1], shape[2]), np.int64)
+    np.add.at(counts, (incidents.day[chosen] - 7 * WEEKS_BEFORE, incidents.cell[chosen]), 1)
+    return counts.reshape(shape)
 
 
 def record_days(
@@ -250,25 +261,11 @@ def recorded(
     smallest = discovery[discovery > 0].min()
     counts = smallest / np.maximum(discovery, smallest) if scenario.corrects else np.ones_like(cover)
     chance = 1 - (1 - sensors) * (1 - cover * scenario.patrols_record)
+    if scenario.confirms:
+        chance *= CONFIRMED_SHARE + (1 - CONFIRMED_SHARE) * cover
     occurs = 1 - PREVENTED_SHARE * cover * scenario.deters
     limits = np.stack([chance, counts, occurs], axis=-1)
     return (incidents.draws < limits[incidents.day % 7, incidents.cell]).all(axis=1)
-
-
-MEASURES: Final[dict[str, Callable[[Run], float]]] = {
-    "slope of units by area": lambda part: slope(
-        shares_by_area(part, part.units), shares_by_area(part, part.incidents)
-    ),
-    "slope of forecast by cell": lambda part: slope(shares(part.expected), shares(part.incidents)),
-    "Gini of units": lambda part: gini(shares(part.units)),
-    "Gini of forecast": lambda part: gini(shares(part.expected)),
-    "Gini of incidents": lambda part: gini(shares(part.incidents)),
-    "incidents where no unit was": lambda part: float(shares(part.incidents)[~part.has_units].sum()),
-    "forecast there": lambda part: float(shares(part.expected)[~part.has_units].sum()),
-    "log loss": log_loss,
-    "log loss, levelled": partial(log_loss, is_levelled=True),
-}
-"""Measures of a quarter by the heading of their column; the last two are in nats per cell and day."""
 
 
 def main() -> None:
@@ -292,7 +289,7 @@ def main() -> None:
         f"\n{time.perf_counter() - started:.0f} s, {cpu.ru_utime + cpu.ru_stime:.0f} CPU s, {asked.processes} processes"
     )
     if asked.figure:
-        asked.figure.write_bytes(feedback_figure(runs))
+        asked.figure.write_bytes(feedback_figure(runs, [SCENARIOS[name].title for name in PANELS]))
 
 
 if __name__ == "__main__":

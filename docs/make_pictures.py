@@ -1,7 +1,8 @@
 """Makes all pictures of README and docs: `make pictures`, or `make pictures ARGS="--data FOLDER --cache FOLDER"`.
 
 Most are of Washington DC, from what `make demo` has stored; the demo is run first where it was not. Pages and notebook are
-photographed in Chromium. The picture of ten cities needs their alerts (see docs/results.md), and is left as it is without them.
+photographed in Chromium. The picture of ten cities needs their alerts (see docs/results.md), and that of feedback minutes;
+both are left as they are without `--data` and `--feedback`.
 """
 
 import argparse
@@ -121,7 +122,8 @@ def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
 
 RELIABILITY: Final = "reliability_by_city.svg"
 GAINS: Final = "gains_by_city.svg"
-OF_REAL_CITIES: Final = (RELIABILITY, GAINS)
+FEEDBACK: Final = "feedback.svg"
+OF_BENCHMARKS: Final = (RELIABILITY, GAINS, FEEDBACK)
 
 
 def main() -> None:
@@ -129,6 +131,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", type=Path, help="folder with the alerts of real cities, for the picture of them")
     arguments.add_argument("--cache", type=Path, help="folder for what is fitted on them, which takes hours")
+    arguments.add_argument("--feedback", action="store_true", help="simulate feedback anew, which takes ten minutes")
     arguments.add_argument("--only", nargs="+", help="names of the files to make")
     asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
@@ -148,6 +151,11 @@ def main() -> None:
         of_real_cities(asked.data, asked.cache, PICTURES / RELIABILITY)
     else:
         print(f"left as it is, without --data and --cache: {RELIABILITY}")
+    if asked.feedback:
+        options = ["-m", "benchmarks.feedback", "--figure", str(PICTURES / FEEDBACK)]
+        subprocess.run([sys.executable, *options], check=True, cwd=CHECKOUT)
+    else:
+        print(f"left as it is, without --feedback: {FEEDBACK}")
 
 
 def write(name: str, content: bytes) -> None:

@@ -2,7 +2,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.feedback import PREVENTED_SHARE, SCENARIOS, SENSOR_CHANCE, Incidents, Plan, Scenario, recorded, run
+from benchmarks.feedback import (
+    CONFIRMED_SHARE,
+    PREVENTED_SHARE,
+    SCENARIOS,
+    SENSOR_CHANCE,
+    Incidents,
+    Plan,
+    Scenario,
+    recorded,
+    run,
+)
 from benchmarks.reports.feedback_measures import Run, gini, log_loss, shares, slope
 from shotspotter_assets.patrol.cover import CoverProblem
 from shotspotter_assets.patrol.lottery import draw_lots
@@ -56,6 +66,7 @@ def test_in_the_urn_patrols_alone_run_away_and_the_correction_comes_back() -> No
         (SCENARIOS["sensors"], SENSOR_CHANCE),
         (SCENARIOS["both"], 1 - (1 - SENSOR_CHANCE) * (1 - 0.6)),
         (SCENARIOS["patrols"], 0.6),
+        (SCENARIOS["confirmed"], SENSOR_CHANCE * (CONFIRMED_SHARE + (1 - CONFIRMED_SHARE) * 0.6)),
         (SCENARIOS["deterrence"], SENSOR_CHANCE * (1 - 0.6 * PREVENTED_SHARE)),
     ],
     ids=lambda value: getattr(value, "title", ""),
@@ -67,7 +78,8 @@ def test_sensors_and_units_record_by_their_chances(scenario: Scenario, expected:
     is_recorded = recorded(scenario, incidents, sensors, [plan] * 7, SHARES)
     with_unit = incidents.cell < 3
     assert is_recorded[with_unit].mean() == pytest.approx(expected, abs=0.01)
-    assert is_recorded[~with_unit].mean() == pytest.approx(sensors[3], abs=0.02)
+    without_unit = sensors[3] * (CONFIRMED_SHARE if scenario.confirms else 1)
+    assert is_recorded[~with_unit].mean() == pytest.approx(without_unit, abs=0.02)
 
 
 def test_the_correction_makes_records_proportional_to_incidents() -> None:
@@ -86,7 +98,7 @@ def run_of(expected: np.ndarray, units: np.ndarray, incidents: np.ndarray) -> Ru
     weeks = 26
     by_day = np.ones((weeks, 7, 1), np.int64)
     return Run(
-        "made up", np.arange(len(units)), by_day * incidents, by_day * units, np.tile(expected, (weeks, 1)),
+        "made up", np.arange(len(units)), by_day * incidents, by_day * incidents, by_day * units, np.tile(expected, (weeks, 1)),
         np.tile(-np.expm1(-expected), (weeks, 1)),
     )  # fmt: skip
 

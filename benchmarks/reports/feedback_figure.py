@@ -7,11 +7,11 @@ from typing import Any, Final
 from benchmarks.reports.feedback_measures import Run, shares, shares_by_area, slope
 from shotspotter_assets.evaluation.plots import line_style, new_figure
 
-PANELS: Final = 4  # scenarios with a panel of areas, beside the first one
+SOLID_LINES: Final = 5  # further runs repeat their colours with dashes
 
 
 def feedback_figure(runs: Sequence[Run], panels: Sequence[str]) -> bytes:
-    """Draw an SVG: slopes of all runs by quarter, and the areas in the last quarter of the runs named in `panels`."""
+    """Draw an SVG: slopes of all runs by quarter, and areas in the last quarter of the four runs titled as in `panels`."""
     from matplotlib import rc_context
     from matplotlib.ticker import PercentFormatter
 
@@ -21,17 +21,18 @@ def feedback_figure(runs: Sequence[Run], panels: Sequence[str]) -> bytes:
         "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     }
     with rc_context(style):
-        figure = new_figure(9.4, 4.6)
+        figure = new_figure(9.4, 5.2)
         left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1), wspace=0.02)
         lines = left.subplots()
         for number, run in enumerate(runs):
             slopes = [slope(shares(part.expected), shares(part.incidents)) for part in run.quarters()]
             quarters = range(1, len(slopes) + 1)
-            lines.plot(quarters, slopes, label=run.title, markersize=3.5, linewidth=1.1, **line_style(number))
-        lines.axhline(1, color="0.6", linestyle="--", linewidth=0.8, zorder=0)
+            look = line_style(number % SOLID_LINES) | {"linestyle": "--" if number >= SOLID_LINES else "-"}
+            lines.plot(quarters, slopes, label=run.title, markersize=3.5, linewidth=1.1, **look)
+        lines.axhline(1, color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         lines.set_xlabel("quarter", fontsize=8)
         lines.set_ylabel("slope of forecasts on true incidents", fontsize=8)
-        lines.legend(fontsize=7, frameon=False)
+        left.legend(fontsize=7, frameon=False, ncols=2, loc="outside lower center")
         areas = right.subplots(2, 2, sharex=True, sharey=True)
         for axes, run in zip(areas.ravel(), (run for run in runs if run.title in panels), strict=False):
             last = run.quarters()[-1]

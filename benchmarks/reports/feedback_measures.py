@@ -1,6 +1,9 @@
 """Measures of feedback between plans and records: shares of units and forecasts against shares of true incidents."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +11,8 @@ from scipy.optimize import brentq
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-QUARTER_WEEKS = 13
-MIN_PROBABILITY = 1e-6
+QUARTER_WEEKS: Final = 13
+MIN_PROBABILITY: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Run:
     title: str
     area: Integers  # of each cell, shape (cells,)
     incidents: Integers  # true ones, as many as without patrols, shape (weeks, days, cells)
+    recorded: Integers  # those that became stored alerts, shape (weeks, days, cells)
     units: Integers  # shape (weeks, days, cells)
     expected: Array  # alerts of a day by each week's forecast, shape (weeks, cells)
     probability: Array  # chance of an alert on a day by each week's forecast, shape (weeks, cells)
@@ -30,7 +34,9 @@ class Run:
         return [self._of_weeks(slice(start, start + QUARTER_WEEKS)) for start in starts]
 
     def _of_weeks(self, weeks: slice) -> "Run":
-        arrays = {name: getattr(self, name)[weeks] for name in ("incidents", "units", "expected", "probability")}
+        arrays = {
+            name: getattr(self, name)[weeks] for name in ("incidents", "recorded", "units", "expected", "probability")
+        }
         return replace(self, **arrays)
 
     @property
@@ -64,13 +70,14 @@ def gini(share: Array) -> float:
     return float((2 * ranks - len(share) - 1) @ np.sort(share) / (len(share) * share.sum()))
 
 
-def log_loss(run: Run, *, is_levelled: bool = False) -> float:
+def log_loss(run: Run, *, on_record: bool = False, is_levelled: bool = False) -> float:
     """Return the log loss of each week's forecast for its days against true incidents, in nats per cell and day.
 
+    `on_record` scores recorded incidents instead, as a city without the truth must.
     With `is_levelled`, all rates are multiplied by the one factor that gives the true number of cell-days with an
     incident: what remains is the loss from the wrong places.
     """
-    occurred = run.incidents > 0
+    occurred = (run.recorded if on_record else run.incidents) > 0
     probability = np.clip(run.probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     if is_levelled:
         rate = -np.log1p(-probability)
@@ -78,3 +85,20 @@ def log_loss(run: Run, *, is_levelled: bool = False) -> float:
         probability = -np.expm1(-rate * np.exp(factor))
     probability = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)[:, None]
     return float(-np.where(occurred, np.log(probability), np.log1p(-probability)).mean())
+
+
+MEASURES: Final[dict[str, Callable[[Run], float]]] = {
+    "incidents recorded": lambda part: float(part.recorded.sum() / part.incidents.sum()),
+    "slope of units by area": lambda part: slope(
+        shares_by_area(part, part.units), shares_by_area(part, part.incidents)
+    ),
+    "slope of forecast by cell": lambda part: slope(shares(part.expected), shares(part.incidents)),
+    "Gini of units": lambda part: gini(shares(part.units)),
+    "Gini of incidents": lambda part: gini(shares(part.incidents)),
+    "incidents where no unit was": lambda part: float(shares(part.incidents)[~part.has_units].sum()),
+    "forecast there": lambda part: float(shares(part.expected)[~part.has_units].sum()),
+    "log loss": log_loss,
+    "log loss, levelled": partial(log_loss, is_levelled=True),
+    "log loss on the record": partial(log_loss, on_record=True),
+}
+"""Measures of a quarter by the heading of their column; log losses are in nats per cell and day."""
