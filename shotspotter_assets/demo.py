@@ -92,7 +92,10 @@ def run_demo(name: str, *, days_only: bool) -> None:
     city = find_city(settings.cities, name)
     stages = {"half a minute": [_days(city)]}
     if not days_only:
-        stages |= {"two minutes": [_fold(city), _daily_products(city)], "20 seconds": [_summaries(city)]}
+        stages |= {
+            "two minutes": [_fold(city), _daily_products(city), *_outcomes(city)],
+            "20 seconds": [_summaries(city)],
+        }
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = set[str]()
@@ -131,6 +134,14 @@ def _daily_products(city: City) -> Launch:
     chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
     title = f"forecasts, patrol plans and scores of {first} to {last}"
     return Launch(title, city.name, chain, range_tags(first, last), {Asset.LIVE_MODELS: {"settings": SMALL_NETWORKS}})
+
+
+def _outcomes(city: City) -> list[Launch]:
+    """Return the run of outcomes of the fold's test window; none for a city without them."""
+    cutoff = DEMONSTRATIONS[city.name].fold
+    tags = range_tags(cutoff, city.last_test_day(cutoff))
+    outcomes = Launch(f"outcomes from {cutoff} on", city.name, (Asset.ALERT_OUTCOMES,), tags)
+    return [outcomes] if city.has(Asset.ALERT_OUTCOMES) else []
 
 
 def _summaries(city: City) -> Launch:
