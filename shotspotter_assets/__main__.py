@@ -130,13 +130,13 @@ def _add_command(word: "Word", description: str, undo_description: str) -> None:
     @click.argument("day", type=day_type, metavar="DAY")
     @click.argument("last", type=day_type, metavar="[LAST]", required=False)
     @click.option("--undo", is_flag=True, help=undo_description)
-    def say_word(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
-        from shotspotter_assets.say import say
+    def state_command(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
         from shotspotter_assets.settings import Settings
+        from shotspotter_assets.statements import state_days
 
         settings = Settings.from_environment(os.environ)
         try:
-            lines = say(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
+            lines = state_days(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         click.echo("\n".join(lines))

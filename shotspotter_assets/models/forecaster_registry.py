@@ -181,8 +181,9 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
         return settings.model_validate({**city.forecasters.get(name, {}), **dict(changes or {})})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        allowed = ", ".join(settings.model_fields) or "nothing"
-        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
+        is_unknown = any(each["type"] == "extra_forbidden" for each in error.errors())
+        hint = f" (allowed: {', '.join(settings.model_fields) or 'nothing'})" if is_unknown else ""
+        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems}{hint}") from None
 
 
 def check_forecasters(city: City) -> None:

@@ -158,7 +158,7 @@ def of(name: str, **settings: object) -> dict[str, object]:
         (of("conv_lstm", days=12), "conv_lstm: .*days=12 cannot be pooled down to one frame"),
         (of("oracle"), r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (of("residual_boosting", trees=5), r"\.residual_boosting: trees: Extra inputs .*\(allowed: max_trees, leaves"),
-        (of("residual_boosting", max_trees=15), r"residual_boosting: max_trees: .* multiple of 10"),
+        (of("residual_boosting", max_trees=15), r"residual_boosting: max_trees: .* multiple of 10$"),
         (of("stack", members=["stack", "next_hours"]), r"members: .*stack, next_hours cannot be"),
         (of("ewma", half_life=3), r"half_life: .*\(allowed: nothing\)"),
         (of("network", backbone="mamba"), r"network: backbone: .*'conv_lstm', 'convolution' or 'transformer'"),

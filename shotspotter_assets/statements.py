@@ -1,4 +1,4 @@
-"""The commands `quiet` and `accept`: a person's word about days, and what it changes."""
+"""The commands `quiet` and `accept`: a person's statement about days, and the resulting state of each day."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ from shotspotter_assets.sources.day_words import Word
 from shotspotter_assets.sources.snapshot import take_snapshot
 
 
-def say(settings: Settings, name: str, word: Word, first: date, last: date, *, is_undone: bool) -> Sequence[str]:
-    """Write, or remove, a word about the days `first` to `last` of a city; return a line with the state of each day.
+def state_days(settings: Settings, name: str, word: Word, first: date, last: date, *, is_undone: bool) -> Sequence[str]:
+    """Write, or remove, a statement about the days `first` to `last` of a city; return a line with the state of each day.
 
     Raises ValueError for days before the city's start, and for days that are not over.
     """
