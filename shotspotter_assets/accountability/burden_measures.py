@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from shotspotter_assets.accountability.policies import (
     weekly_sums,
 )
 from shotspotter_assets.accountability.residents import COVERED_CELLS, QUARTERS, Population
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import YEAR_DAYS
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 
@@ -66,6 +67,11 @@ class BurdenMeasures:
             measures.add(population)
         measures.compare(populations)
         return measures
+
+    @cached_property
+    def longest_runs(self) -> dict[str, Integers]:
+        """The largest number of successive flags of each cell without an alert, by policy; shape (cells,)."""
+        return {name: longest_runs(policy.flags, self.occupied) for name, policy in self.policies.items()}
 
     @property
     def has_residents(self) -> bool:
@@ -127,8 +133,8 @@ class BurdenMeasures:
                 if policy != OBSERVED and is_defined:
                     self.add_row(measure, kind, name, policy, rate(sums, measure, part))
             if policy != OBSERVED:
-                runs = longest_runs(self.policies[policy].flags, self.occupied) * part[0]
-                self.add_row("longest_run", kind, name, policy, runs.max(keepdims=True))
+                longest = (self.longest_runs[policy] * part[0]).max(keepdims=True)
+                self.add_row("longest_run", kind, name, policy, longest)
 
     def add_quarters(self, name: str, share: Array) -> None:
         """Add the accuracy in quarters of the cells with residents, by a group's share of them, shape (cells,)."""

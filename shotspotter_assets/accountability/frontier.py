@@ -44,8 +44,10 @@ def frontier_table(
         weekly = weekly_sums(audited.days, policy, measures.occupied)
         sums = {layer: values.sum(axis=0, keepdims=True) for layer, values in weekly.items()}
         of_policy = BurdenMeasures({name: policy}, {name: sums}, measures.occupied, counted[0])
-        for population in counted:
-            of_policy.add(population)
+        of_policy.add(counted[0])
+        for population in counted[1:]:
+            if population.residents.sum() >= of_policy.least:
+                of_policy.expose(population.name, population.residents)
         rows.append(_row(audited, name, of_policy, [one.name for one in counted if one.kind == "area"], pair))
     return pa.Table.from_pylist(rows, FRONTIER.schema)
 
