@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
@@ -21,20 +21,16 @@ STARTS: Final = (
 PERIODS: Final = {"year": "%Y", "month": "%Y-%m"}
 
 
-class Minutes(BaseModel):
+class Minutes(BaseModel, frozen=True):
     """Lengths of time in minutes."""
-
-    model_config = ConfigDict(frozen=True)
 
     number: int  # reports that state both ends
     median: float
     p90: float
 
 
-class Reports(BaseModel):
+class Reports(BaseModel, frozen=True):
     """Reports of one origin in a period."""
-
-    model_config = ConfigDict(frozen=True)
 
     number: int
     by_outcome: dict[str, int]
@@ -47,10 +43,8 @@ class Reports(BaseModel):
     to_arrival: Minutes | None  # from dispatch; None where no report states it
 
 
-class OutcomeSummary(BaseModel):
+class OutcomeSummary(BaseModel, frozen=True):
     """What became of the alerts of a period, beside calls of persons. An alert without a report has no known outcome."""
-
-    model_config = ConfigDict(frozen=True)
 
     period: str  # 2024, or 2024-06
     alerts: int  # gunshot alerts of the stored days

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from shotspotter_assets.accountability.calls import READ_TIME, Problem, problems_of, row_frame
+from shotspotter_assets.accountability.table_rows import READ_TIME, Problem, problems_of, row_frame
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name, cells_at
 from shotspotter_assets.sources.row_texts import BROKEN_LINE, UNREAD_TIME

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from shotspotter_assets.accountability.calls import Problem, problems_of
 from shotspotter_assets.accountability.day_outcomes import MAX_PROBLEMS
 from shotspotter_assets.accountability.patrol_rows import read_patrols
+from shotspotter_assets.accountability.table_rows import Problem, problems_of
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name

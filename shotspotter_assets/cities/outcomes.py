@@ -35,3 +35,11 @@ class Outcomes(SideTable):
     within_minutes: float = Field(default=15, gt=0, le=MAX_MATCH_MINUTES)
     """Maximum time between an alert and a call without its id that are matched."""
     within_m: float = Field(default=400, gt=0, le=5_000)  # maximum distance between them, metres
+
+    def outcome_of(self, code: str) -> Outcome | None:
+        """Return the outcome of a code in any case; None for one that is not named."""
+        return {name.lower(): outcome for name, outcome in self.codes.items()}.get(code.lower())
+
+    def origin_of(self, text: str) -> Origin:
+        """Return the origin of a text in any case, a person for one that is not named."""
+        return {name.lower(): origin for name, origin in self.origins.items()}.get(text.lower(), "person")

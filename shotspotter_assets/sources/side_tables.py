@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError, UnusableFilesError
@@ -22,10 +22,8 @@ from shotspotter_assets.storage.store import Store
 log = logging.getLogger(__name__)
 
 
-class TableState(BaseModel):
+class TableState(BaseModel, frozen=True):
     """The rows that a side table had when it was last looked at."""
-
-    model_config = ConfigDict(frozen=True)
 
     versions: dict[date, str] = {}  # version of the rows of each day that has any, by their content
     notes: tuple[str, ...] = ()  # what is not used, or waits, in words
