@@ -1,10 +1,10 @@
 """Patrols made on a day beside the day's plan, and their sums over days."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +22,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+_BOUNDS: Final = ("starts_at", "ends_at")
 State = Literal["no plan", "not reported", "partly reported", "reported"]
 
 
@@ -120,8 +121,9 @@ def day_patrols(
     """
     read = read_patrols(rows, city)
     planned = _planned_hours(plan)
-    logged, reported_shifts = _logged_hours(read.frame[read.frame["answer"].isna()], day, city)
-    answers, problems = _answers(read.frame[read.frame["answer"].notna()], planned, day, city)
+    stretches = _stretches(plan, day, city)
+    logged, reported_shifts = _logged_hours(read.frame[read.frame["answer"].isna()], day, stretches)
+    answers, problems = _answers(read.frame[read.frame["answer"].notna()], planned, day, stretches)
     chances = {Visit(lot["shift"], lot["row"], lot["column"]): lot["chance"] for lot in lots.to_pylist()}
     records = []
     for visit in sorted({*planned, *logged}):
@@ -152,7 +154,7 @@ def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Tabl
 def _planned_hours(plan: pa.Table) -> dict[Visit, float]:
     """Return the unit hours of each planned visit."""
     hours = {}
-    for visit in plan.select(["shift", "row", "column", "units", "starts_at", "ends_at"]).to_pylist():
+    for visit in plan.select(["shift", "row", "column", "units", *_BOUNDS]).to_pylist():
         length = datetime.fromisoformat(visit["ends_at"]) - datetime.fromisoformat(visit["starts_at"])
         hours[Visit(visit["shift"], visit["row"], visit["column"])] = visit["units"] * length.total_seconds() / 3600
     return hours
@@ -167,18 +169,32 @@ class _Stretch(NamedTuple):
     shift: str
 
 
-def _stretches(day: date, city: City) -> Iterator[_Stretch]:
-    """Yield the stretches of the shifts that begin on a day and on the days around it."""
+def _windows(began: date, city: City) -> list[_Stretch]:
+    """Return the shifts that begin on a day by the rules of the city's file."""
     shifts = () if city.patrol is None else city.patrol.shifts
-    windows = []
-    for began in (day - ONE_DAY, day, day + ONE_DAY):
-        for shift in shifts:
-            start, end = (moment.astimezone(UTC) for moment in shift_window(shift, began, city.zone))
-            windows.append(_Stretch(start, end, began, shift.name))
+    bounds = [(shift.name, shift_window(shift, began, city.zone)) for shift in shifts]
+    return [_Stretch(start.astimezone(UTC), end.astimezone(UTC), began, name) for name, (start, end) in bounds]
+
+
+def _stretches(plan: pa.Table, day: date, city: City) -> list[_Stretch]:
+    """Return the stretches of the shifts that begin on a day and on the days around it.
+
+    The day's shifts are those of the city's file, or of the plan if it was made for others.
+    """
+    starts, ends = (
+        [datetime.fromisoformat(text).astimezone(UTC) for text in plan[name].to_pylist()] for name in _BOUNDS
+    )
+    rows = zip(plan["shift"].to_pylist(), starts, ends, strict=True)
+    planned = {_Stretch(start, end, day, shift) for shift, start, end in rows}
+    own = _windows(day, city)
+    own = own if planned <= set(own) else sorted(planned)
+    windows = [*_windows(day - ONE_DAY, city), *own, *_windows(day + ONE_DAY, city)]
+    stretches = []
     for start, end in pairwise(sorted({moment for window in windows for moment in (window.start, window.end)})):
         inside = [window for window in windows if window.start <= start and end <= window.end]
         if inside:
-            yield max(inside, key=lambda window: window.start)._replace(start=start, end=end)
+            stretches.append(max(inside, key=lambda window: window.start)._replace(start=start, end=end))
+    return stretches
 
 
 class _Patrol(NamedTuple):
@@ -216,9 +232,10 @@ class _Patrol(NamedTuple):
         return next(((one.day, one.shift) for one in named or began), (self.filed, ""))
 
 
-def _logged_hours(patrols: pd.DataFrame, day: date, city: City) -> tuple[dict[Visit, float], set[str]]:
+def _logged_hours(
+    patrols: pd.DataFrame, day: date, stretches: Sequence[_Stretch]
+) -> tuple[dict[Visit, float], set[str]]:
     """Return the hours of patrols by visit of a day, and its shifts in which any patrol began."""
-    stretches = list(_stretches(day, city))
     hours: dict[Visit, float] = {}
     reported = set()
     for record in patrols.to_dict("records"):
@@ -239,11 +256,11 @@ def _logged_hours(patrols: pd.DataFrame, day: date, city: City) -> tuple[dict[Vi
 
 
 def _answers(
-    answers: pd.DataFrame, planned: dict[Visit, float], day: date, city: City
+    answers: pd.DataFrame, planned: dict[Visit, float], day: date, stretches: Sequence[_Stretch]
 ) -> tuple[dict[Visit, bool], list[Problem]]:
     """Return the answers to planned visits of a day, the last one to each, and a problem for those to others."""
     of_day = answers[answers["day"] == day]
-    starts = {one.start: one.shift for one in _stretches(day, city) if one.day == day}
+    starts = {one.start: one.shift for one in stretches if one.day == day}
     visits = [
         Visit(record["shift"] or starts.get(record["start"].to_pydatetime(), ""), record["row"], record["column"])
         for record in of_day.to_dict("records")

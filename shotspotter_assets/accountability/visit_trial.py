@@ -8,6 +8,7 @@ an exposure mapping as in Aronow and Samii (2017). There is a statistic for each
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final, Literal
 
 import numpy as np
@@ -25,8 +26,8 @@ EXPOSURES: Final[tuple[tuple[Where, When], ...]] = (
     ("around", "next days"),
 )
 NEXT_HOURS: Final = 72  # a visit may change shifts that begin so long after its own
-ORDERS: Final = 20  # random orders of the cells for the lots that are drawn again
-STARTS: Final = 20  # random starts with each order
+ORDERS: Final = 10  # random orders of the cells for the lots that are drawn again
+STARTS: Final = 25  # random starts with each order
 LEVEL: Final = 0.9
 
 
@@ -109,8 +110,10 @@ def _values(trial: Trial) -> Singles:
     exposures = [trial.before(trial.visited, where, when) for where, when in EXPOSURES]
     responses = [trial.alerts - trial.expected, *(trial.expected * exposure for exposure in exposures)]
     known = [np.where(trial.is_known[:, None], response, 0.0) for response in responses]
-    columns = [trial.after(response, where, when) for where, when in EXPOSURES for response in known]
-    return np.stack([np.where(trial.is_decided, column, 0.0) for column in columns], axis=-1, dtype=np.float32)
+    values = np.empty((*trial.drawn.shape, len(EXPOSURES) * len(known)), np.float32)  # years of shifts fill gigabytes
+    for number, ((where, when), response) in enumerate(product(EXPOSURES, known)):
+        values[..., number] = np.where(trial.is_decided, trial.after(response, where, when), 0.0)
+    return values
 
 
 def _change(trial: Trial, number: int, share: float, half: float) -> Change:

@@ -150,6 +150,17 @@ def test_a_patrol_counts_in_the_shift_that_it_names(tmp_path: Path) -> None:
     assert made.get(("shift 0", cell), {}).get("made_hours") is None
 
 
+def test_a_plan_keeps_its_shifts_after_the_rules_change(tmp_path: Path) -> None:
+    city = city_with(LOG)
+    cell, _ = planned_cells(city, "shift 0")
+    plan, _ = plan_of(city)
+    first, *others = city.patrol.shifts
+    rules = city.patrol.model_copy(update={"shifts": (first.model_copy(update={"end": 10}), *others)})
+    changed = city.model_copy(update={"patrol": rules})
+    made, _ = patrols(tmp_path, changed, LOG_HEADER + f"A,2024-05-01 09:00,2024-05-01 12:00,{cell},,,\n", plan=plan)
+    assert (made["shift 0", cell]["planned_hours"], made["shift 0", cell]["made_hours"]) == (8.0, 3.0)
+
+
 def test_a_point_stands_for_its_cell(tmp_path: Path) -> None:
     city = city_with(LOG)
     point = plan_of(city)[0].to_pylist()[0]
