@@ -1,5 +1,6 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
+from shotspotter_assets.accountability.account import Account, AnnualReport
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
@@ -27,9 +28,10 @@ from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 RECORDS = {
     record.stored_as: record
     for record in (
-        Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, OutcomesRecord,
-        PagesRecord, PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord,
-        StreetScoreRecord, TunedSettings, WaitingModels, WalkForwardReport,
+        Account, AnnualReport, Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord,
+        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord,
+        ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
+        WalkForwardReport,
     )
 }  # fmt: skip
 FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]

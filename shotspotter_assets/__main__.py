@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import webbrowser
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +176,30 @@ def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, 
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(fold_text(report, scores))
+
+
+@main.command("annual-report")
+@click.argument("city")
+@click.argument("year", type=click.IntRange(1990, 2099))
+def annual_report(city: str, year: int) -> None:
+    """Write the annual report of CITY for YEAR, and print its address."""
+    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.city_files import find_city
+    from shotspotter_assets.explore.tables import open_store
+    from shotspotter_assets.pages.accountability import write_annual_report
+    from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, Asset
+
+    store, cities = open_store(base=Path.cwd())
+    reported_city = find_city(cities, city)
+    begins = date(year, 1, 1)
+
+    def write(_: date | None) -> str:
+        report = write_annual_report(store, reported_city, begins)
+        click.echo(f"{city}: {report.first} to {report.last}{', the year is under way' * report.is_under_way}")
+        return report.version
+
+    Stored.read(store, reported_city).write(Asset.ANNUAL_REPORTS, [begins], write)
+    click.echo(store.uri(ANNUAL_REPORT_PAGE, city, begins))
 
 
 @main.command()

@@ -94,7 +94,9 @@ def run_demo(name: str, *, days_only: bool) -> None:
     if not days_only:
         stages |= {
             "two minutes": [_fold(city), _daily_products(city), *_outcomes(city)],
-            "20 seconds": [_summaries(city)],
+            "20 seconds": [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,))],
+            "3 seconds": [_annual_report(city)],
+            "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
         }
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
@@ -145,10 +147,16 @@ def _outcomes(city: City) -> list[Launch]:
 
 
 def _summaries(city: City) -> Launch:
-    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS, Asset.CITY_PAGES)
+    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS)
     start = day_start(DEMONSTRATIONS[city.name].last_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
     nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
-    return Launch("report of all folds, nowcast and pages", city.name, assets, config=nowcast)
+    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast)
+
+
+def _annual_report(city: City) -> Launch:
+    year = DEMONSTRATIONS[city.name].fold.year
+    tags = {"dagster/partition": f"{year}-01-01"}
+    return Launch(f"annual report of {year}", city.name, (Asset.ANNUAL_REPORTS,), tags)
 
 
 @cache

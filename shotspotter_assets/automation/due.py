@@ -132,13 +132,13 @@ def _day_runs(
 
 
 def _later_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
-    """Yield the runs of outdated products of the present, then of scores, then of the report and the pages."""
+    """Yield the runs of outdated products of the present, then of scores, then of reports and the pages."""
     stale = _stale_products(stored, last, now)
     unscored = _unscored_days(stored)
     yield from _product_runs(stored, stale, with_pages=not unscored)
     yield from _score_runs(stored, unscored)
     if not stale and not unscored:
-        yield from _closing_runs(stored)
+        yield from _closing_runs(stored, last)
     yield from _table_runs(stored, last)
 
 
@@ -275,13 +275,25 @@ def _table_runs(stored: Stored, last: date) -> Iterator[DueRun]:
             yield DueRun((asset,), (stretch[0], stretch[-1]), priority, why, version)
 
 
-def _closing_runs(stored: Stored) -> Iterator[DueRun]:
-    """Yield the run of an outdated walk-forward report or burden audit with the pages, or else that of outdated pages."""
+def _closing_runs(stored: Stored, last: date) -> Iterator[DueRun]:
+    """Yield the run of an outdated walk-forward report or burden audit with the pages, or else those made from them."""
     outdated = [asset for asset in MADE_FROM_REPORTS if not stored.is_current(asset)]
     if stored.versions(Asset.EVALUATION_REPORTS) and outdated:
         yield _due_run(stored, (*outdated, Asset.CITY_PAGES), None, CORRECTIONS, MADE_FROM_REPORTS[outdated[0]])
-    elif not stored.is_current(Asset.CITY_PAGES):
+        return
+    yield from _annual_runs(stored, last)
+    if not stored.is_current(Asset.CITY_PAGES):
         yield _due_run(stored, (Asset.CITY_PAGES,), None, CORRECTIONS, "The site")
+
+
+def _annual_runs(stored: Stored, last: date) -> Iterator[DueRun]:
+    """Yield the runs of outdated annual reports of years that are over, whose days to `last` are all stored."""
+    city = stored.city
+    for year in (date(number, 1, 1) for number in range(city.start.year, last.year + 1)):
+        days = days_between(max(city.start, year), min(city.end or date.max, date(year.year, 12, 31)))
+        is_over = days[-1] <= last and _is_settled(stored, days[-1]) and all(day in stored.table.days for day in days)
+        if is_over and not stored.is_current(Asset.ANNUAL_REPORTS, year):
+            yield _due_run(stored, (Asset.ANNUAL_REPORTS,), year, REPORTS, f"The annual report of {year.year}")
 
 
 def _report_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:

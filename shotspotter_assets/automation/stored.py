@@ -117,6 +117,8 @@ class Stored:
         if isinstance(relation, Days):
             first = date.min if relation.first is None else key + timedelta(days=relation.first)
             return first, key + timedelta(days=relation.last)
+        if relation is Whole.OWN_YEAR:
+            return key - timedelta(days=1), date(key.year, 12, 31)
         return date.min, self.city.last_test_day(key)
 
     def _approvals(self) -> str:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from shotspotter_assets.cities.accountability import Accountability
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.factors import Factors
@@ -99,6 +100,7 @@ class City(StrictModel):
     """Days with far more alerts than usual: held back until a person accepts them, or shown above the forecast."""
     acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
     outcomes: Outcomes | None = None  # table of what became of alerts; null for a city without `alert_outcomes`
+    accountability: Accountability = Accountability()  # a person's statements, and bounds that the city sets
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
     patrols: Patrols | None = None  # table of patrols made; null for a city without `patrols_made`
     public: bool = False  # True for a public page of areas and levels beside the pages

@@ -37,10 +37,11 @@ def asset_decorator(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator `dagster.asset` for an asset of a city, whose page shows the columns of its `table`.
 
-    One run builds any number of days, and one run each fold, of which one at a time is trained. An asset that `may_give_up`
-    then has no output, so that the run's later steps are skipped.
+    One run builds any number of days, and one run each year and each fold, of which one at a time is trained. An asset
+    that `may_give_up` then has no output, so that the run's later steps are skipped.
     """
     is_of_folds = asset.spec.partitions is Partitions.FOLDS
+    is_of_days = asset.spec.partitions not in (Partitions.FOLDS, Partitions.YEARS, Partitions.NONE)
     partitions = partitions_of(city, asset)
     output: Any = dg.Nothing if may_give_up else None
     edges = [
@@ -53,7 +54,7 @@ def asset_decorator(
             dg.AssetDep(asset_key(city, source), partition_mapping=mapping_of(city, asset, source)) for source in edges
         ],
         partitions_def=partitions,
-        backfill_policy=None if is_of_folds or partitions is None else SINGLE_RUN,
+        backfill_policy=SINGLE_RUN if is_of_days else None,
         pool="training" if is_of_folds else None,
         kinds=kinds,
         code_version=code_version,

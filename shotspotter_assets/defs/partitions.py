@@ -38,6 +38,8 @@ def partitions_of(city: City, asset: Asset) -> dg.PartitionsDefinition | None:
             return issue_dates(city)
         case Partitions.FOLDS:
             return fold_partitions(city, tested=Whole.TEST_WINDOW in asset.inputs.values())
+        case Partitions.YEARS:
+            return year_partitions(city)
     return None
 
 
@@ -46,6 +48,8 @@ def mapping_of(city: City, asset: Asset, source: Asset) -> dg.PartitionMapping |
     relation = asset.inputs[source]
     if relation is Whole.TEST_WINDOW:
         return _window(0, city.folds.test_cutoffs - 1)
+    if relation is Whole.OWN_YEAR:
+        return _window(0, 0)
     if not isinstance(relation, Days) or relation == SAME:
         return None
     if asset.spec.partitions is Partitions.FOLDS:
@@ -89,6 +93,18 @@ def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartiti
         cron_schedule=city.folds.cron,
         timezone=city.time_zone,
         end_offset=1 - city.folds.test_cutoffs if tested else 1,
+    )
+
+
+def year_partitions(city: City) -> dg.TimeWindowPartitionsDefinition:
+    """Return the calendar years of the city's service to the current one, named by their 1 January."""
+    return dg.TimeWindowPartitionsDefinition(
+        start=f"{city.start.year}-01-01",
+        end=None if city.end is None else f"{city.end.year + 1}-01-01",
+        fmt=DAYS_FORMAT,
+        cron_schedule="0 0 1 1 *",
+        timezone=city.time_zone,
+        end_offset=1,
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, Field
 
+from shotspotter_assets.accountability.account import Account
+from shotspotter_assets.accountability.bounds import kept_bounds
+from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
@@ -18,6 +21,7 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.accountability import last_years_account, stored_reports
 from shotspotter_assets.pages.addresses import Status, published_files
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
@@ -30,10 +34,20 @@ from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.waiting import data_script, folder_of, read_waiting, renew_waiting
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
+from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import table_in_words
-from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS, Asset
+from shotspotter_assets.storage.catalogue import (
+    CITY_ACCOUNT,
+    INDEX,
+    LINEAGE,
+    MODEL_CARD,
+    PAGE,
+    PAGES_RECORD,
+    TENSORS,
+    Asset,
+)
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -41,11 +55,13 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 LAST_HOURS: Final = "last_hours.html"
+ACCOUNTABILITY: Final = "accountability.html"
 TABS: Final = {
     INDEX.file: "Now",
     LAST_HOURS: "Last hours",
     "past.html": "Past days",
     "track_record.html": "Track record",
+    ACCOUNTABILITY: "Accountability",
 }
 """Title of each page of a city, by file."""
 WARNED_DAYS: Final = 91  # newest days whose warnings are on the pages
@@ -204,7 +220,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     }
     if view.target == city.target:
         pages |= _page_of_hours(site, store, city, places)
-    pages |= _pages_of_the_past(site, store, city, view, report)
+    pages |= _pages_of_the_past(site, store, city, view, report, places)
     _put_pages(site, city, view, pages, pages)
     return _card(city, issue, status.verdict)
 
@@ -225,18 +241,22 @@ def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict
 
 
 def _pages_of_the_past(
-    site: Site, store: Store, city: City, view: City, report: WalkForwardReport | None
+    site: Site, store: Store, city: City, view: City, report: WalkForwardReport | None, places: Places
 ) -> dict[str, Values]:
-    """Return the values of the pages of past days and of the track record by file; those without content are left out."""
+    """Return the values of the pages about the past by file; those without content are left out."""
     days = np.array(sorted(store.days_present(TENSORS, city.name, last=city.end or date.max)))
     known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
     past = [] if known is None else _past_days(site, store, view, known)
     track = None if known is None else track_record(store, view, known)
     if track is not None:
         site.put_data("track", track.charts)
+    account = None
+    if known is not None and view.target == city.target:
+        account = last_years_account(store, city, known, places.layers, track)
     card = None
     with suppress(MissingObjectError):
-        card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
+        text = store.read_bytes(MODEL_CARD, city.name).decode()
+        card = rendered_markdown(f"{text}\n{card_section(account.sections) if account else ''}")
     pages: dict[str, Values] = {}
     if past:
         pages["past.html"] = {"days": past, "has_plans": has_plans(city), "flagged_percent": FLAGGED_PERCENT}
@@ -249,7 +269,22 @@ def _pages_of_the_past(
             "min_weeks": MIN_WEEKS_FOR_INTERVAL,
             "flagged_percent": FLAGGED_PERCENT,
         }
+    if account is not None:
+        pages[ACCOUNTABILITY] = _page_of_account(site, account, kept_bounds(account, city.accountability.bounds))
     return pages
+
+
+def _page_of_account(site: Site, account: Account, bounds: Finding | None) -> Values:
+    """Put the account and the annual reports beside the pages; return the values of the account's page."""
+    reports = stored_reports(site.store, account.city)
+    for file, content in {CITY_ACCOUNT.file: account.content(), **reports}.items():
+        site.put(file, content)
+    return {
+        "account": account,
+        "reports": list(reports),
+        "account_file": CITY_ACCOUNT.file,
+        "bounds": bounds and bounds.message,
+    }
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> None:

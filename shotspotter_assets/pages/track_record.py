@@ -65,9 +65,10 @@ class TrackRecord:
         return self.whole.network is not None
 
 
-def track_record(store: Store, city: City, last: date) -> TrackRecord | None:
-    """Score the forecasts of the year to the last known day; None without any."""
-    forecasts = _year_of_forecasts(store, city, last)
+def track_record(store: Store, city: City, last: date, first: date | None = None) -> TrackRecord | None:
+    """Score the forecasts from `first`, by default of a year, to the last known day; None without any."""
+    first = first or max(city.start, last - timedelta(days=TRACK_DAYS - 1))
+    forecasts = _scored_forecasts(store, city, first, last)
     if forecasts is None:
         return None
     table, origin = forecasts
@@ -94,12 +95,11 @@ def track_record(store: Store, city: City, last: date) -> TrackRecord | None:
     )
 
 
-def _year_of_forecasts(store: Store, city: City, last: date) -> tuple[pa.Table, Names] | None:
-    """Return the scored forecasts of the year to `last`, and the origin of each row; None without any.
+def _scored_forecasts(store: Store, city: City, first: date, last: date) -> tuple[pa.Table, Names] | None:
+    """Return the scored forecasts from `first` to `last`, and the origin of each row; None without any.
 
     While few forecasts are stored, the test days of folds stand beside them.
     """
-    first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
     forecasts = next_day_forecasts(store, city, first, last)
     issued = [day for day, table in forecasts.items() if not is_replayed(table)]
     tables = _of_folds(store, city.name, first, last, issued) if len(forecasts) < FEW_DAYS else []

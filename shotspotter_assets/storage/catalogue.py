@@ -59,6 +59,7 @@ class Asset(StoredFolder):
             keys=("outcomes",),
             section="outcomes",
             rows={"outcomes": DAYS_AROUND},
+            on_pages=True,
         ),
     )
     TUNED_SETTINGS = (
@@ -123,6 +124,7 @@ class Asset(StoredFolder):
             keys=("patrols",),
             section="patrols",
             rows={"patrols": DAYS_AROUND},
+            on_pages=True,
         ),
     )
     FORECAST_SCORES = (
@@ -167,6 +169,35 @@ class Asset(StoredFolder):
         "nowcast_scores",
         Spec(Partitions.SCORED_DAYS, {"cleaned_alerts": LAST_TWO_DAYS}, section="nowcasts"),
     )
+    ANNUAL_REPORTS = (
+        "annual_reports",
+        Spec(
+            Partitions.YEARS,
+            {
+                "grid_tensors": Whole.OWN_YEAR,
+                "alert_outcomes": Whole.OWN_YEAR,
+                "live_models": Whole.OWN_YEAR,
+                "risk_forecasts": Whole.OWN_YEAR,
+                "patrol_plans": Whole.OWN_YEAR,
+                "patrols_made": Whole.OWN_YEAR,
+                "burden_audits": Whole.FINISHED,
+            },
+            keys=(
+                "accountability",
+                "acknowledged",
+                "approval",
+                "base_map",
+                "coverage",
+                "layers",
+                "patrol",
+                "public",
+                "shared",
+                "streets",
+                "title",
+            ),
+            on_pages=True,
+        ),
+    )
     CITY_PAGES = (
         "city_pages",
         Spec(
@@ -179,8 +210,10 @@ class Asset(StoredFolder):
                 "base_map",
                 "patrol",
                 "nowcasts",
+                "accountability",
                 "acknowledged",
                 "public",
+                "shared",
             ),
         ),
     )
@@ -572,6 +605,8 @@ FRONTIER: Final = StoredTable(
     Asset.BURDEN_AUDITS, _CITY, "frontier.parquet", "Catch and burden of policies.", _FRONTIER
 )
 FRONTIER_PICTURE: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, "{plot}.png", "A plot.")
+ANNUAL_REPORT: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_report.json", "The account of a year.")
+ANNUAL_REPORT_PAGE: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_report.html", "The same, to print.")
 
 # nowcasts
 NOWCAST_RECORD: Final = StoredFile(Asset.NOWCASTS, _CITY, RECORD, "Facts of the latest nowcast.")
@@ -601,6 +636,7 @@ NOWCAST_SCORES: Final = StoredFile(Asset.NOWCAST_SCORES, _SCORED, RECORD, "Score
 # pages and checks
 PAGE: Final = StoredFile(Asset.CITY_PAGES, _CITY, "{file}", "A page, or a script or picture of one.")
 INDEX: Final = PAGE.named(file="index.html")
+CITY_ACCOUNT: Final = StoredFile(Asset.CITY_PAGES, _CITY, "accountability.json", "The account of the last year.")
 STATUS: Final = StoredFile(Asset.CITY_PAGES, _CITY, "status.json", "State of the newest forecast, for other systems.")
 FORECAST_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "forecast.geojson", "`risk.geojson` of the newest forecast.")
 PLAN_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.csv", "Columns of its `plan.parquet`, and `place`.")

@@ -14,6 +14,7 @@ class Partitions(Enum):
     SCORED_DAYS = "scored_date"
     FOLDS = "cutoff"
     WEEKS = "week"
+    YEARS = "year"
     NONE = ""
 
 
@@ -38,6 +39,7 @@ class Whole(Enum):
 
     TEST_WINDOW = "all days to the last one of the fold's test window"
     ALL = "all partitions"
+    OWN_YEAR = "all days of the year, and its eve, on which its first forecast is issued"
     FINISHED = "all partitions that are complete, by their content; one that a run is writing counts as it was"
     FULL_MONTHS = "all days to the end of the last month whose days are all over and stored"
     APPROVALS = "models that a person approved"

@@ -80,7 +80,9 @@ def current(town: Town) -> Town:
     town.make(PRODUCTS, TODAY)
     town.make(["fold_models"], date(2023, 10, 1), date(2024, 1, 1))
     town.make(["evaluation_reports"], date(2023, 10, 1))
-    town.make(["walk_forward_reports", "burden_audits", "city_pages"], None)
+    town.make(["walk_forward_reports", "burden_audits"], None)
+    town.make(["annual_reports"], date(2023, 1, 1))
+    town.make(["city_pages"], None)
     return town
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_decorator
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD, Asset
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -16,11 +17,11 @@ SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
 
 
 def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
+    """Build the asset and its check."""
 
     @asset_decorator(city, Asset.CITY_PAGES, kinds={"html"}, code_version="1")
     def city_pages(context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource) -> None:
-        """Pages that open by double click: now, last hours, past days, track record.
+        """Pages that open by double click: now, last hours, past days, track record, accountability.
 
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
@@ -35,7 +36,24 @@ def definitions(city: City) -> dg.Definitions:
 
         Stored.read(opened, city).write(Asset.CITY_PAGES, [None], write)
 
-    return dg.Definitions(assets=[city_pages])
+    @dg.asset_check(asset=asset_key(city, Asset.CITY_PAGES))
+    def bounds_are_kept(store: StoreResource) -> dg.AssetCheckResult:
+        """The last year's numbers keep the bounds that the city sets (`accountability.bounds`).
+
+        A bound on a number that nobody has provided cannot be checked, and warns too.
+        """
+        from shotspotter_assets.accountability.account import Account
+        from shotspotter_assets.accountability.bounds import kept_bounds
+
+        account = Account.find(store.open(), city.name)
+        finding = None if account is None else kept_bounds(account, city.accountability.bounds)
+        if finding is None:
+            return dg.AssetCheckResult(
+                passed=True, description="The city's file sets no bounds, or no day is known yet."
+            )
+        return panel.check_result(finding)
+
+    return dg.Definitions(assets=[city_pages], asset_checks=[bounds_are_kept])
 
 
 def _write_pages(store: Store, pages: PagesResource, city: City) -> panel.Metadata:

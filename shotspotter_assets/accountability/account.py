@@ -1,0 +1,93 @@
+"""The account of a period: figures with one sentence each, tables and sections, as records of a page and of a year."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import ClassVar, Final
+
+from pydantic import BaseModel, Field
+
+from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
+from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+UNKNOWN: Final = "unknown"
+_FORMS: Final = {"share": "{:.0%}", "count": "{:,.0f}", "ratio": "{:.1f} times", "gain": "{:+.1%}"}
+"""Form of a value by unit; other units follow the number."""
+Cell = str | float | int | None  # value of a table; null: unknown
+
+
+class Figure(BaseModel, frozen=True, extra="forbid"):
+    """One number; without a value, the sentence says who would have to provide it."""
+
+    name: str = Field(description="Stable name of the number.")
+    title: str
+    value: float | None = Field(None, description="Null if unknown, which is not zero.")
+    unit: str = "count"
+    low: float | None = Field(None, description="Lower end of the interval that the sentence names.")
+    high: float | None = None
+    sentence: str
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit and interval, in words."""
+        texts = [
+            _FORMS.get(self.unit, "{:,.1f} " + self.unit).format(value)
+            for value in (self.value, self.low, self.high)
+            if value is not None
+        ]
+        return f"{texts[0]} ({texts[1]} to {texts[2]})" if len(texts) == 3 else (texts or [UNKNOWN])[0]
+
+
+class FigureTable(BaseModel, frozen=True, extra="forbid"):
+    """A table of an account."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...] = Field(description="Null: unknown, which is not zero.")
+
+
+class Section(BaseModel, frozen=True, extra="forbid"):
+    """One subject of an account; empty tables and sentences are not shown."""
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[FigureTable, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
+class Account(StoredRecord):
+    """The account of a city's last year, which its page shows."""
+
+    stored_as: ClassVar[StoredFile] = CITY_ACCOUNT
+
+    title: str = Field(description="Name of the city.")
+    first: date = Field(description="First day of the period.")
+    last: date = Field(description="Last day of the period that is stored.")
+    sections: tuple[Section, ...] = Field(description="Subjects with figures, each null if unknown, and tables.")
+
+
+class AnnualReport(Account):
+    """The account of one calendar year."""
+
+    stored_as: ClassVar[StoredFile] = ANNUAL_REPORT
+
+    year: date = Field(description="1 January of the year.")
+    is_under_way: bool = Field(description="True if days of the year are not stored yet.")
+    model_card: str = Field(description="The section *Accountability* of the model card, in Markdown.")
+    datasheet: FigureTable = Field(description="Questions of a datasheet (Gebru and others 2021) with answers.")
+    transparency_record: FigureTable = Field(
+        description="Tier 2 of the UK's Algorithmic Transparency Recording Standard, by its names of fields."
+    )
+
+    @property
+    def version(self) -> str:
+        """Hash of the content."""
+        return sha256(self.content())[:16]
+
+
+def find_figure(sections: Sequence[Section], name: str) -> Figure | None:
+    """Return a figure of any section; None without it."""
+    return next((figure for section in sections for figure in section.figures if figure.name == name), None)

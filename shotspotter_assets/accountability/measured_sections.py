@@ -1,0 +1,227 @@
+"""Sections of an account about outcomes, officer time, plans that were made, and burden."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, Final
+
+import pyarrow.compute as pc
+
+from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Section
+from shotspotter_assets.accountability.alert_outcomes import (
+    Minutes,
+    OutcomeSummary,
+    Reports,
+    outcome_summary,
+    read_outcomes,
+)
+from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.patrols_made import patrol_totals, read_patrols_made
+from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.storage.catalogue import CLEANED, FRONTIER, PLAN_RECORD
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
+
+OUTCOMES: Final = ("confirmed", "unfounded", "unconfirmed", "open")
+NO_PATROLS: Final = (
+    "Not reported, which is not the same as not made: the police department would have to hand back the visits "
+    "(“patrols” in the city's file)."
+)
+NO_AUDIT: Final = (
+    "Nothing has been audited. The audit begins with the first month of forecasts, or with the first fold."
+)
+NO_GROUPS: Final = (
+    "Groups of residents and incomes: unknown. Someone would have to provide a file of residents (“audit” in the city's "
+    "file)."
+)
+OF_OUTCOMES: Final = {
+    "share_confirmed": ("Alerts confirmed", "share"),
+    "share_with_outcome": ("Alerts with an outcome", "share"),
+    "hours_unconfirmed": ("Officer time on unconfirmed alerts", "hours"),
+    "minutes_to_dispatch": ("From report to dispatch", "minutes"),
+    "minutes_to_arrival": ("From dispatch to arrival", "minutes"),
+}
+OF_BURDEN: Final = {
+    "burden_ratio": ("Largest ratio of flagged days", "ratio"),
+    "burden_difference": ("Largest difference of flagged days", "days a year"),
+}
+"""Title and unit of figures by name."""
+MAX_COMPARISONS: Final = 12
+
+
+def outcome_section(store: Store, city: City, first: date, last: date) -> Section:
+    """Say what became of the alerts of a period, how long officers took, and what persons reported."""
+    alerts = store.read_present(CLEANED, city.name, first, last, ["gunshot_type"]) if city.outcomes else None
+    is_gunshot = None if alerts is None else pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
+    number = 0 if is_gunshot is None else pc.sum(is_gunshot).as_py() or 0
+    summary = outcome_summary(read_outcomes(store, city, first, last), number, f"{first} to {last}")
+    is_reported = summary.alerts_with_report > 0
+    why = (
+        "The table of outcomes has no report of an alert in this period; ask who exports it."
+        if city.outcomes
+        else "The police department would have to provide the outcome of each alert (“outcomes” in the city's file)."
+    )
+    table = FigureTable(
+        name="reports",
+        title="Reports by sensors and by persons (minutes: median)",
+        columns=("Reported by", "Reports", *OUTCOMES, "To dispatch", "To arrival", "On scene"),
+        rows=(_row("Sensors", summary.sensors), _row("Persons", summary.persons)) if is_reported else (),
+    )
+    return Section(
+        name="outcomes",
+        title="What became of alerts",
+        figures=_outcomes(summary) if is_reported else _unknown(OF_OUTCOMES, why),
+        tables=(table,),
+        sentences=(f"{number_of(summary.unmatched, 'report')} of sensors matched no alert.",)
+        if summary.unmatched
+        else (),
+    )
+
+
+def _unknown(titles: dict[str, tuple[str, str]], why: str) -> tuple[Figure, ...]:
+    """Return figures that are unknown, with the sentence that says why."""
+    return tuple(Figure(name=name, title=title, unit=unit, sentence=why) for name, (title, unit) in titles.items())
+
+
+def _outcomes(summary: OutcomeSummary) -> tuple[Figure, ...]:
+    """Return the figures of a summary; those without times or outcomes are unknown."""
+    number = {name: summary.alerts_by_outcome.get(name, 0) for name in OUTCOMES}
+    decided = summary.alerts_with_report - number["open"]
+    minutes = summary.sensors.officer_minutes.get("unconfirmed")
+    facts = {
+        "share_confirmed": (
+            number["confirmed"] / decided if decided else None,
+            f"{number['confirmed']:,} of {number_of(decided, 'alert')} with an outcome; {number['unfounded']:,} were "
+            f"unfounded and {number['unconfirmed']:,} unconfirmed.",
+        ),
+        "share_with_outcome": (
+            decided / summary.alerts,
+            f"{decided:,} of {number_of(summary.alerts, 'alert')}; the others are open or have no report.",
+        ),
+        "hours_unconfirmed": (
+            None if minutes is None else minutes / 60,
+            "From arrival (else dispatch, else receipt) to clearance; reports without these times add nothing.",
+        ),
+        "minutes_to_dispatch": _spread(summary.sensors.to_dispatch),
+        "minutes_to_arrival": _spread(summary.sensors.to_arrival),
+    }
+    return tuple(
+        Figure(name=name, title=title, value=facts[name][0], unit=unit, sentence=facts[name][1])
+        for name, (title, unit) in OF_OUTCOMES.items()
+    )
+
+
+def _spread(minutes: Minutes | None) -> tuple[float | None, str]:
+    """Return the median and a sentence."""
+    if minutes is None:
+        return None, "No report of a sensor states both times."
+    of_sensors = f"Median of {number_of(minutes.number, 'report')} of sensors"
+    return minutes.median, f"{of_sensors}; nine of ten took at most {minutes.p90:.0f} minutes."
+
+
+def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
+    times = (_spread(minutes)[0] for minutes in (reports.to_dispatch, reports.to_arrival, reports.on_scene))
+    numbers = (reports.by_outcome.get(outcome, 0) for outcome in OUTCOMES)
+    return name, reports.number, *numbers, *(None if time is None else round(time, 1) for time in times)
+
+
+def plan_section(store: Store, city: City, first: date, last: date) -> Section:
+    """Count the plans of a period, and say how much of them was made."""
+    issued = store.days_present(PLAN_RECORD, city.name, first - ONE_DAY, last - ONE_DAY)
+    totals = patrol_totals(read_patrols_made(store, city, first, last))
+    made = NO_PATROLS
+    if totals.share is not None:
+        hours = (
+            f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"
+        )
+        made = f"{hours}; of {number_of(totals.days_not_reported, 'day')} with a plan nothing is reported."
+    number = Figure(
+        name="plans", title="Days with a plan", value=len(issued), sentence="A plan is advice to a commander."
+    )
+    share = Figure(
+        name="share_of_plan_made", title="Planned hours made", value=totals.share, unit="share", sentence=made
+    )
+    return Section(name="plans", title="Plans, and how much of them was made", figures=(number, share))
+
+
+def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
+    """Say who is flagged more than others by the served forecast, and by how much."""
+    served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
+    groups = [pair.more_first for pair in served if pair.kind != "area"]
+    frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
+    compared = groups or sorted(served, key=lambda area: -area.exposure[0])
+    figures = _unknown(OF_BURDEN, (audit and audit.note) or NO_AUDIT)
+    if audit and served:
+        figures = (
+            _largest("burden_ratio", audit, compared, lambda pair: pair.ratio),
+            _largest("burden_difference", audit, compared, lambda pair: pair.difference),
+        )
+    return Section(
+        name="burden",
+        title="Who is flagged more than others",
+        figures=figures,
+        tables=(_comparisons(audit, compared), _frontier(frontier.to_pylist())) if audit and frontier else (),
+        sentences=tuple(filter(None, (*audit.sentences, audit.visits, *audit.left_out, "" if groups else NO_GROUPS)))
+        if audit
+        else (),
+    )
+
+
+def _largest(
+    name: str, audit: BurdenAudit, compared: Sequence[Comparison], estimate: Callable[[Comparison], Estimate]
+) -> Figure:
+    """Return the largest of the estimates of some pairs."""
+    title, unit = OF_BURDEN[name]
+    pair = max(compared, key=lambda pair: estimate(pair).value)
+    more, fewer = pair.exposure
+    days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
+    sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; 90% interval."
+    return Figure(name=name, title=title, unit=unit, sentence=sentence, **estimate(pair).model_dump())
+
+
+def _comparisons(audit: BurdenAudit, compared: Sequence[Comparison]) -> FigureTable:
+    """Return the flagged days of each pair, the more flagged population first."""
+    return FigureTable(
+        name="burden",
+        title=f"{_cell(audit)} was flagged on so many days a year (brackets: 90% interval)",
+        columns=("Population", "Days", "Compared with", "Days", "Ratio"),
+        rows=tuple(
+            (pair.first, round(pair.exposure[0], 1), pair.second, round(pair.exposure[1], 1), _ratio(pair))
+            for pair in compared[:MAX_COMPARISONS]
+        ),
+    )
+
+
+def _cell(audit: BurdenAudit) -> str:
+    return "A cell" if audit.unit == "cell" else f"A {audit.unit}'s cell"
+
+
+def _ratio(pair: Comparison) -> str:
+    return pair.ratio.text(".1f").replace("90% interval ", "")
+
+
+def _frontier(rows: Sequence[dict[str, Any]]) -> FigureTable:
+    """Return what each policy catches on the audited days, beside its burden."""
+    measure = "difference" if any(row["difference"] is not None for row in rows) else "gini"
+    of_groups = f"Flagged days a year: {rows[0]['first']} less {rows[0]['second']}"
+    burden = of_groups if measure == "difference" else "Gini coefficient of flagged days over areas (0 is even)"
+    numbers = [[100 * row["cells_caught"] if row["cells_caught"] else None, row[measure]] for row in rows]
+    rounded = [[None if number is None else round(number, 2) for number in pair] for pair in numbers]
+    return FigureTable(
+        name="frontier",
+        title="Ways to choose places: what they catch, and whom they burden",
+        columns=("Way", "Cells with an alert caught (%)", burden),
+        rows=tuple((f"{place + 1}: {row['policy']}", *rounded[place]) for place, row in enumerate(rows)),
+    )
+
+
+def limits_section(city: City, audit: BurdenAudit | None) -> Section:
+    """Say what the numbers do not show."""
+    sentences = (
+        f"An {city.event} is a published report. A confirmed share says nothing about events that nobody reported.",
+        "No evidence found is not proof that nothing happened, and a flag is no evidence against anybody.",
+        "A forecast that catches more than a simple map does not show that patrols prevent anything.",
+        audit.conclusion if audit else "",
+    )
+    return Section(name="limits", title="What not to conclude", sentences=tuple(filter(None, sentences)))

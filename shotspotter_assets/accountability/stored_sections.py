@@ -1,0 +1,209 @@
+"""Sections of an account from alerts, days, serving records and the city's file."""
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import groupby, pairwise
+from typing import Final, get_args
+
+import numpy as np
+
+from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Section
+from shotspotter_assets.arrays import Names
+from shotspotter_assets.calendar.local_time import contiguous, days_between
+from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.lineage import NOT_MADE, read_lineage
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
+
+NOT_STATED: Final = "not stated"
+ALL_AREAS: Final = "All areas"
+OUTSIDE: Final = "outside the areas"
+AUTOMATIC: Final = "nobody: the gate decides automatically"
+NO_APPROVAL: Final = "no record of an approval"
+"""Words for the approval of models that serve: of a city without approvals, and of models that nobody approved."""
+
+
+def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Section:
+    """Count alerts by month and area; `areas` has the name of each cell's area, shape (rows, columns).
+
+    Days that are not known add nothing; `days_section` counts them.
+    """
+    title = f"{city.event.capitalize()}s"
+    if history is None:
+        none = Figure(name="alerts", title=title, sentence="No day of this period is known.")
+        return Section(name="alerts", title=title, figures=(none,))
+    months = np.array([f"{day:%b %Y}" for day in history.days])
+    names = list(dict.fromkeys(months.tolist()))
+    masks = {ALL_AREAS: np.ones(city.shape, dtype=bool)}
+    masks |= {
+        area or OUTSIDE: areas == area for area in sorted({*areas.ravel().tolist()}, key=lambda area: (not area, area))
+    }
+    daily = {area: history.alerts[:, mask].sum(axis=1) for area, mask in masks.items()}
+    total = int(daily[ALL_AREAS].sum())
+    table = FigureTable(
+        name="alerts_by_area_and_month",
+        title=f"{title} by area and month",
+        columns=("Area", *names, "Total"),
+        rows=tuple(
+            (area, *(int(counts[months == name].sum()) for name in names), int(counts.sum()))
+            for area, counts in daily.items()
+        ),
+    )
+    sentence = f"{number_of(total, city.event)} came on the known days; they are published reports."
+    figure = Figure(name="alerts", title=title, value=total, sentence=sentence)
+    return Section(name="alerts", title=title, figures=(figure,), tables=(table,))
+
+
+def days_section(city: City, table: DayTable, first: date, last: date) -> Section:
+    """Count the days of service, and list the stretches of days whose alerts are not known."""
+    days = days_between(first, last)
+    unknown = [day for day in days if day not in table.days or not table.days[day].is_counted]
+    why = {day: table.days[day].why if day in table.days else "It is not stored." for day in unknown}
+    stretches = tuple((str(days[0]), str(days[-1]), len(days), why[days[0]]) for days in contiguous(unknown))
+    areas = city.coverage.areas if city.coverage else {}
+    return Section(
+        name="days",
+        title="Days with sensors, and outages",
+        figures=(
+            Figure(name="days", title="Days of service", value=len(days), sentence=f"From {first} to {last}."),
+            Figure(
+                name="known_days",
+                title="Known days",
+                value=len(days) - len(unknown),
+                sentence="Their alerts, or the lack of any, are known.",
+            ),
+            Figure(
+                name="unknown_days",
+                title="Unknown days",
+                value=len(unknown),
+                sentence="Outages, missing files and days held back. They never count as days without alerts.",
+            ),
+        ),
+        tables=(
+            FigureTable(
+                name="unknown_days",
+                title="Days that are not known",
+                columns=("First", "Last", "Days", "Why"),
+                rows=stretches,
+            ),
+            FigureTable(
+                name="coverage",
+                title="Areas with sensors",
+                columns=("Area", "First day"),
+                rows=tuple((name, str(day)) for name, day in areas.items()),
+            ),
+        ),
+        sentences=() if areas else ("Areas with sensors: not stated; the coverage is estimated from the alerts.",),
+    )
+
+
+def changes_section(store: Store, city: City, first: date, last: date) -> Section:
+    """List the models and settings that came into service, with who approved them, and what a person accepted."""
+    models = sorted(
+        row for of_target, view in city.by_target(store) for row in _new_models(of_target, view, first, last)
+    )
+    accepted = (
+        (str(entry.on), entry.file or f"{entry.check} from {entry.first}", entry.by, entry.note)
+        for entry in city.acknowledged
+        if first <= entry.on <= last
+    )
+    return Section(
+        name="changes",
+        title="Changes of models and settings",
+        figures=(
+            Figure(
+                name="model_changes",
+                title="Changes of models",
+                value=len(models),
+                sentence="Models are trained on newer alerts, or with other settings.",
+            ),
+        ),
+        tables=(
+            FigureTable(
+                name="models",
+                title="Models that came into service",
+                columns=("Day", "Forecast", "Method", "Changed settings", "Approved by"),
+                rows=tuple(models),
+            ),
+            FigureTable(
+                name="accepted",
+                title="Warnings and files that a person accepted",
+                columns=("Day", "Warning or file", "By", "Note"),
+                rows=tuple(sorted(accepted)),
+            ),
+        ),
+    )
+
+
+def _new_models(store: Store, city: City, first: date, last: date) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each issue date on which other models than before came into service for a target."""
+    approvals = Approvals.read(store, city.name)
+    lineage = read_lineage(store, catalogue.Asset.LIVE_MODELS, city.name)
+    issued = store.days_present(catalogue.SERVING_RECORD, city.name, last=last)
+    before_all = max((day for day in issued if day < first), default=first)
+    # Days of one version have the same models, so that one record of them is read.
+    by_version = groupby(
+        sorted(day for day in issued if day >= before_all),
+        lambda day: lineage.get(str(day), NOT_MADE).version or str(day),
+    )
+    found = (ServingRecord.find_sound(store, city.name, next(days)) for _, days in by_version)
+    for before, record in pairwise((None, *filter(None, found))):
+        if record and record.issue_date >= first and (before is None or before.version != record.version):
+            changed = _changed(before, record)
+            yield str(record.issue_date), city.target, record.served, changed, _approver(city, approvals, record)
+
+
+def _changed(before: ServingRecord | None, record: ServingRecord) -> str:
+    """Return the keys of the city's file with other values than in the models before."""
+    if before is None:
+        return "first models"
+    keys = [key for key, value in record.settings.items() if before.settings.get(key) != value]
+    return ", ".join([*keys, *(["method"] if before.served != record.served else [])]) or "none: newer alerts"
+
+
+def _approver(city: City, approvals: Approvals, record: ServingRecord) -> str:
+    if record.version in approvals.approved:
+        return f"{approvals.approvers.get(record.version, 'a person')}, {approvals.approved[record.version][:10]}"
+    return AUTOMATIC if city.approval == "automatic" else NO_APPROVAL
+
+
+def published_section(city: City) -> Section:
+    """List the files that the city's settings publish, and the data that others receive."""
+    files = {
+        catalogue.STATUS.file: "state of the newest forecast",
+        catalogue.FORECAST_MAP.file: "chance of each cell",
+        catalogue.PLAN_CSV.file: "units by cell and shift" * (city.patrol is not None),
+        catalogue.PLAN_MAP.file: "the plan's cells" * (city.patrol is not None),
+        catalogue.TOP_STREETS.published: "streets with the highest chance" * (city.streets is not None),
+        "public/": "expected level of each area, without streets, cells or plans" * city.public,
+    }
+    rows = tuple((name, meaning) for name, meaning in files.items() if meaning)
+    sentences = (
+        "Pages hold places and times of alerts, and nothing about persons.",
+        "Models of all cities of this installation learn from the alerts." * city.shared,
+        "Readers' browsers request map tiles from another server." * (city.base_map is not None),
+    )
+    title = "Files that are written for readers"
+    table = FigureTable(name="files", title=title, columns=("File", "Content"), rows=rows)
+    return Section(name="data_shared", title="Data shared", tables=(table,), sentences=tuple(filter(None, sentences)))
+
+
+def statements_section(city: City, last: date) -> Section:
+    """List what only a person knows, each "not stated" if it is missing."""
+    of_year = city.accountability.years.get(last.year, {})
+    answers: dict[str, str] = {
+        subject: city.accountability.stated.get(subject, NOT_STATED) for subject in get_args(Subject)
+    }
+    answers |= {f"{subject} in {last.year}": of_year.get(subject, NOT_STATED) for subject in get_args(SubjectOfYear)}
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (subject.replace("_", " ").capitalize(), answer) for subject, answer in answers.items()
+    )
+    title = "What only a person knows"
+    table = FigureTable(name="statements", title=title, columns=("Subject", "Statement"), rows=rows)
+    return Section(name="statements", title=title, tables=(table,))
