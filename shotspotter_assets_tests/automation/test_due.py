@@ -263,3 +263,19 @@ def test_forecasts_are_due_while_a_source_does_not_answer(town: Town) -> None:
     assert f"Days from {FIRST} are built once the source answers again." in town.waits
     town.add(FIRST, FIRST, settings="other")
     assert not [run for run in town.due(tomorrow) if run.assets[0] in PRODUCTS], "days of two grids"
+
+
+def test_a_report_is_due_once_its_year_is_over_and_stored_and_again_after_a_correction(current: Town) -> None:
+    year = date(2023, 1, 1)
+
+    def reports() -> list[tuple[date, date]]:
+        return [run.days for run in current.due(TODAY) if run.assets == ("annual_reports",) and run.days]
+
+    assert reports() == [], "that of 2023 is made, 2024 is under way"
+    current.add(date(2023, 11, 5), date(2023, 11, 5), version="2")
+    current.make([*PRODUCTS, "forecast_scores"], LAST)
+    current.make(PRODUCTS, TODAY)
+    current.make(["walk_forward_reports", "burden_audits"], None)
+    assert reports() == [(year, year)]
+    current.make(["annual_reports"], year)
+    assert reports() == []

@@ -1,8 +1,11 @@
 import shutil
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.accountability.account import Account, AnnualReport, find_figure
 from shotspotter_assets.accountability.bounds import WATCHED, kept_bounds
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED
@@ -16,6 +19,7 @@ from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, CLEANED, PAGE, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, FIRST, ISSUED, TinySite
 
 YEAR = date(2023, 1, 1)
@@ -138,3 +142,24 @@ def test_a_bound_that_is_left_warns_with_a_remedy(tiny_site: TinySite) -> None:
     assert unknown is not None
     assert not unknown.passed
     assert "least_share_with_outcome (0.5) cannot be checked" in unknown.message
+
+
+def test_the_command_prints_the_last_day_and_the_address(copy: Store) -> None:
+    environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": copy.root}
+    ran = CliRunner().invoke(main, ["annual-report", CITY, "2023"], env=environ)
+    days, address = ran.output.splitlines()
+    assert days == f"{CITY}: {FIRST} to {ISSUED + timedelta(days=DAYS)}, the year is under way"
+    assert Path(address).read_text().startswith("<!doctype html>")
+    refused = CliRunner().invoke(main, ["annual-report", CITY, "2022"], env=environ)
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+
+
+def test_a_city_without_outcomes_patrols_or_audit_names_who_would_provide_them(report: AnnualReport) -> None:
+    for name, words in {
+        "share_confirmed": "police department",
+        "share_of_plan_made": "not the same as not made",
+    }.items():
+        figure = find_figure(report.sections, name)
+        assert figure is not None
+        assert (figure.value, figure.shown) == (None, "unknown")
+        assert words in figure.sentence

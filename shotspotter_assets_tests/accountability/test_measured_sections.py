@@ -1,0 +1,110 @@
+"""Outcomes, plans made and burden become figures with one sentence; what nobody reported stays unknown."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.accountability.account import Account, Section, find_figure
+from shotspotter_assets.accountability.bounds import kept_bounds
+from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.disclosures import card_section
+from shotspotter_assets.accountability.measured_sections import burden_section, outcome_section, plan_section
+from shotspotter_assets.accountability.patrols_made import PatrolsRecord
+from shotspotter_assets.cities.accountability import Bounds
+from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, OUTCOMES, alert
+from shotspotter_assets_tests.made_up_city import made_up_city
+
+BOX = (-77.1, 38.8, -76.9, 39.0)
+TOWN = made_up_city("town", BOX, start=date(2024, 1, 1), outcomes=OUTCOMES)
+
+
+def outcome(user_id: int | None, what: str, origin: str = "sensor", minutes: float | None = None) -> dict[str, Any]:
+    later = {} if minutes is None else {"arrived_utc": NOON, "cleared_utc": NOON + timedelta(minutes=minutes)}
+    return {"user_id": user_id, "origin": origin, "outcome": what, "matched_by": "", "received_utc": NOON, **later}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path))
+    alerts = [{name: value for name, value in alert(number, number).items() if name != "date"} for number in range(10)]
+    store.write_table(CLEANED, pa.Table.from_pylist(alerts, CLEANED.schema), "town", DAY)
+    return store
+
+
+def value(sections: list[Section], name: str) -> float | None:
+    figure = find_figure(sections, name)
+    assert figure is not None
+    return figure.value
+
+
+def test_outcomes_are_shares_of_alerts_and_open_ones_are_none(store: Store) -> None:
+    reports = [outcome(0, "confirmed"), *(outcome(number, "unconfirmed", minutes=30) for number in (1, 2, 3)),
+               outcome(4, "open"), outcome(None, "confirmed", "person")]  # fmt: skip
+    store.write_table(ALERT_OUTCOMES, pa.Table.from_pylist(reports, ALERT_OUTCOMES.schema), "town", DAY)
+    section = outcome_section(store, TOWN, DAY, DAY)
+    assert value([section], "share_with_outcome") == pytest.approx(4 / 10)
+    assert value([section], "share_confirmed") == pytest.approx(1 / 4)
+    assert value([section], "hours_unconfirmed") == pytest.approx(1.5)
+    assert value([section], "minutes_to_dispatch") is None, "no report states a dispatch"
+    assert [row[:3] for row in section.tables[0].rows] == [("Sensors", 5, 1), ("Persons", 1, 1)]
+    assert "- Alerts confirmed: **25%**" in card_section([section])
+
+
+def test_a_table_without_reports_is_unknown_and_not_zero(store: Store) -> None:
+    section = outcome_section(store, TOWN, DAY, DAY)
+    assert {figure.value for figure in section.figures} == {None}
+    assert "no report" in section.figures[0].sentence
+
+
+def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
+    hours = {"planned_hours": 8, "reported_hours": 4, "carried_out_hours": 3, "made_hours": 3, "outside_hours": 0}
+    counts = {"visits": 2, "reported_visits": 1, "made_visits": 1}
+    assert value([plan_section(store, TOWN, DAY, DAY)], "share_of_plan_made") is None
+    PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
+    assert value([plan_section(store, TOWN, DAY, DAY)], "share_of_plan_made") == pytest.approx(0.75)
+
+
+def audit(kind: str = "group") -> BurdenAudit:
+    pair = Comparison(
+        kind=kind,
+        policy="served",
+        first="White",
+        second="Black",
+        exposure=(2.0, 32.0),
+        difference=Estimate(value=-30, low=-31, high=-29),
+        ratio=Estimate(value=0.125, low=0.1, high=0.2),
+    )
+    return BurdenAudit(city="town", first=DAY, last=DAY, days=1, comparisons=(pair,), sentences=("A finding.",))
+
+
+def test_the_group_that_is_flagged_more_is_named_first(store: Store) -> None:
+    section = burden_section(store, audit())
+    ratio = find_figure([section], "burden_ratio")
+    assert ratio is not None
+    assert (ratio.value, ratio.low, ratio.high) == (8, 5, 10)
+    assert "32.0 days a year (Black), against 2.0 (White)" in ratio.sentence
+    assert value([section], "burden_difference") == 30
+    assert "A finding." in section.sentences
+
+
+def test_an_audit_without_groups_says_who_would_provide_them(store: Store) -> None:
+    assert any("audit" in sentence for sentence in burden_section(store, audit("area")).sentences)
+    assert {figure.value for figure in burden_section(store, None).figures} == {None}
+
+
+def test_a_left_bound_names_the_number_and_a_remedy(store: Store) -> None:
+    account = Account(city="town", title="Town", first=DAY, last=DAY, sections=(burden_section(store, audit()),))
+    kept = kept_bounds(account, Bounds(most_burden_ratio=8))
+    left = kept_bounds(account, Bounds(most_burden_ratio=5, most_burden_difference=40))
+    assert kept is not None
+    assert kept.passed
+    assert left is not None
+    assert not left.passed
+    assert "8.0 times" in left.message
+    assert "(most_burden_ratio)" in left.message
+    assert "most_burden_difference" not in left.message
