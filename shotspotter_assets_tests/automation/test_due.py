@@ -265,7 +265,7 @@ def test_forecasts_are_due_while_a_source_does_not_answer(town: Town) -> None:
     assert not [run for run in town.due(tomorrow) if run.assets[0] in PRODUCTS], "days of two grids"
 
 
-def test_a_report_is_due_once_its_year_is_over_and_stored_and_again_after_a_correction(current: Town) -> None:
+def test_an_annual_report_follows_a_correction_of_its_year(current: Town) -> None:
     year = date(2023, 1, 1)
 
     def reports() -> list[tuple[date, date]]:

@@ -98,7 +98,7 @@ def test_a_run_with_fewer_days_than_its_tags_name_is_refused() -> None:
         partitions.run_days(context, TINY)
 
 
-def test_years_begin_with_the_city_and_end_with_the_present_one_or_with_its_service() -> None:
+def test_years_end_with_the_present_one_or_with_the_service() -> None:
     with freeze_time(datetime(2025, 1, 1, 0, 1, tzinfo=TINY.zone)):
         assert partitions.year_partitions(TINY).get_partition_keys() == ["2023-01-01", "2024-01-01", "2025-01-01"]
         ended = TINY.model_copy(update={"end": date(2024, 3, 3)})

@@ -124,7 +124,7 @@ def test_unknown_numbers_are_never_zero(copy: Store, tiny_site: TinySite) -> Non
     assert all(figure.shown == "unknown" and figure.sentence for figure in unknown)
 
 
-def test_the_written_report_is_read_again_and_linked_from_the_pages(copy: Store, tiny_site: TinySite) -> None:
+def test_a_written_report_is_linked_from_the_pages(copy: Store, tiny_site: TinySite) -> None:
     written = write_annual_report(copy, tiny_site.city, YEAR)
     assert AnnualReport.load(copy, CITY, YEAR) == written
     page = copy.read_bytes(ANNUAL_REPORT_PAGE, CITY, YEAR).decode()
@@ -154,7 +154,7 @@ def test_the_command_prints_the_last_day_and_the_address(copy: Store) -> None:
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
 
 
-def test_a_city_without_outcomes_patrols_or_audit_names_who_would_provide_them(report: AnnualReport) -> None:
+def test_unknown_numbers_name_who_would_provide_them(report: AnnualReport) -> None:
     for name, words in {
         "share_confirmed": "police department",
         "share_of_plan_made": "not the same as not made",
