@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError, UnusableFilesError
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, UnusableFilesError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.snapshot import Snapshot, record_answer, take_snapshot
@@ -49,7 +49,8 @@ def look_at_table(
     before = read_state(store, name, section)
     try:
         snapshot = take_snapshot(city, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
-    except SourceError as error:
+    except Exception as error:  # whatever it is, alerts go on
+        log.warning("%s cannot be looked at: %s", city.name, error)
         after = TableState(versions=before.versions, notes=(str(error),))
     else:
         notes = tuple(f"{section}: {note}" for note in snapshot.waits(now.astimezone(city.zone).date()))
