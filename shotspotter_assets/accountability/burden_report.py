@@ -98,7 +98,7 @@ def _problems(city: City, residents: Residents | None, audited: AuditedDays) -> 
     if residents is None or city.audit is None:
         return
     yield from residents.problems
-    place = f"{city.name}.yaml, audit: {city.audit.path}"
+    place = f"{city.name}.yaml, audit: {city.audit.path.name}"
     outside = int((residents.cover[audited.cells] < MIN_SHARE_OF_CELL).sum())
     if outside:
         yield (

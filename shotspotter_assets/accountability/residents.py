@@ -64,7 +64,7 @@ class Residents:
     @classmethod
     def read(cls, city: City, layer: AuditLayer) -> Self:
         """Read the layer; raise ValueError in one line with the remedy if no polygon can be used."""
-        file = _LayerFile(f"{city.name}.yaml, audit: {layer.path}", _polygons(city, layer))
+        file = _LayerFile(f"{city.name}.yaml, audit: {layer.path.name}", _polygons(city, layer))
         found = {name: file.find(f"groups.{name}", figure) for name, figure in layer.groups.items()}
         groups = {name: figures for name, figures in found.items() if figures is not None}
         income = None if layer.income is None else file.find("income", layer.income)
@@ -162,7 +162,7 @@ def _polygons(city: City, layer: AuditLayer) -> "geopandas.GeoDataFrame":
         frame = rows_in_box(read_shapes(layer.path), city.box)
         require_column(frame, "audit.name", layer.name)
     except ValueError as error:
-        raise ValueError(f"{city.name}.yaml, audit: {layer.path} {error}.") from None
+        raise ValueError(f"{city.name}.yaml, audit: {layer.path.name} {error}.") from None
     return frame
 
 

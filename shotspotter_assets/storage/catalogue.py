@@ -155,6 +155,7 @@ class Asset(StoredFolder):
                 "alert_outcomes": Whole.FULL_MONTHS,
                 "risk_forecasts": Whole.FULL_MONTHS,
                 "patrol_plans": Whole.FULL_MONTHS,
+                "patrols_made": Whole.FULL_MONTHS,
             },
             keys=("audit", "coverage", "layers", "patrol", "targets"),
             by_target=True,
