@@ -82,6 +82,18 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
+@pytest.fixture(scope="session")
+def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
+    from shotspotter_assets_tests.defs.chain import resources, run_days
+    from shotspotter_assets_tests.instances import instance_in_memory
+
+    root = tmp_path_factory.mktemp("tiny_city_days") / "store"
+    with instance_in_memory(root.parent) as instance:
+        assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
+    return root
+
+
 # A busy machine is no fault of the code.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

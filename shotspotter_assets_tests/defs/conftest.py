@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.defs.event_log import BatchedSqliteEventLogStorage
-from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_fold, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 
 
@@ -29,15 +29,6 @@ def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     }  # fmt: skip
     with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"event_log_storage": log}) as instance:
         yield instance
-
-
-@pytest.fixture(scope="session")
-def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
-    root = tmp_path_factory.mktemp("tiny_city_days") / "store"
-    with instance_in_memory(root.parent) as instance:
-        assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
-    return root
 
 
 class ReportedFold(NamedTuple):

@@ -296,7 +296,7 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
         assert materialize(CITY, ["city_pages"], on, instance=bare.instance).success
         return unescape(bare.store.read_bytes(catalogue.INDEX, CITY).decode())
 
-    bare.change_city(approval="person", gate="alarm")
+    bare.change_city(approval="person", gate="alarm", time_precision="day")
     shown = metadata_of(bare.run(DAY, LIVE[:2]))["live_models"]
     version, waits = shown["approve"], shown["waits"]
     although = f"{CANDIDATE} serves although it is not shown to be better than"

@@ -45,7 +45,9 @@ BASELINES = {
 
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
     root, trained, reported = reported_fold
-    check_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"})
+    # All that serves is in the fold, and what the report compares with.
+    beside = {"alert_counts", "hourly_stack", "climatology", "gunshot_types"}
+    check_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"}, beside)
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
@@ -53,14 +55,16 @@ def test_from_raw_alerts_to_the_report_on_s3(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     s3_server.use(monkeypatch)
-    on, client = resources(s3_store_root, cities=with_city(CITY, serves="residual_boosting")), s3_server.client()
+    cities = with_city(CITY, serves="residual_boosting", time_precision="day")
+    on = resources(s3_store_root, cities=cities)
+    client = s3_server.client()
     bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
     for file in [*tiny_city_days.glob("grid_tensors/*/*/*"), *tiny_city_days.glob("raw_alerts/*/_days.parquet")]:
         client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(tiny_city_days)}")
     assert run_days(CITY, "2024-03-01", "2024-03-31", on, instance).success
     trained = run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["residual_boosting"]})
     reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    check_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"})
+    check_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"}, {"alert_counts"})
 
 
 def test_a_trial_of_a_forecaster_leaves_the_fold_complete(
@@ -76,13 +80,15 @@ def test_a_trial_of_a_forecaster_leaves_the_fold_complete(
 
 
 def check_report(
-    store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
+    store: Store,
+    trained: dg.ExecuteInProcessResult,
+    reported: dg.ExecuteInProcessResult,
+    models: set[str],
+    beside: set[str],
 ) -> None:
     cutoff = date(2024, 1, 1)
     record = json.loads(store.read_bytes(FOLD_RECORD, CITY, cutoff))
     assert (record["train"], record["validation"]) == (["2023-07-01", "2023-12-03"], ["2023-12-04", "2023-12-31"])
-    # All that serves is in the fold, and what the report compares with.
-    beside = {"alert_counts", "hourly_stack", "climatology", "gunshot_types"}
     assert set(record["models"]) == BASELINES | models | beside
     assert "conv_lstm" not in models or record["config"]["settings"]["conv_lstm"]["filters"] == 2
     for name, model in record["models"].items():
@@ -152,7 +158,8 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
     tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:
     root = copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
-    on = resources(str(root), cities=with_city(CITY, start=date(2022, 10, 1), serves="residual_boosting"))
+    changes = {"start": date(2022, 10, 1), "serves": "residual_boosting", "time_precision": "day"}
+    on = resources(str(root), cities=with_city(CITY, **changes))
     assert run_days(CITY, "2022-10-01", "2023-06-30", on, instance).success
     windows = {"train": "1y", "validation": "10%"}
     run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["city_mean"], "folds": windows})
