@@ -1,6 +1,6 @@
 """Feedback between plans and records: two years of weekly training, forecasts and plans on the simulated city.
 
-    python -m benchmarks.feedback [--weeks 104] [--processes 2] [--figure docs/pictures/feedback.svg]
+    python -m benchmarks.feedback [--weeks 104] [--processes 2] [--seed 7] [--figure docs/pictures/feedback.svg]
 
 Incidents are those of the shipped simulated city on a coarse grid. Each becomes a stored alert with the chance
 1 - (1 - s)(1 - v): s is the sensors' chance in its cell, v that of the units which the week's plan has sent there. The
@@ -116,7 +116,14 @@ class Town:
     """
 
     def __init__(
-        self, folder: Path, *, lottery: float | None = None, cells: int = CELLS, units: int = UNITS, **keys: Any
+        self,
+        folder: Path,
+        *,
+        lottery: float | None = None,
+        cells: int = CELLS,
+        units: int = UNITS,
+        seed: int = SEED,
+        **keys: Any,
     ) -> None:
         """Build the city; `folder` gets the file of its coverage, and `keys` are further keys of the city's file."""
         shift = {"name": "day", "start": 0, "end": 24, "units": units}
@@ -126,7 +133,7 @@ class Town:
             "start": START,
             "box": BOX,
             "grid": {"rows": cells, "columns": cells},
-            "source": {"kind": "simulated", "seed": SEED},
+            "source": {"kind": "simulated", "seed": seed},
             "time_precision": "day",  # plans of whole days need no forecasts of hours
             "publication": {"days_late": 0},
             "network": False,
@@ -135,8 +142,9 @@ class Town:
             "patrol": {"shifts": [shift], "radius_m": 0, "lottery": lottery},
         }
         described |= keys
+        self.seed = seed
         plain = CityFile.model_validate(described)
-        self.in_coverage = Background(plain, SEED).sensors
+        self.in_coverage = Background(plain, seed).sensors
         covered = np.argwhere(self.in_coverage).tolist()
         names = [f"area {row // AREA_CELLS}-{column // AREA_CELLS}" for row, column in covered]
         features = [
@@ -157,7 +165,7 @@ class Town:
         row, column = cells_at(city, rows["longitude"].to_numpy(), rows["latitude"].to_numpy())
         number = np.cumsum(self.in_coverage).reshape(city.shape) - 1
         day = (dates_of(rows) - np.datetime64(START)).astype(np.int64)
-        draws = np.random.default_rng(SEED).random((len(rows), 3))
+        draws = np.random.default_rng(self.seed).random((len(rows), 3))
         return Incidents(rows, day, number[row, column], draws)
 
 
@@ -274,13 +282,16 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=WEEKS, help="weeks with plans")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the city and of the records")
     parser.add_argument("--figure", type=Path, help="SVG to write")
     asked = parser.parse_args()
     started = time.perf_counter()
     print_head("first quarter to last", *MEASURES)
     runs = []
     with ProcessPoolExecutor(asked.processes) as pool:
-        for done in pool.map(partial(run, weeks=asked.weeks), [SCENARIOS[name] for name in asked.scenarios]):
+        for done in pool.map(
+            partial(run, weeks=asked.weeks, seed=asked.seed), [SCENARIOS[name] for name in asked.scenarios]
+        ):
             first, *_, last = [*done.quarters()[:1], *done.quarters()]
             print_row(done.title, *(f"{measure(first):.2f} to {measure(last):.2f}" for measure in MEASURES.values()))
             runs.append(done)

@@ -142,13 +142,12 @@ def test_a_week_of_the_chain_plans_all_units_on_forecasts_of_all_cells() -> None
 
 
 @pytest.mark.slow
-def test_in_the_chain_patrols_alone_run_away_and_the_correction_comes_back() -> None:
-    last = {
-        name: run(SCENARIOS[name], 52, **SMALL).quarters()[-1] for name in ("sensors", "lottery", "lottery_corrected")
-    }
-    slopes = {name: slope(shares(part.expected), shares(part.incidents)) for name, part in last.items()}
-    losses = {name: log_loss(part, is_levelled=True) for name, part in last.items()}
-    assert slopes["sensors"] == pytest.approx(1, abs=0.3)
-    assert slopes["lottery"] > slopes["sensors"] + 0.3
-    assert abs(slopes["lottery_corrected"] - 1) < abs(slopes["lottery"] - 1)
-    assert losses["lottery"] > losses["lottery_corrected"] > losses["sensors"]
+@pytest.mark.parametrize(
+    ("scenario", "lowest", "highest"),
+    [("sensors", 0.7, 1.3), ("patrols", 1.6, 3.0), ("lottery", 1.6, 3.0), ("lottery_corrected", 0.6, 1.3)],
+)
+def test_in_the_chain_patrols_alone_run_away_and_the_correction_comes_back(
+    scenario: str, lowest: float, highest: float
+) -> None:
+    last = run(SCENARIOS[scenario], 39, **SMALL).quarters()[-1]
+    assert lowest < slope(shares(last.expected), shares(last.incidents)) < highest
