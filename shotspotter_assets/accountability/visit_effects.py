@@ -132,6 +132,7 @@ def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
     rows = stored.rows
     _, at = np.unique(stored.shift, return_index=True)
     starts, ends = (rows[name].to_numpy()[at].astype("datetime64[s]") for name in ("starts_utc", "ends_utc"))
+    places = np.column_stack(np.unravel_index(stored.cells, city.shape))
     alerts, is_known = _alerts(store, city, stored.cells, starts, ends)
     area = np.full(len(stored.cells), -1)
     area[stored.cell] = np.unique(rows["area"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
@@ -143,8 +144,9 @@ def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
         visited=visited,
         alerts=alerts,
         expected=stored.dense(rows["expected"].to_numpy()),
+        places=places,
         area=area,
-        ring=_ring(city, stored.cells),
+        ring=_ring(places),
     )
 
 
@@ -205,9 +207,8 @@ def _planned_for(alerts: pa.Table, city: City) -> pa.Table:
     return alerts.filter(pc.is_in(types, pa.array(sorted(codes), types.type))).sort_by("time_utc")
 
 
-def _ring(city: City, cells: Integers) -> csr_array:
+def _ring(places: Integers) -> csr_array:
     """Return 1 for cells side by side or corner to corner, shape (cells, cells)."""
-    places = np.column_stack(np.unravel_index(cells, city.shape))
     pairs = KDTree(places).query_pairs(1.5, output_type="ndarray")
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    return csr_array((np.ones(len(both)), both.T), shape=(len(cells), len(cells)))
+    return csr_array((np.ones(len(both)), both.T), shape=(len(places), len(places)))

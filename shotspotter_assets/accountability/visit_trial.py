@@ -42,6 +42,7 @@ class Trial:
     visited: Array  # 1 or 0; as drawn where it was not reported
     alerts: Array
     expected: Array  # alerts that were forecast before the draw
+    places: Integers  # row and column of each cell, shape (cells, 2)
     area: Integers  # index of the area, or -1, shape (cells,)
     ring: csr_array  # 1 for cells side by side or corner to corner, shape (cells, cells)
 
@@ -145,7 +146,7 @@ def _sums_again(trial: Trial, values: Singles, random: np.random.Generator) -> A
     teeth = np.arange(len(shift)) * QUANTA
     sums = []
     for _ in range(ORDERS):
-        order = random_order(trial.area, random)
+        order = random_order(trial.places, trial.area, random)
         ends = np.cumsum(quanta[:, order])
         for _ in range(STARTS):
             start = random.integers(QUANTA, size=len(units))

@@ -1,9 +1,10 @@
 """Lotteries of one shift: units drawn with chances proportional to a power of the expected events, and these chances.
 
-Systematic sampling with unequal chances (Madow 1949) in random order (Goodman and Kish 1950): cells lie end to end, each as
-long as its expected units, and a comb of teeth one unit apart falls on them at a random start. Each tooth is a unit. So a
-cell gets its expected units rounded down or up, and at least one with a chance of min(1, expected units) exactly. As the
-cells of an area lie side by side, each area also gets its expected units rounded down or up.
+Systematic sampling with unequal chances (Madow 1949) in a random order that keeps neighbours together (Stevens and Olsen
+2004, GRTS): cells lie end to end, each as long as its expected units, and a comb of teeth one unit apart falls on them at a
+random start. Each tooth is a unit. So a cell gets its expected units rounded down or up, and at least one with a chance of
+min(1, expected units) exactly. As the cells of an area lie together, each area also gets its expected units rounded down or
+up; as neighbours do, units spread over the city.
 """
 
 from dataclasses import dataclass
@@ -34,11 +35,14 @@ class Lots:
         return np.minimum(self.expected_units, 1.0)
 
 
-def draw_lots(problem: CoverProblem, number: int, power: float, seed: int) -> Lots:
-    """Draw exactly `number` units with chances proportional to the expected events to a power, within all maxima and minima."""
+def draw_lots(problem: CoverProblem, places: Integers, number: int, power: float, seed: int) -> Lots:
+    """Draw exactly `number` units with chances proportional to the expected events to a power, within all maxima and minima.
+
+    `places` has the row and column of each cell, shape (cells, 2).
+    """
     random = np.random.default_rng(seed)
     quanta = unit_quanta(problem, number, power)
-    order = random_order(problem.area, random)
+    order = random_order(places, problem.area, random)
     units = np.zeros(len(quanta), np.int64)
     units[order] = comb(quanta[order], int(random.integers(QUANTA)))
     return Lots(quanta / QUANTA, units)
@@ -98,10 +102,24 @@ def _shared(weight: Array, room: Integers, number: int) -> Integers:
     return quanta
 
 
-def random_order(area: Integers, random: np.random.Generator) -> Integers:
-    """Return the cells in random order, those of an area side by side; `area` has their index or -1, shape (cells,)."""
+def random_order(places: Integers, area: Integers, random: np.random.Generator) -> Integers:
+    """Return the cells in random order, those of an area together, and within it those of a square, of any size, together.
+
+    Squares are the quarters of quarters of a grid that lies at random over the city, visited in random order (GRTS).
+
+    Args:
+        places: Row and column of each cell, shape (cells, 2).
+        area: Index of the area of each cell, or -1, shape (cells,).
+        random: Generator.
+    """
+    levels = int(places.max(initial=0)).bit_length() + 1
+    moved = places + random.integers(2 ** (levels - 1), size=2)
+    address = np.zeros(len(places), np.int64)
+    for level in reversed(range(levels)):
+        quarter = (moved >> level & 1) @ [2, 1]
+        address = 4 * address + random.permutation(4)[quarter]
     rank = random.permutation(int(area.max(initial=-1)) + 2)
-    return np.lexsort((random.random(len(area)), rank[area]))
+    return np.lexsort((address, rank[area]))
 
 
 def comb(quanta: Integers, start: int) -> Integers:

@@ -117,7 +117,8 @@ def _numbered_areas(area_of_cells: Names) -> tuple[list[str], Integers]:
 
 def _drawn_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int], power: float, seed: int) -> ShiftPlan:
     """Draw the places of a shift by lot; their ranks and gains are those of a greedy plan among the drawn units."""
-    lots = draw_lots(problem, shift.units, power, seed)
+    places = np.column_stack(np.unravel_index(np.arange(len(problem.max_units)), shape))
+    lots = draw_lots(problem, places, shift.units, power, seed)
     without = _plan_shift(shift, problem, shape).totals.covered
     plan = _plan_shift(shift, problem, shape, replace(problem, max_units=lots.units, min_units=0 * problem.min_units))
     return replace(plan, lots=lots, covered_without_lottery=without)

@@ -13,6 +13,7 @@ from shotspotter_assets.patrol.lottery import draw_lots
 
 ROWS = COLUMNS = 8
 CELLS = ROWS * COLUMNS
+PLACES = np.indices((ROWS, COLUMNS)).reshape(2, -1).T
 AREA = np.arange(CELLS) // 16
 RESTED_DAYS = 6
 LASTS_SHIFTS = 3  # one shift a day
@@ -28,8 +29,7 @@ class Shares(NamedTuple):
 
 
 def ring() -> csr_array:
-    tree = KDTree(np.indices((ROWS, COLUMNS)).reshape(2, -1).T)
-    pairs = tree.query_pairs(1.5, output_type="ndarray")
+    pairs = KDTree(PLACES).query_pairs(1.5, output_type="ndarray")
     both = np.concatenate([pairs, pairs[:, ::-1]])
     return csr_array((np.ones(len(both)), both.T), shape=(CELLS, CELLS))
 
@@ -52,7 +52,7 @@ def simulated_trial(seed: int, shares: Shares, days: int, units: int = 6) -> Tri
         rests = np.sum(drawn[-RESTED_DAYS:], axis=0) >= 3 if day else np.zeros(CELLS, bool)
         forecast = level * (1 + 0.2 * np.sin(day / 7))
         today = replace(problem, expected=forecast, max_units=np.where(rests, 0, problem.max_units))
-        lots = draw_lots(today, units, 2.0, seed=1_000 * seed + day)
+        lots = draw_lots(today, PLACES, units, 2.0, seed=1_000 * seed + day)
         visits = lots.units > 0
         before = np.sum([np.zeros(CELLS), *drawn[-LASTS_SHIFTS:]], axis=0)
         changed = 1 + shares.cell * visits + shares.cell_next * before
@@ -70,6 +70,7 @@ def simulated_trial(seed: int, shares: Shares, days: int, units: int = 6) -> Tri
         visited=np.array(drawn, np.float64),
         alerts=np.array(alerts, np.float64),
         expected=np.array(expected),
+        places=PLACES,
         area=AREA,
         ring=neighbours,
     )

@@ -11,7 +11,8 @@ from scipy.sparse import eye_array
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.patrol.cover import CoverProblem
 from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, lots_table, write_plan
-from shotspotter_assets.patrol.lottery import QUANTA, draw_lots, lot_seed, unit_quanta
+from shotspotter_assets.patrol.lottery import QUANTA, Lots, lot_seed, unit_quanta
+from shotspotter_assets.patrol.lottery import draw_lots as draw_lots_at
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.storage.catalogue import LOTS
@@ -32,6 +33,12 @@ def problem(expected, most=2, area=None, least=()):
         area=np.full(cells, -1) if area is None else np.asarray(area),
         min_units=np.asarray(least, np.int64),
     )
+
+
+def draw_lots(of_shift: CoverProblem, number: int, power: float, seed: int) -> Lots:
+    """Lots of cells in a row."""
+    cells = np.arange(len(of_shift.expected))
+    return draw_lots_at(of_shift, np.column_stack([0 * cells, cells]), number, power, seed)
 
 
 def test_chances_follow_the_power_of_the_expected_events_up_to_the_cap():
@@ -153,3 +160,14 @@ def test_lots_of_a_problem_do_not_depend_on_others():
     one = problem([1, 2, 3, 4])
     again = draw_lots(replace(one, shares=(0.5,)), 2, 1.0, seed=3)
     assert (draw_lots(one, 2, 1.0, seed=3).units == again.units).all()
+
+
+def test_units_spread_over_the_city() -> None:
+    cells = 64
+    places = np.indices((8, 8)).reshape(2, -1).T
+    even = problem(np.ones(cells), most=1)
+    lots = [draw_lots_at(even, places, 8, 1.0, seed).units > 0 for seed in range(200)]
+    near = np.abs(places[:, None] - places).max(axis=-1) == 1
+    pairs = np.mean([units @ near @ units / 2 for units in lots])
+    by_chance = near.sum() / 2 * (8 / cells) * (7 / (cells - 1))
+    assert pairs < 0.75 * by_chance
