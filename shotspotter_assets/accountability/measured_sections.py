@@ -162,7 +162,7 @@ def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
         title="Who is flagged more than others",
         figures=figures,
         tables=(_comparisons(audit, compared), _frontier(frontier.to_pylist())) if audit and frontier else (),
-        sentences=tuple(filter(None, (*audit.sentences, audit.visits, *audit.left_out, "" if groups else NO_GROUPS)))
+        sentences=tuple(filter(None, (*audit.sentences, *audit.visits, *audit.left_out, "" if groups else NO_GROUPS)))
         if audit
         else (),
     )

@@ -79,7 +79,9 @@ def audit(kind: str = "group") -> BurdenAudit:
         difference=Estimate(value=-30, low=-31, high=-29),
         ratio=Estimate(value=0.125, low=0.1, high=0.2),
     )
-    return BurdenAudit(city="town", first=DAY, last=DAY, days=1, comparisons=(pair,), sentences=("A finding.",))
+    return BurdenAudit(
+        city="town", first=DAY, last=DAY, days=1, comparisons=(pair,), sentences=("A finding.",), visits=("A visit.",)
+    )
 
 
 def test_the_group_that_is_flagged_more_is_named_first(store: Store) -> None:
@@ -89,7 +91,7 @@ def test_the_group_that_is_flagged_more_is_named_first(store: Store) -> None:
     assert (ratio.value, ratio.low, ratio.high) == (8, 5, 10)
     assert "32.0 days a year (Black), against 2.0 (White)" in ratio.sentence
     assert value([section], "burden_difference") == 30
-    assert "A finding." in section.sentences
+    assert section.sentences == ("A finding.", "A visit.")
 
 
 def test_an_audit_without_groups_says_who_would_provide_them(store: Store) -> None:
