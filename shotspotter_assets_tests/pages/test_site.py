@@ -408,7 +408,7 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
     assert made.record.card.note.startswith("No forecast of gunfire has been made yet")
     assert not copy.exists(PAGE.named(file="past.html"), CITY)
     assert not copy.exists(PAGE.named(file="plan.csv"), CITY)
-    assert set(made.record.files) & {*TABS} == {"index.html"}
+    assert set(made.record.files) & {*TABS} == {"index.html", "accountability.html"}
     assert "past.html" not in page(copy)
 
 
