@@ -17,8 +17,11 @@ from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.schema import SIMULATED
+from shotspotter_assets.sources.side_settings import table_folder
+from shotspotter_assets.sources.side_tables import TableState
 from shotspotter_assets.sources.snapshot import Polled, Snapshot
-from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, TENSORS, TRAINING, Asset
+from shotspotter_assets.sources.source_kinds import PatrolsOfAnySource
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, TABLE_STATE, TENSORS, TRAINING, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -279,3 +282,26 @@ def test_an_annual_report_follows_a_correction_of_its_year(current: Town) -> Non
     assert reports() == [(year, year)]
     current.make(["annual_reports"], year)
     assert reports() == []
+
+
+def test_changed_rows_of_patrols_rebuild_only_the_days_concerned(tmp_path: Path) -> None:
+    source = {"kind": "landing", "columns": {"time": "from"}}
+    patrols = PatrolsOfAnySource.model_validate({"source": source, "columns": {"until": "to"}})
+    town = Town(tmp_path, patrols=patrols)
+    town.add(FIRST, LAST)
+    issued = days_between(LAST - timedelta(days=9), LAST - timedelta(days=1))
+    town.make(["risk_forecasts", "patrol_plans"], *issued)
+    days = [day + timedelta(days=1) for day in issued]
+
+    def due_days() -> list[tuple[date, date]]:
+        return [run.days for run in town.due(TODAY) if run.assets == ("patrols_made",)]
+
+    assert due_days() == [(days[0], days[-1])]
+    town.make(["patrols_made"], *days)
+    assert due_days() == []
+    state = TableState(versions={days[4]: "late"})
+    town.store.write_bytes(TABLE_STATE, state.model_dump_json().encode(), table_folder(CITY, "patrols"))
+    assert due_days() == [(days[3], days[5])], "patrols over midnight are filed under the day around it"
+    town.make(["patrols_made"], *days)
+    town.make(["patrol_plans"], issued[2], version="2")
+    assert due_days() == [(days[2], days[2])]
