@@ -62,7 +62,7 @@ class Comparison(BaseModel):
 
     kind: str = Field(description="area, group or income.")
     policy: str = Field(description="Forecast that flags cells, or `observed` for days with an alert.")
-    first: str = Field(description="Name of one population.")
+    first: str = Field(description="Name of one population: of two groups or incomes, that with more flags.")
     second: str = Field(description="Name of the population that it is compared with.")
     exposure: tuple[float, float] = Field(description="Flagged days a year of both.")
     difference: Estimate = Field(description="Flagged days a year of the first, less those of the second.")

@@ -166,7 +166,13 @@ class BurdenMeasures:
             self._compare("income", by_kind["income"][0].name, by_kind["income"][-1].name)
 
     def _compare(self, kind: str, first: str, second: str) -> None:
-        """Add the difference and the shrunk ratio of two exposures; nothing if one was left out or is undefined."""
+        """Add the difference and the shrunk ratio of two exposures; nothing if one was left out or is undefined.
+
+        The first of two groups or incomes is the one that the served forecast flags more; an area stays the first.
+        """
+        served = [self.exposures[name, SERVED][0][0] for name in (first, second) if (name, SERVED) in self.exposures]
+        if kind != "area" and served != sorted(served, reverse=True):
+            first, second = second, first
         for policy in self.sums:
             if (first, policy) not in self.exposures or (second, policy) not in self.exposures:
                 continue
@@ -206,5 +212,5 @@ class BurdenMeasures:
         served = [one for one in self.comparisons if (one.policy, one.kind) == (SERVED, "group")]
         if not served:
             return None
-        widest = max(served, key=lambda one: abs(one.difference.value))
-        return (widest.first, widest.second) if widest.difference.value >= 0 else (widest.second, widest.first)
+        widest = max(served, key=lambda one: one.difference.value)
+        return widest.first, widest.second

@@ -19,6 +19,8 @@ OTHERS: Final = {
     LAST_YEAR: "flags by last year's map",
 }
 
+_LABELS: Final = {"group": "In group", "income": "In the quarter with the"}
+
 
 def findings(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
     """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas."""
@@ -48,13 +50,10 @@ def _difference(served: Comparison, unit: str) -> str:
             f"No difference is shown between {served.first} and {served.second}: {days} a year, difference "
             f"{served.difference.text()}."
         )
-    least = abs(served.difference.nearest_to(0.0))
-    times = served.ratio.nearest_to(1.0)
-    more, fewer = (served.first, served.second) if served.difference.value > 0 else (served.second, served.first)
     return (
-        f"The cell of a {unit} ({more}) was flagged at least {least:.1f} days a year more, and at least "
-        f"{max(times, 1 / times):.1f} times as often, as that of a {unit} ({fewer}): {days}, difference "
-        f"{served.difference.text()}, ratio {served.ratio.text()}."
+        f"{_LABELS[served.kind]} {served.first}, a {unit}'s cell was flagged at least {served.difference.nearest_to(0.0):.1f} "
+        f"days a year more, and at least {served.ratio.nearest_to(1.0):.1f} times as often, as for {served.second}: {days}, "
+        f"difference {served.difference.text()}, ratio {served.ratio.text()}."
     )
 
 
@@ -63,7 +62,8 @@ def frontier_sentences(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an alert"
         if row["difference"] is not None:
-            burden = f"flagged {row['first']} {row['difference']:.1f} days a year more than {row['second']}"
+            days = f"{row['difference']:.1f} days a year more"
+            burden = f"flagged a resident's cell {days} in group {row['first']} than in group {row['second']}"
         elif row["gini"] is not None:
             burden = f"had a Gini coefficient of {row['gini']:.2f} over areas"
         else:

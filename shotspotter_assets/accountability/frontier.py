@@ -62,7 +62,7 @@ def _policies(audited: AuditedDays, measures: BurdenMeasures, repeats: Repeats |
 
     yield TOP, policy(top_flags(probability, number))
     for cap in dict.fromkeys((*CAPS, *([] if repeats is None else [repeats]))):
-        shipped = ", as in the city's file" if cap == repeats else ""
+        shipped = " (city's file)" if cap == repeats else ""
         yield (
             f"{TOP}, a cell at most {cap.most} of {cap.days} days{shipped}",
             policy(capped_flags(probability, number, cap)),
@@ -122,5 +122,5 @@ def frontier_picture(table: pa.Table) -> bytes:
     difference = f"flagged days a year: {rows[0]['first']} less {rows[0]['second']}"
     axes.set_xlabel(difference if has_groups else "Gini coefficient of flagged days over areas")
     axes.set_ylabel("cells with an alert that are caught (%)")
-    axes.margins(x=0.3)
+    axes.margins(x=0.5)
     return as_png(figure)
