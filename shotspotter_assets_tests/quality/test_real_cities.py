@@ -1,6 +1,6 @@
 from dataclasses import replace
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,7 +58,7 @@ FIRING = {
 CITIES = cities()
 
 
-@cache
+@lru_cache(maxsize=5)  # the alerts of all cities take half a gigabyte
 def real(name: str) -> RealCity:
     return load(CITIES[name], real_alerts(name))
 
