@@ -9,12 +9,12 @@ from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 
 CONCLUSION: Final = (
-    "These figures show where flags fell on past days, beside alerts and residents; they do not show why, whether a flag or "
-    "an alert was right, what officers did, or who was there, because residents are spread over cells by area and are not "
+    "These figures show where flags fell on past days, beside {event}s and residents; they do not show why, whether a flag or "
+    "an {event} was right, what officers did, or who was there, because residents are spread over cells by area and are not "
     "the people on the street."
 )
 OTHERS: Final = {
-    OBSERVED: "days with an alert",
+    OBSERVED: "days with an {event}",
     CELL_MEAN: "flags by the mean of each cell's history",
     LAST_YEAR: "flags by last year's map",
 }
@@ -22,14 +22,14 @@ OTHERS: Final = {
 _LABELS: Final = {"group": "In group", "income": "In the quarter with the"}
 
 
-def findings(comparisons: Sequence[Comparison], unit: str) -> Iterator[str]:
+def findings(comparisons: Sequence[Comparison], unit: str, event: str) -> Iterator[str]:
     """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas."""
     served = [one for one in comparisons if one.policy == SERVED]
     for pair in (one for one in served if one.kind != "area"):
         yield _difference(pair, unit)
         ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name}
         others = [f"{ratios[policy]} for {words}" for policy, words in OTHERS.items() if policy in ratios]
-        yield f"The same ratio is {', '.join(others)}."
+        yield f"The same ratio is {', '.join(others)}.".replace("{event}", event)
     areas = sorted((one for one in served if one.kind == "area"), key=lambda one: -one.exposure[0])
     if len(areas) > 1:
         most = areas[0]
@@ -57,10 +57,10 @@ def _difference(served: Comparison, unit: str) -> str:
     )
 
 
-def frontier_sentences(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def frontier_sentences(rows: Sequence[dict[str, Any]], event: str) -> Iterator[str]:
     """Yield one sentence for each policy on past days."""
     for row in rows:
-        caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an alert"
+        caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an {event}"
         if row["difference"] is not None:
             days = f"{row['difference']:.1f} days a year more"
             burden = f"flagged a resident's cell {days} in group {row['first']} than in group {row['second']}"

@@ -105,6 +105,14 @@ def test_without_residents_cells_count_alike_and_areas_are_compared() -> None:
     assert frontier_picture(frontier).startswith(b"\x89PNG")
 
 
+def test_a_target_that_needs_no_sensors_has_incidents() -> None:
+    events = {"event_types": {"robbery": ("Robbery",)}, "targets": {"robbery": ("robbery",)}}
+    files = burden_files(CITY.model_copy(update=events), PLANTED.audited(np.random.default_rng(6)), AREAS, None)
+    words = " ".join([*files.audit.sentences, *files.audit.frontier, files.audit.conclusion])
+    assert "incident" in words
+    assert "alert" not in words
+
+
 def test_few_days_are_left_out_and_three_weeks_have_no_interval() -> None:
     audited = PLANTED.audited(np.random.default_rng(7))
     short = replace(
