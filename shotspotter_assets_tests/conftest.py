@@ -5,11 +5,12 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # Containers often set it; this process and those that tests start would then compile all modules anew, for seconds.
@@ -82,16 +83,33 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has filled, once for all workers of a run; it is not to be changed."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
     from shotspotter_assets_tests.defs.chain import resources, run_days
     from shotspotter_assets_tests.instances import instance_in_memory
 
-    root = tmp_path_factory.mktemp("tiny_city_days") / "store"
-    with instance_in_memory(root.parent) as instance:
-        assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
-    return root
+    def make(folder: Path) -> None:
+        with instance_in_memory(folder) as instance:
+            on = resources(str(folder / "store"))
+            assert run_days("tiny_city", "2023-07-01", "2024-03-31", on, instance).success
+
+    return made_once(tmp_path_factory, "tiny_city_days", make) / "store"
 
 
 # A busy machine is no fault of the code.

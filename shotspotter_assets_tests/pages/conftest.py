@@ -1,5 +1,6 @@
 """The site of the tiny city, made once, and a browser that opens it."""
 
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.pages.browser import open_browser
 from shotspotter_assets_tests.pages.site_of_tiny_city import TinySite, make_store
 
@@ -16,10 +18,16 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import TinySite, make_stor
 @pytest.fixture(scope="session")
 def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> TinySite:
     """The store of the tiny city with its pages; not to be changed."""
-    site = make_store(tmp_path_factory.mktemp("pages"))
-    make_pages(site.store, site.city)
-    make_overview(site.store, list(site.cities))
-    return site
+
+    def make(folder: Path) -> None:
+        site = make_store(folder)
+        make_pages(site.store, site.city)
+        make_overview(site.store, list(site.cities))
+        (folder / "cities.pickle").write_bytes(pickle.dumps(site.cities))
+
+    root = made_once(tmp_path_factory, "tiny_site", make)
+    cities = pickle.loads((root / "cities.pickle").read_bytes())
+    return TinySite(Store(str(root / "store")), cities, root)
 
 
 @pytest.fixture(scope="session")
