@@ -36,7 +36,8 @@ class Figure(BaseModel, frozen=True, extra="forbid"):
             for value in (self.value, self.low, self.high)
             if value is not None
         ]
-        return f"{texts[0]} ({texts[1]} to {texts[2]})" if len(texts) == 3 else (texts or [UNKNOWN])[0]
+        interval = f" ({texts[1].split()[0]} to {texts[2].split()[0]})" if len(texts) == 3 else ""
+        return (texts or [UNKNOWN])[0] + interval
 
 
 class FigureTable(BaseModel, frozen=True, extra="forbid"):

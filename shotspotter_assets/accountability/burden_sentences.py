@@ -35,8 +35,9 @@ def findings(comparisons: Sequence[Comparison], unit: str, event: str) -> Iterat
         most = areas[0]
         least = areas[-1]
         shown = sum(area.is_shown for area in areas)
+        place = "a cell" if unit == "cell" else f"a {unit}'s cell"
         yield (
-            f"By area, a {unit}'s cell was flagged most in {most.first} ({most.exposure[0]:.1f} days a year) and least in "
+            f"By area, {place} was flagged most in {most.first} ({most.exposure[0]:.1f} days a year) and least in "
             f"{least.first} ({least.exposure[0]:.1f}); in {shown} of {len(areas)} areas the interval excludes the mean of "
             "the others."
         )
