@@ -147,10 +147,10 @@ def _outcomes(city: City) -> list[Launch]:
 
 
 def _summaries(city: City) -> Launch:
-    assets = (Asset.WALK_FORWARD_REPORTS, Asset.BURDEN_AUDITS, Asset.NOWCASTS)
+    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS)
     start = day_start(DEMONSTRATIONS[city.name].last_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
     nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
-    return Launch("report of all folds, burden audit and nowcast", city.name, assets, config=nowcast)
+    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast)
 
 
 def _annual_report(city: City) -> Launch:

@@ -1,6 +1,5 @@
 """The record of a burden audit: who is flagged more than others, by how much, and what cannot be concluded."""
 
-from collections.abc import Callable
 from datetime import date
 from typing import Final, Self
 
@@ -43,11 +42,6 @@ class Estimate(BaseModel):
         high = self.value if self.high is None else self.high
         return min(max(level, low), high)
 
-    def turned(self, turn: Callable[[float], float]) -> "Estimate":
-        """Return the estimate of a value that falls as this one rises."""
-        low, high = (None if end is None else turn(end) for end in (self.high, self.low))
-        return Estimate(value=turn(self.value), low=low, high=high)
-
     def text(self, form: str = ",.1f") -> str:
         """Return the value and its interval, as "33.6 (90% interval 33.1 to 34.2)"."""
         if self.low is None or self.high is None:
@@ -72,20 +66,6 @@ class Comparison(BaseModel):
     def name(self) -> str:
         """Both populations, as tables name them."""
         return f"{self.first} and {self.second}"
-
-    @property
-    def more_first(self) -> "Comparison":
-        """The comparison with the population first that is flagged more."""
-        if self.difference.value >= 0 or not all((self.ratio.value, self.ratio.low, self.ratio.high)):
-            return self
-        turned = {
-            "first": self.second,
-            "second": self.first,
-            "exposure": self.exposure[::-1],
-            "difference": self.difference.turned(lambda days: -days),
-            "ratio": self.ratio.turned(lambda ratio: 1 / ratio),
-        }
-        return self.model_copy(update=turned)
 
     @property
     def is_shown(self) -> bool:

@@ -148,7 +148,7 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     """Say who is flagged more than others by the served forecast, and by how much."""
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
-    groups = [pair.more_first for pair in served if pair.kind != "area"]
+    groups = [pair for pair in served if pair.kind != "area"]
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
     compared = groups or sorted(served, key=lambda area: -area.exposure[0])
     figures = _unknown(OF_BURDEN, (audit and audit.note) or NO_AUDIT)

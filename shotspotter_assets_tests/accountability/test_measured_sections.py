@@ -73,18 +73,18 @@ def audit(kind: str = "group") -> BurdenAudit:
     pair = Comparison(
         kind=kind,
         policy="served",
-        first="White",
-        second="Black",
-        exposure=(2.0, 32.0),
-        difference=Estimate(value=-30, low=-31, high=-29),
-        ratio=Estimate(value=0.125, low=0.1, high=0.2),
+        first="Black",
+        second="White",
+        exposure=(32.0, 2.0),
+        difference=Estimate(value=30, low=29, high=31),
+        ratio=Estimate(value=8, low=5, high=10),
     )
     return BurdenAudit(
         city="town", first=DAY, last=DAY, days=1, comparisons=(pair,), sentences=("A finding.",), visits=("A visit.",)
     )
 
 
-def test_the_group_that_is_flagged_more_is_named_first(store: Store) -> None:
+def test_the_largest_ratio_names_both_groups(store: Store) -> None:
     section = burden_section(store, audit())
     ratio = find_figure([section], "burden_ratio")
     assert ratio is not None
