@@ -1,22 +1,19 @@
 """Calls about shots, as the source of `outcomes` gives them: origin, outcome and times, and rows that cannot be used."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.accountability.table_rows import READ_TIME, Problem
+from shotspotter_assets.accountability.table_rows import Point, Problem, TableRow, read_instant, read_rows
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.outcomes import Origin, Outcome
-from shotspotter_assets.sources.row_texts import BROKEN_LINE, UNREAD_TIME
 
 LATER_STEPS: Final = ("dispatched", "arrived", "cleared")  # after the receipt, in order
-Point = tuple[float, float]  # longitude and latitude, degrees
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Call:
 
     def problem(self, text: str) -> Problem:
         """Return a problem with the call."""
-        return Problem(self.day, f"{self.where}: {text}.")
+        return Problem(self.day, self.where, text)
 
 
 def read_calls(rows: pa.Table, city: City) -> tuple[list[Call], list[Problem]]:
@@ -58,62 +55,46 @@ def read_calls(rows: pa.Table, city: City) -> tuple[list[Call], list[Problem]]:
     and with it a call without an alert's id. A time that cannot be read, or that is before an earlier step of the call, is
     left out alone.
     """
-    calls: list[Call] = []
-    problems: list[Problem] = []
-    for row in rows.to_pylist():
-        where = f"{row['received_from']}, row {row['received_row'] + 1}"
-        texts: list[str] = []
-        call = _read_call(row, where, city, texts)
-        calls += [] if call is None else [call]
-        problems += [Problem(row["date"], f"{where}: {text}.") for text in texts]
+    calls, problems = read_rows(rows, "outcomes", partial(_read_call, city=city))
     return sorted(calls, key=lambda call: call.content), problems
 
 
-def _read_call(row: Mapping[str, Any], where: str, city: City, problems: list[str]) -> Call | None:
+def _read_call(row: TableRow, problems: list[str], city: City) -> Call | None:
     """Return the call of a row, None if it is left out; add the problems to those of the row."""
     assert city.outcomes is not None
     rules = city.outcomes
-    further: dict[str, str] = json.loads(row["as_received"])
-    received: datetime | None = row["time_utc"]
-    if BROKEN_LINE in further:
-        problems.append("the line does not parse, and the call is left out. Correct the line")
+    if row.time.astimezone(city.zone).date() < city.start:
         return None
-    if received is None:
-        remedy = "Correct the row, or columns.time and time_format of outcomes.source"
-        problems.append(f"the time {further.get(UNREAD_TIME)!r} cannot be read, and the call is left out. {remedy}")
-        return None
-    if received.astimezone(city.zone).date() < city.start:
-        return None
-    point: Point | None = None if row["longitude"] is None else (row["longitude"], row["latitude"])
+    point = row.point
     if point is not None and not city.box.holds(np.array(point[0]), np.array(point[1])):
-        left_out = "point" if "alert_id" in further else "call"
+        left_out = "point" if "alert_id" in row.texts else "call"
         place = f"{point[0]:g}, {point[1]:g} lies outside the city's box"
         problems.append(f"the point {place}, and the {left_out} is left out. Correct it, or crs of outcomes.source")
-        if "alert_id" not in further:
+        if "alert_id" not in row.texts:
             return None
         point = None
-    steps = dict(_later_steps(received, further, problems))
+    steps = dict(_later_steps(row, problems))
     return Call(
-        day=row["date"],
-        where=where,
-        origin="sensor" if rules.columns.origin is None else rules.origin_of(further.get("origin", "")),
-        outcome=rules.outcome_of(further.get("code", "")) or "open",
-        code=further.get("code"),
-        alert_id=further.get("alert_id"),
+        day=row.day,
+        where=row.where,
+        origin="sensor" if rules.columns.origin is None else rules.origin_of(row.texts.get("origin", "")),
+        outcome=rules.outcome_of(row.texts.get("code", "")) or "open",
+        code=row.texts.get("code"),
+        alert_id=row.texts.get("alert_id"),
         point=point,
-        received=received,
+        received=row.time,
         dispatched=steps.get("dispatched"),
         arrived=steps.get("arrived"),
         cleared=steps.get("cleared"),
     )
 
 
-def _later_steps(received: datetime, further: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, datetime]]:
+def _later_steps(row: TableRow, problems: list[str]) -> Iterator[tuple[str, datetime]]:
     """Yield the steps after the receipt that are usable, and add the problems of others."""
-    latest = received
+    latest = row.time
     for step in LATER_STEPS:
-        text = further.get(step, "")
-        instant = datetime.fromisoformat(text) if re.fullmatch(READ_TIME, text) else None
+        text = row.texts.get(step, "")
+        instant = read_instant(text)
         if instant is not None and instant >= latest:
             latest = instant
             yield step, instant

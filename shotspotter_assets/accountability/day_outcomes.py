@@ -4,21 +4,19 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.accountability.calls import Call, read_calls
 from shotspotter_assets.accountability.matching import Alert, match_calls
-from shotspotter_assets.accountability.table_rows import Problem
+from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, OUTCOMES_RECORD
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-MAX_PROBLEMS: Final = 50  # problems that a day's record names; it counts all
 
 
 class OutcomesRecord(StoredRecord):
@@ -56,7 +54,7 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
         _report(call, alert, city) for call, alert in pairs if (call.day if alert is None else alert.date) == day
     ]
     reports.sort(key=lambda report: report["user_id"] or math.inf)  # calls about no alert, by time, come last
-    of_day = [problem.text for problem in (*problems, *repeated, *unknown) if problem.day == day]
+    of_day = [problem.line for problem in (*problems, *repeated, *unknown) if problem.day == day]
     own_alerts = sum(alert.date == day for alert in gunshots)
     return pa.Table.from_pylist(reports, ALERT_OUTCOMES.schema), _record(reports, of_day, own_alerts, day, city)
 

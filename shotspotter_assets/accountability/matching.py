@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from shotspotter_assets.accountability.calls import Call, Point
+from shotspotter_assets.accountability.calls import Call
+from shotspotter_assets.accountability.table_rows import Point
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import METRES_PER_DEGREE, Plane
 

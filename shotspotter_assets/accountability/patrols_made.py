@@ -6,13 +6,11 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from shotspotter_assets.accountability.day_outcomes import MAX_PROBLEMS
-from shotspotter_assets.accountability.patrol_rows import read_patrols
-from shotspotter_assets.accountability.table_rows import Problem, problems_of
+from shotspotter_assets.accountability.patrol_rows import Answer, Patrol, read_patrols
+from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name
@@ -122,8 +120,8 @@ def day_patrols(
     read = read_patrols(rows, city)
     planned = _planned_hours(plan)
     stretches = _stretches(plan, day, city)
-    logged, reported_shifts = _logged_hours(read.frame[read.frame["answer"].isna()], day, stretches)
-    answers, problems = _answers(read.frame[read.frame["answer"].notna()], planned, day, stretches)
+    logged, reported_shifts = _logged_hours(read.patrols, day, stretches)
+    answers, problems = _answers(read.answers, planned, day, stretches)
     chances = {Visit(lot["shift"], lot["row"], lot["column"]): lot["chance"] for lot in lots.to_pylist()}
     records = []
     for visit in sorted({*planned, *logged}):
@@ -141,7 +139,7 @@ def day_patrols(
                 "chance": chances.get(visit),
             }
         )
-    of_day = [problem.text for problem in (*read.problems, *problems) if problem.day == day]
+    of_day = [problem.line for problem in (*read.problems, *problems) if problem.day == day]
     return pa.Table.from_pylist(records, PATROLS_MADE.schema), _record(records, of_day, day, city)
 
 
@@ -197,83 +195,64 @@ def _stretches(plan: pa.Table, day: date, city: City) -> list[_Stretch]:
     return stretches
 
 
-class _Patrol(NamedTuple):
-    """A patrol of one unit in one cell."""
+def _hours_within(patrol: Patrol, stretch: _Stretch) -> float:
+    """Return the hours of a patrol within a stretch."""
+    length = min(stretch.end, patrol.end) - max(stretch.start, patrol.row.time)
+    return max(length.total_seconds(), 0.0) / 3600
 
-    start: datetime
-    end: datetime
-    shift: str | None  # that it names
-    filed: date  # local day on which it began
-    row: int
-    column: int
 
-    def within(self, stretch: _Stretch) -> float:
-        """Return its hours within a stretch."""
-        length = min(stretch.end, self.end) - max(stretch.start, self.start)
-        return max(length.total_seconds(), 0.0) / 3600
+def _hours_by_shift(patrol: Patrol, stretches: Sequence[_Stretch]) -> dict[tuple[date, str], float]:
+    """Return a patrol's hours by day and shift: all in the shift that it names, or else hour by hour, and the rest in none."""
+    total = (patrol.end - patrol.row.time).total_seconds() / 3600
+    parts: dict[tuple[date, str], float] = {}
+    for stretch in stretches:
+        length = _hours_within(patrol, stretch)
+        if length and stretch.shift == patrol.row.texts.get("shift"):
+            return {(stretch.day, stretch.shift): total}
+        if length:
+            parts[stretch.day, stretch.shift] = parts.get((stretch.day, stretch.shift), 0.0) + length
+    rest = total - sum(parts.values())
+    return {**parts, (patrol.row.day, ""): rest} if rest > 1e-9 else parts
 
-    def hours(self, stretches: Sequence[_Stretch]) -> dict[tuple[date, str], float]:
-        """Return its hours by day and shift: all in the shift that it names, or else hour by hour, and the rest in none."""
-        total = (self.end - self.start).total_seconds() / 3600
-        parts: dict[tuple[date, str], float] = {}
-        for stretch in stretches:
-            length = self.within(stretch)
-            if length and stretch.shift == self.shift:
-                return {(stretch.day, stretch.shift): total}
-            if length:
-                parts[stretch.day, stretch.shift] = parts.get((stretch.day, stretch.shift), 0.0) + length
-        rest = total - sum(parts.values())
-        return {**parts, (self.filed, ""): rest} if rest > 1e-9 else parts
 
-    def begins(self, stretches: Sequence[_Stretch]) -> tuple[date, str]:
-        """Return the day and the shift that it reports on: the one that it names, or in which it began."""
-        named = [one for one in stretches if one.shift == self.shift and self.within(one)]
-        began = [one for one in stretches if one.start <= self.start < one.end]
-        return next(((one.day, one.shift) for one in named or began), (self.filed, ""))
+def _reported_shift(patrol: Patrol, stretches: Sequence[_Stretch]) -> tuple[date, str]:
+    """Return the day and the shift that a patrol reports on: the one that it names, or in which it began."""
+    named = [one for one in stretches if one.shift == patrol.row.texts.get("shift") and _hours_within(patrol, one)]
+    began = [one for one in stretches if one.start <= patrol.row.time < one.end]
+    return next(((one.day, one.shift) for one in named or began), (patrol.row.day, ""))
 
 
 def _logged_hours(
-    patrols: pd.DataFrame, day: date, stretches: Sequence[_Stretch]
+    patrols: Sequence[Patrol], day: date, stretches: Sequence[_Stretch]
 ) -> tuple[dict[Visit, float], set[str]]:
     """Return the hours of patrols by visit of a day, and its shifts in which any patrol began."""
     hours: dict[Visit, float] = {}
-    reported = set()
-    for record in patrols.to_dict("records"):
-        patrol = _Patrol(
-            record["start"].to_pydatetime(),
-            record["end"].to_pydatetime(),
-            record["shift"],
-            record["day"],
-            record["row"],
-            record["column"],
-        )
-        reported.add(patrol.begins(stretches))
-        for (began, shift), length in patrol.hours(stretches).items():
+    for patrol in patrols:
+        for (began, shift), length in _hours_by_shift(patrol, stretches).items():
             if began == day:
-                visit = Visit(shift, patrol.row, patrol.column)
+                visit = Visit(shift, patrol.cell[0], patrol.cell[1])
                 hours[visit] = hours.get(visit, 0.0) + length
+    reported = {_reported_shift(patrol, stretches) for patrol in patrols}
     return hours, {shift for began, shift in reported if began == day}
 
 
 def _answers(
-    answers: pd.DataFrame, planned: dict[Visit, float], day: date, stretches: Sequence[_Stretch]
+    answers: Sequence[Answer], planned: dict[Visit, float], day: date, stretches: Sequence[_Stretch]
 ) -> tuple[dict[Visit, bool], list[Problem]]:
     """Return the answers to planned visits of a day, the last one to each, and a problem for those to others."""
-    of_day = answers[answers["day"] == day]
     starts = {one.start: one.shift for one in stretches if one.day == day}
-    visits = [
-        Visit(record["shift"] or starts.get(record["start"].to_pydatetime(), ""), record["row"], record["column"])
-        for record in of_day.to_dict("records")
-    ]
-    is_planned = pd.Series([visit in planned for visit in visits], of_day.index, dtype=bool)
-    texts = [
-        f"the plan of {day} has no visit of {cell_name(visit.row, visit.column)} in shift {visit.shift!r}, and the row is left "
-        "out. Correct cell, shift or time"
-        for visit in visits
-        if visit not in planned
-    ]
-    known = zip(visits, of_day["answer"], strict=True)
-    return {visit: bool(answer) for visit, answer in known if visit in planned}, problems_of(of_day[~is_planned], texts)
+    of_visits = {}
+    problems = []
+    for answer in (one for one in answers if one.row.day == day):
+        shift = answer.row.texts.get("shift") or starts.get(answer.row.time, "")
+        visit = Visit(shift, answer.cell[0], answer.cell[1])
+        if visit in planned:
+            of_visits[visit] = answer.is_made
+            continue
+        text = f"the plan of {day} has no visit of {cell_name(visit.row, visit.column)} in shift {visit.shift!r}"
+        remedy = "and the row is left out. Correct cell, shift or time"
+        problems.append(Problem(day, answer.row.where, f"{text}, {remedy}"))
+    return of_visits, problems
 
 
 def _record(records: list[dict[str, Any]], problems: Sequence[str], day: date, city: City) -> PatrolsRecord:

@@ -1,44 +1,71 @@
-"""Rows of side tables with their further columns, and problems of rows that cannot be used."""
+"""Rows of side tables as records, and problems of rows that cannot be used."""
 
 import json
-from collections.abc import Sequence
-from datetime import date
-from typing import Final, NamedTuple
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Final, NamedTuple, TypeVar
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-READ_TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"  # form in which `row_texts` writes a time
+from shotspotter_assets.sources.row_texts import BROKEN_LINE, UNREAD_TIME
+
+MAX_PROBLEMS: Final = 50  # problems that a day's record names; it counts all
+Point = tuple[float, float]  # longitude and latitude, degrees
+_READ_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # form in which `row_texts` writes a time
+_Record = TypeVar("_Record")
 
 
 class Problem(NamedTuple):
     """A row, or a part of it, that is not used."""
 
     day: date  # local day under which the row is filed
-    text: str  # file, row, problem and remedy
+    where: str  # file and row
+    text: str  # problem and remedy
+
+    @property
+    def line(self) -> str:
+        """File, row, problem and remedy, as records and messages name them."""
+        return f"{self.where}: {self.text}."
 
 
-def problems_of(frame: pd.DataFrame, texts: Sequence[str] | str) -> list[Problem]:
-    """Return a problem for each row of a frame: its file and row, and its text, or the text of all."""
-    of_rows = [texts] * len(frame) if isinstance(texts, str) else texts
-    places = zip(frame["day"], frame["where"], of_rows, strict=True)
-    return [Problem(day, f"{where}: {text}.") for day, where, text in places]
+class TableRow(NamedTuple):
+    """A row of a side table with a readable time."""
+
+    day: date  # local day under which it is filed
+    where: str  # file and row
+    time: datetime  # UTC
+    point: Point | None
+    texts: dict[str, str]  # further columns by our names, without empty ones
 
 
-def row_frame(rows: pa.Table, names: Sequence[str]) -> pd.DataFrame:
-    """Return rows of a side table with further columns by name as text, None for empty ones."""
-    numbers = pc.add(rows["received_row"], 1).cast(pa.string())
-    frame = pd.DataFrame(
-        {
-            "day": np.array(rows["date"].to_pylist(), dtype=object),
-            "where": pc.binary_join_element_wise(rows["received_from"], numbers, ", row ").to_pylist(),
-            "received": rows["time_utc"].to_pandas(),
-            "longitude": rows["longitude"].to_numpy(),
-            "latitude": rows["latitude"].to_numpy(),
-        }
-    )
-    texts = [json.loads(text) for text in rows["as_received"].to_pylist()]
-    further = [[row.get(name) for name in names] for row in texts]
-    return frame.join(pd.DataFrame(further, columns=list(names), dtype=object))
+def read_rows(
+    rows: pa.Table, section: str, read: Callable[[TableRow, list[str]], _Record | None]
+) -> tuple[list[_Record], list[Problem]]:
+    """Return the records of a side table's rows (`RAW_SCHEMA` with `row_texts`), and problems of rows.
+
+    `read` returns a row's record, None for one that is left out, and adds problems in words to a list. Lines that do not
+    parse and rows without a readable time are left out before.
+    """
+    records = []
+    problems = []
+    for row in rows.to_pylist():
+        where = f"{row['received_from']}, row {row['received_row'] + 1}"
+        texts = json.loads(row["as_received"])
+        found: list[str] = []
+        if BROKEN_LINE in texts:
+            found.append("the line does not parse, and the row is left out. Correct the line")
+        elif row["time_utc"] is None:
+            remedy = f"Correct the row, or columns.time and time_format of {section}.source"
+            found.append(f"the time {texts.get(UNREAD_TIME)!r} cannot be read, and the row is left out. {remedy}")
+        else:
+            point = None if row["longitude"] is None else (row["longitude"], row["latitude"])
+            record = read(TableRow(row["date"], where, row["time_utc"], point, texts), found)
+            records += [] if record is None else [record]
+        problems += [Problem(row["date"], where, text) for text in found]
+    return records, problems
+
+
+def read_instant(text: str) -> datetime | None:
+    """Return the instant of a time among a row's texts; None if it could not be read."""
+    return datetime.fromisoformat(text) if _READ_TIME.fullmatch(text) else None

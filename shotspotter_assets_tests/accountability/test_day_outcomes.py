@@ -123,7 +123,7 @@ def test_calls_of_persons_match_no_alert_and_unknown_codes_are_open(tmp_path: Pa
             ("cleared 2024-03-05", "an earlier step", "clock"),
             1,
         ),
-        ("a,b\n", ("does not parse", "call is left out"), 0),
+        ("a,b\n", ("does not parse", "row is left out"), 0),
     ],
 )  # fmt: skip
 def test_an_unusable_row_is_named_with_its_remedy(
