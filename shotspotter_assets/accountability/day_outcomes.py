@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from typing import Any, ClassVar
 
@@ -45,8 +45,8 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
         city: City with `outcomes`.
     """
     read, problems = read_calls(rows, city)
-    calls, repeated = _latest_of_alerts(read)
     gunshots = _gunshots(alerts)
+    calls, repeated = _latest_of_alerts(read, {alert.source_id for alert in gunshots})
     matched = match_calls(calls, gunshots, city)
     pairs = list(zip(calls, matched, strict=True))
     unknown = [_unknown_alert(call) for call, alert in pairs if call.names_alert and alert is None]
@@ -69,17 +69,18 @@ def _gunshots(alerts: pa.Table) -> list[Alert]:
     ]
 
 
-def _latest_of_alerts(calls: Sequence[Call]) -> tuple[list[Call], list[Problem]]:
+def _latest_of_alerts(calls: Sequence[Call], ids: Set[str | None]) -> tuple[list[Call], list[Problem]]:
     """Return the calls with the last one about each id of an alert, and a problem for each of two at one time."""
-    last = {call.alert_id: call for call in calls if call.names_alert}  # calls are in order of time
-    replaced = [call for call in calls if call.names_alert and last[call.alert_id] is not call]
-    remedy = "has another outcome at the same time, and this one is left out. Remove one of the two rows"
+    named = [call for call in calls if call.names_alert and call.alert_id in ids]  # in order of time
+    last = {call.alert_id: call for call in named}
+    remedy = "has another report at the same time, and this one is left out. Remove one of the two rows"
     repeated = [
         call.problem(f"the alert {call.alert_id} {remedy}")
-        for call in replaced
-        if call.received == last[call.alert_id].received
+        for call in named
+        if call is not last[call.alert_id] and call.received == last[call.alert_id].received
     ]
-    return [call for call in calls if call not in replaced], repeated
+    latest = [call for call in calls if not call.names_alert or last.get(call.alert_id, call) is call]
+    return latest, repeated
 
 
 def _unknown_alert(call: Call) -> Problem:

@@ -19,7 +19,7 @@ from shotspotter_assets.accountability.patrols_made import patrol_totals, read_p
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.storage.catalogue import CLEANED, FRONTIER, PLAN_RECORD
+from shotspotter_assets.storage.catalogue import CLEANED, DISPATCH_CSV, FRONTIER
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -27,6 +27,10 @@ OUTCOMES: Final = ("confirmed", "unfounded", "unconfirmed", "open")
 NO_PATROLS: Final = (
     "Not reported, which is not the same as not made: the police department would have to hand back the visits "
     "(“patrols” in the city's file)."
+)
+ALL_OPEN: Final = (
+    "All reports are open: the police department would have to provide the outcomes, or “outcomes.codes” in the city's file "
+    "does not name their codes."
 )
 NO_AUDIT: Final = (
     "Nothing has been audited. The audit begins with the first month of forecasts, or with the first fold."
@@ -55,8 +59,11 @@ def outcome_section(store: Store, city: City, first: date, last: date) -> Sectio
     alerts = store.read_present(CLEANED, city.name, first, last, ["gunshot_type"]) if city.outcomes else None
     is_gunshot = None if alerts is None else pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
     number = 0 if is_gunshot is None else pc.sum(is_gunshot).as_py() or 0
-    summary = outcome_summary(read_outcomes(store, city, first, last), number, f"{first} to {last}")
-    is_reported = summary.alerts_with_report > 0
+    reports = read_outcomes(store, city, first, last)
+    # Reports from before the section was removed are of a table that the city's file no longer describes.
+    reports = reports if city.outcomes else reports.slice(0, 0)
+    summary = outcome_summary(reports, number, f"{first} to {last}")
+    is_reported = min(summary.alerts, summary.alerts_with_report) > 0
     why = (
         "The table of outcomes has no report of an alert in this period; ask who exports it."
         if city.outcomes
@@ -88,21 +95,19 @@ def _outcomes(summary: OutcomeSummary) -> tuple[Figure, ...]:
     """Return the figures of a summary; those without times or outcomes are unknown."""
     number = {name: summary.alerts_by_outcome.get(name, 0) for name in OUTCOMES}
     decided = summary.alerts_with_report - number["open"]
-    minutes = summary.sensors.officer_minutes.get("unconfirmed")
+    confirmed = f"{number['confirmed']:,} of {number_of(decided, 'alert')} with an outcome"
     facts = {
         "share_confirmed": (
             number["confirmed"] / decided if decided else None,
-            f"{number['confirmed']:,} of {number_of(decided, 'alert')} with an outcome; {number['unfounded']:,} were "
-            f"unfounded and {number['unconfirmed']:,} unconfirmed.",
+            f"{confirmed}; {number['unfounded']:,} were unfounded and {number['unconfirmed']:,} unconfirmed."
+            if decided
+            else ALL_OPEN,
         ),
         "share_with_outcome": (
             decided / summary.alerts,
             f"{decided:,} of {number_of(summary.alerts, 'alert')}; the others are open or have no report.",
         ),
-        "hours_unconfirmed": (
-            None if minutes is None else minutes / 60,
-            "From arrival (else dispatch, else receipt) to clearance; reports without these times add nothing.",
-        ),
+        "hours_unconfirmed": _hours_unconfirmed(summary.sensors) if decided else (None, ALL_OPEN),
         "minutes_to_dispatch": _spread(summary.sensors.to_dispatch),
         "minutes_to_arrival": _spread(summary.sensors.to_arrival),
     }
@@ -110,6 +115,17 @@ def _outcomes(summary: OutcomeSummary) -> tuple[Figure, ...]:
         Figure(name=name, title=title, value=facts[name][0], unit=unit, sentence=facts[name][1])
         for name, (title, unit) in OF_OUTCOMES.items()
     )
+
+
+def _hours_unconfirmed(sensors: Reports) -> tuple[float | None, str]:
+    """Return the officer hours on unconfirmed reports and a sentence; zero if there is no such report."""
+    minutes = sensors.officer_minutes.get("unconfirmed")
+    if minutes is not None:
+        since = "From arrival (else dispatch, else receipt) to clearance"
+        return minutes / 60, f"{since}; reports without these times add nothing."
+    if sensors.by_outcome.get("unconfirmed"):
+        return None, "No unconfirmed report states its clearance; the police department would have to provide it."
+    return 0.0, "No report of a sensor is unconfirmed."
 
 
 def _spread(minutes: Minutes | None) -> tuple[float | None, str]:
@@ -128,17 +144,17 @@ def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
 
 def plan_section(store: Store, city: City, first: date, last: date) -> Section:
     """Count the plans of a period, and say how much of them was made."""
-    issued = store.days_present(PLAN_RECORD, city.name, first - ONE_DAY, last - ONE_DAY)
+    # Days without rules or a forecast have an empty plan, which has no list to dispatch.
+    planned = len(store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY))
     totals = patrol_totals(read_patrols_made(store, city, first, last))
     made = NO_PATROLS
     if totals.share is not None:
         hours = (
             f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"
         )
-        made = f"{hours}; of {number_of(totals.days_not_reported, 'day')} with a plan nothing is reported."
-    number = Figure(
-        name="plans", title="Days with a plan", value=len(issued), sentence="A plan is advice to a commander."
-    )
+        missing = max(planned, totals.days_with_plan) - totals.days_reported
+        made = f"{hours}; of {number_of(missing, 'day')} with a plan nothing is reported."
+    number = Figure(name="plans", title="Days with a plan", value=planned, sentence="A plan is advice to a commander.")
     share = Figure(
         name="share_of_plan_made", title="Planned hours made", value=totals.share, unit="share", sentence=made
     )

@@ -13,7 +13,10 @@ from shotspotter_assets.accountability.table_rows import Problem, TableRow, read
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name, cells_at
 
-ANSWERS: Final = {"yes": True, "y": True, "true": True, "1": True, "no": False, "n": False, "false": False, "0": False}
+ANSWERS: Final = dict.fromkeys(("yes", "y", "true", "t", "1", "1.0"), True) | dict.fromkeys(
+    ("no", "n", "false", "f", "0", "0.0"), False
+)
+"""Answers in lower case; numbers have a decimal where other cells of their column are empty."""
 MAX_PATROL_HOURS: Final = 24
 Cell = tuple[int, int]  # row and column
 _CELL: Final = re.compile(r"R(\d+)C(\d+)", re.IGNORECASE)
@@ -37,7 +40,7 @@ class Patrol(NamedTuple):
 
 
 class PatrolRows(NamedTuple):
-    """Usable rows by start, and problems of rows."""
+    """Usable patrols by start, answers as they were received, and problems of rows."""
 
     patrols: list[Patrol]
     answers: list[Answer]
@@ -52,7 +55,7 @@ def read_patrols(rows: pa.Table, city: City) -> PatrolRows:
     records, problems = read_rows(rows, "patrols", partial(_read_report, city=city))
     patrols, overlaps = _apart([record for record in records if isinstance(record, Patrol)])
     answers = [record for record in records if isinstance(record, Answer)]
-    answers.sort(key=lambda answer: (answer.row.time, answer.row.where))
+    answers.sort(key=lambda answer: (answer.row.landed, answer.row.where))
     return PatrolRows(patrols, answers, [*problems, *overlaps])
 
 

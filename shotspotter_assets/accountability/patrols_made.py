@@ -239,20 +239,27 @@ def _logged_hours(
 def _answers(
     answers: Sequence[Answer], planned: dict[Visit, float], day: date, stretches: Sequence[_Stretch]
 ) -> tuple[dict[Visit, bool], list[Problem]]:
-    """Return the answers to planned visits of a day, the last one to each, and a problem for those to others."""
+    """Return the answers to planned visits of a day, the last one to each, and problems of answers.
+
+    A yes and a no that were received together are left out, and those to visits that were not planned.
+    """
     starts = {one.start: one.shift for one in stretches if one.day == day}
-    of_visits = {}
+    of_visits: dict[Visit, list[Answer]] = {}
     problems = []
     for answer in (one for one in answers if one.row.day == day):
         shift = answer.row.texts.get("shift") or starts.get(answer.row.time, "")
         visit = Visit(shift, answer.cell[0], answer.cell[1])
         if visit in planned:
-            of_visits[visit] = answer.is_made
+            before = [one for one in of_visits.get(visit, []) if one.row.landed == answer.row.landed]
+            of_visits[visit] = [*before, answer]
             continue
         text = f"the plan of {day} has no visit of {cell_name(visit.row, visit.column)} in shift {visit.shift!r}"
         remedy = "and the row is left out. Correct cell, shift or time"
         problems.append(Problem(day, answer.row.where, f"{text}, {remedy}"))
-    return of_visits, problems
+    remedy = "the visit has a yes and a no, and both rows are left out. Remove one of them"
+    contradicting = [last for last in of_visits.values() if len({answer.is_made for answer in last}) > 1]
+    problems += [Problem(day, answer.row.where, remedy) for last in contradicting for answer in last]
+    return {visit: last[0].is_made for visit, last in of_visits.items() if last not in contradicting}, problems
 
 
 def _record(records: list[dict[str, Any]], problems: Sequence[str], day: date, city: City) -> PatrolsRecord:

@@ -35,6 +35,7 @@ class TableRow(NamedTuple):
     day: date  # local day under which it is filed
     where: str  # file and row
     time: datetime  # UTC
+    landed: datetime  # when its file was received, UTC
     point: Point | None
     texts: dict[str, str]  # further columns by our names, without empty ones
 
@@ -59,8 +60,11 @@ def read_rows(
             remedy = f"Correct the row, or columns.time and time_format of {section}.source"
             found.append(f"the time {texts.get(UNREAD_TIME)!r} cannot be read, and the row is left out. {remedy}")
         else:
-            point = None if row["longitude"] is None else (row["longitude"], row["latitude"])
-            record = read(TableRow(row["date"], where, row["time_utc"], point, texts), found)
+            coordinates = (row["longitude"], row["latitude"])
+            if coordinates.count(None) == 1:
+                found.append("the point lacks its longitude or its latitude, and is left out. Correct it")
+            point = None if None in coordinates else coordinates
+            record = read(TableRow(row["date"], where, row["time_utc"], row["received_at"], point, texts), found)
             records += [] if record is None else [record]
         problems += [Problem(row["date"], where, text) for text in found]
     return records, problems

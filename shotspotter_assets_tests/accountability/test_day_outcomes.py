@@ -123,6 +123,7 @@ def test_calls_of_persons_match_no_alert_and_unknown_codes_are_open(tmp_path: Pa
             ("cleared 2024-03-05", "an earlier step", "clock"),
             1,
         ),
+        (call("a", 0, "-77.0,"), ("lacks its longitude or its latitude",), 1),
         ("a,b\n", ("does not parse", "row is left out"), 0),
     ],
 )  # fmt: skip
@@ -152,9 +153,15 @@ def test_the_later_of_two_calls_about_an_alert_counts(tmp_path: Path) -> None:
     assert ([row["outcome"] for row in rows], record.problems) == (["confirmed"], ())
     rows, record = outcomes(tmp_path, alerts, lines[0], lines[0].replace("a,", "b,", 1).replace("GOA", "UNF"))
     assert len(rows) == 1
-    assert "another outcome at the same time" in record.problems[0]
+    assert "another report at the same time" in record.problems[0]
     again, _ = outcomes(tmp_path, alerts, lines[0].replace("a,", "b,", 1).replace("GOA", "UNF"), lines[0])
     assert again == rows, "the order of rows does not matter"
+
+
+def test_calls_with_a_placeholder_for_an_id_all_count(tmp_path: Path) -> None:
+    lines = [call(f"c{number}", number, rest="000,RPT,,,,Sensor") for number in range(3)]
+    _, record = outcomes(tmp_path, [alert(1, 0, source_id="A")], *lines)
+    assert (record.unmatched, record.problem_count) == (3, 3)
 
 
 def test_a_summary_tells_measured_times_from_missing_ones(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.accountability.measured_sections import burden_section, outcome_section, plan_section
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.cities.accountability import Bounds
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
+from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
+from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, OUTCOMES, alert
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -59,6 +60,52 @@ def test_a_table_without_reports_is_unknown_and_not_zero(store: Store) -> None:
     section = outcome_section(store, TOWN, DAY, DAY)
     assert {figure.value for figure in section.figures} == {None}
     assert "no report" in section.figures[0].sentence
+
+
+def test_open_reports_give_no_share_and_say_so(store: Store) -> None:
+    reports = [outcome(0, "open"), outcome(1, "open", minutes=5)]
+    store.write_table(ALERT_OUTCOMES, pa.Table.from_pylist(reports, ALERT_OUTCOMES.schema), "town", DAY)
+    section = outcome_section(store, TOWN, DAY, DAY)
+    assert [value([section], name) for name in ("share_confirmed", "hours_unconfirmed")] == [None, None]
+    assert "All reports are open" in section.figures[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("what", "hours", "sentence"), [("confirmed", 0.0, "is unconfirmed"), ("unconfirmed", None, "police department")]
+)
+def test_hours_are_zero_only_without_unconfirmed_reports(
+    store: Store, what: str, hours: float | None, sentence: str
+) -> None:
+    reports = pa.Table.from_pylist([outcome(0, what)], ALERT_OUTCOMES.schema)
+    store.write_table(ALERT_OUTCOMES, reports, "town", DAY)
+    figure = find_figure([outcome_section(store, TOWN, DAY, DAY)], "hours_unconfirmed")
+    assert figure is not None
+    assert figure.value == hours
+    assert sentence in figure.sentence
+
+
+def test_stored_outcomes_of_a_removed_section_are_unknown(store: Store) -> None:
+    reports = pa.Table.from_pylist([outcome(0, "confirmed")], ALERT_OUTCOMES.schema)
+    store.write_table(ALERT_OUTCOMES, reports, "town", DAY)
+    section = outcome_section(store, made_up_city("town", BOX, start=date(2024, 1, 1)), DAY, DAY)
+    assert {figure.value for figure in section.figures} == {None}
+
+
+def test_empty_plans_are_no_days_with_a_plan(store: Store) -> None:
+    for issue_date in (DAY - timedelta(days=1), DAY):
+        write_plan(store, PlanRecord(city="town", issue_date=issue_date, forecast_date=DAY, note="No rules."))
+    assert value([plan_section(store, TOWN, DAY, DAY + timedelta(days=1))], "plans") == 0
+
+
+def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store) -> None:
+    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8, "made_hours": 8, "outside_hours": 0}
+    counts = {"visits": 1, "reported_visits": 1, "made_visits": 1}
+    PatrolsRecord(city="town", scored_date=DAY, state="reported", **hours, **counts).write(store)
+    for issue_date in (DAY - timedelta(days=1), DAY):
+        store.write_bytes(DISPATCH_CSV, b"shift,cell\n", "town", issue_date)
+    figure = find_figure([plan_section(store, TOWN, DAY, DAY + timedelta(days=1))], "share_of_plan_made")
+    assert figure is not None
+    assert "of 1 day with a plan nothing is reported" in figure.sentence
 
 
 def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:

@@ -62,16 +62,21 @@ def plan_of(city: City, day: date = DAY) -> tuple[pa.Table, pa.Table]:
     return dispatch_table(plan, city, forecasts, areas=areas), lots_table(plan, city, forecasts, areas)
 
 
-def patrols(
-    folder: Path, city: City, content: str, day: date = DAY, plan: pa.Table | None = None
-) -> tuple[dict[tuple[str, str], dict[str, Any]], PatrolsRecord]:
-    """Rows by shift and cell, and the record of a day, from one landed file."""
+def rows_of(folder: Path, city: City, content: str, received: datetime = datetime(2024, 5, 5, tzinfo=UTC)) -> pa.Table:
+    """The rows of one landed file."""
     of_table = table_city(city, "patrols")
     assert isinstance(of_table.source, LandingSettings)
     path = folder / "patrols.csv"
     path.write_text(content)
-    task = Task("landing/patrols.csv", datetime(2024, 5, 5, tzinfo=UTC), None, path, folder / "rows")
-    rows = Batch(of_table, of_table.source, [task]).read(task)
+    task = Task("landing/patrols.csv", received, None, path, folder / "rows")
+    return Batch(of_table, of_table.source, [task]).read(task)
+
+
+def patrols(
+    folder: Path, city: City, content: str, day: date = DAY, plan: pa.Table | None = None
+) -> tuple[dict[tuple[str, str], dict[str, Any]], PatrolsRecord]:
+    """Rows by shift and cell, and the record of a day, from one landed file."""
+    rows = rows_of(folder, city, content)
     stored_plan, lots = plan_of(city, day)
     table, record = day_patrols(rows, stored_plan if plan is None else plan, lots, day, city)
     PATROLS_MADE.checked(table)
@@ -192,6 +197,9 @@ def test_a_bad_row_is_named_and_the_others_count(tmp_path: Path, row: str, probl
     assert re.search(problem, text)
 
 
+PLANS_HEADER = "starts_at,cell,shift,made,longitude,latitude\n"
+
+
 def handed_back(city: City, answers: dict[tuple[str, str], str]) -> str:
     """The plan's own CSV with a column `made`."""
     rows = list(csv.DictReader(io.StringIO(dispatch_csv(plan_of(city)[0]).decode())))
@@ -261,3 +269,34 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path) -> None:
     forth = patrols(tmp_path, city, LOG_HEADER + "".join(rows))[0]
     back = patrols(tmp_path, city, LOG_HEADER + "".join(reversed(rows)))[0]
     assert forth == back
+
+
+def test_answers_that_contradict_each_other_report_nothing(tmp_path: Path) -> None:
+    city = city_with(PLANS)
+    cells = planned_cells(city, "shift 0")
+    lines = "".join(f"2024-05-01T10:00Z,{cell},shift 0,{made},,\n" for made in ("yes", "no") for cell in cells)
+    made, record = patrols(tmp_path, city, PLANS_HEADER + lines)
+    assert {row["visited"] for (shift, _), row in made.items() if shift == "shift 0"} == {None}
+    assert record.problem_count == 4
+    assert "a yes and a no" in record.problems[0]
+
+
+def test_the_answer_that_was_received_last_counts(tmp_path: Path) -> None:
+    city = city_with(PLANS)
+    cell = planned_cells(city, "shift 0")[0]
+    yes = PLANS_HEADER + f"2024-05-01T10:00Z,{cell},shift 0,yes,,\n"
+    files = [
+        rows_of(tmp_path, city, yes, datetime(2024, 5, 6, tzinfo=UTC)),
+        rows_of(tmp_path, city, yes.replace("yes", "no"), datetime(2024, 5, 5, tzinfo=UTC)),
+    ]
+    for rows in (files, files[::-1]):
+        _, record = day_patrols(pa.concat_tables(rows), *plan_of(city), DAY, city)
+        assert (record.reported_visits, record.made_visits, record.problem_count) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("text", "visits"), [("1.0", 1), ("0.0", 0), (" TRUE ", 1), ("f", 0)])
+def test_spreadsheets_write_answers_as_numbers_and_truth_values(tmp_path: Path, text: str, visits: int) -> None:
+    city = city_with(PLANS)
+    line = f"2024-05-01T10:00Z,{planned_cells(city, 'shift 0')[0]},shift 0,{text},,\n"
+    _, record = patrols(tmp_path, city, PLANS_HEADER + line)
+    assert (record.reported_visits, record.made_visits) == (1, visits)
