@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.cell_values import MISSING_FIGURES
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
 from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
-from shotspotter_assets.wording import first_of
+from shotspotter_assets.wording import first_of, number_of
 
 if TYPE_CHECKING:
     import geopandas
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MARGIN_TO_ERROR: Final = 1.645  # margin of error at 90% over standard error (US Census Bureau, ACS General Handbook)
 SUM_TOLERANCE: Final = 0.01  # rounded groups may add up to so much more than all residents
 MIN_SHARE_OF_CELL: Final = 0.5  # of a covered cell's area within polygons; below it, the layer does not cover the cell
+MAX_COVER_OF_CELL: Final = (
+    1.05  # the same with polygons counted apart; above it, they overlap by more than their borders
+)
 COVERED_CELLS: Final = "covered cells"  # population of a city without an audit layer, where cells count alike
 QUARTERS: Final = ("lowest", "second", "third", "highest")
 
@@ -73,6 +76,9 @@ class Residents:
             raise ValueError(" ".join([f"{file.place}: no polygon can be used.", *file.problems]))
         shapes = shapely.transform(file.frame.geometry.make_valid().to_numpy(), Plane.of(city.box).metres)
         shares, cover = _overlaps(city, shapes)
+        if overlapping := int((cover > MAX_COVER_OF_CELL).sum()):
+            twice = f"polygons overlap in {number_of(overlapping, 'cell')}, where residents count more than once"
+            file.problems.append(f"{file.place}: {twice}. Leave one polygon for each place.")
 
         def chosen(figures: Figures) -> Figures:
             return Figures(figures.values[usable], figures.errors[usable])
@@ -132,11 +138,13 @@ class _LayerFile:
         return Figures(np.where(values < 0, np.nan, values), np.nan_to_num(np.maximum(margins, 0)) / MARGIN_TO_ERROR)
 
     def usable(self, residents: Figures, groups: dict[str, Figures]) -> Booleans:
-        """Flag the polygons with residents and groups that do not add up to more, shape (polygons,)."""
-        is_inhabited = residents.values > 0
+        """Flag the polygons with an area, residents and groups that do not add up to more, shape (polygons,)."""
+        is_flat = shapely.area(self.frame.geometry.make_valid().to_numpy()) == 0
+        is_inhabited = (residents.values > 0) & ~is_flat
         in_groups = np.sum([np.nan_to_num(group.values) for group in groups.values()] or [0 * residents.values], axis=0)
         is_over = is_inhabited & (in_groups > residents.values * (1 + SUM_TOLERANCE) + 1)
-        self.report(~is_inhabited, "no residents; left out. Correct it if people live there")
+        self.report(is_flat, "no polygon with an area; left out. Give it the outline of the place")
+        self.report(~is_inhabited & ~is_flat, "no residents; left out. Correct it if people live there")
         self.report(is_over, "the groups add up to more than all; left out. Name groups that do not overlap")
         return is_inhabited & ~is_over
 
@@ -171,7 +179,9 @@ def _overlaps(city: City, polygons: Shapes) -> tuple[csr_array, Array]:
     cells = cell_shapes(city)
     cell, polygon = shapely.STRtree(polygons).query(cells, predicate="intersects")
     area = shapely.area(shapely.intersection(cells[cell], polygons[polygon]))
-    shares = csr_array((area / shapely.area(polygons)[polygon], (polygon, cell)), shape=(len(polygons), len(cells)))
+    whole = shapely.area(polygons)[polygon]
+    part = np.divide(area, whole, out=np.zeros_like(area), where=whole > 0)  # lines and points have no area
+    shares = csr_array((part, (polygon, cell)), shape=(len(polygons), len(cells)))
     return shares, np.bincount(cell, area, minlength=len(cells)) / shapely.area(cells)
 
 

@@ -41,6 +41,21 @@ def test_a_part_of_the_city_without_polygons_is_not_covered(tmp_path: Path) -> N
     assert cover[:, 3:] == pytest.approx(0)
 
 
+def test_shapes_without_an_area_are_named_and_hold_nobody(tmp_path: Path) -> None:
+    whole = (CITY.box.west, CITY.box.south, CITY.box.east, CITY.box.north)
+    flat = (CITY.box.west, CITY.box.south, CITY.box.west, CITY.box.north)
+    residents = read(audit_section(write_polygons(tmp_path, [(flat, EAST), (whole, WEST)])))
+    assert any("row 1: no polygon with an area" in line for line in residents.problems)
+    everyone = next(residents.populations(CELLS, np.random.default_rng(0), 2))
+    assert everyone.residents[0].sum() == pytest.approx(30_000)
+
+
+def test_polygons_that_overlap_are_named(tmp_path: Path) -> None:
+    whole = (CITY.box.west, CITY.box.south, CITY.box.east, CITY.box.north)
+    residents = read(audit_section(write_polygons(tmp_path, [(whole, EAST), (whole, WEST)])))
+    assert any("polygons overlap in 36 cells" in line for line in residents.problems)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
