@@ -17,7 +17,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from shotspotter_assets.accountability.alert_outcomes import outcome_summaries, read_outcomes
+from shotspotter_assets.accountability.alert_outcomes import outcome_summary, read_outcomes
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.definitions import build_definitions
@@ -157,7 +157,8 @@ def main() -> None:
         print(matching(store, city, data), end="\n\n")
         print("| year | alerts | with a report | " + " | ".join(OUTCOMES) + " | unmatched reports | persons |")
         print("| --- " * (5 + len(OUTCOMES)) + "|")
-        for year in outcome_summaries(store, city, FIRST, LAST, "year"):
+        for number in range(FIRST.year, LAST.year + 1):
+            year = outcome_summary(store, city, max(FIRST, date(number, 1, 1)), min(LAST, date(number, 12, 31)))
             by_outcome = [f"{year.alerts_by_outcome.get(outcome, 0):,}" for outcome in OUTCOMES]
             numbers = [
                 f"{year.alerts:,}",
@@ -166,7 +167,7 @@ def main() -> None:
                 year.unmatched,
                 year.persons.number,
             ]
-            print(f"| {year.period} | {' | '.join(map(str, numbers))} |")
+            print(f"| {number} | {' | '.join(map(str, numbers))} |")
         print("\n| | sensors | persons |\n| --- | --- | --- |")
         for row in rows_by_origin(read_outcomes(store, city, FIRST, LAST).to_pandas()):
             print(f"| {' | '.join(row)} |")

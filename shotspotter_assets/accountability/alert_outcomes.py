@@ -1,7 +1,7 @@
-"""Stored outcomes of a city's alerts, summed up by year or month: outcomes, officer time and response times."""
+"""Stored outcomes of a city's alerts, summed up over a period: outcomes, officer time and response times."""
 
 from datetime import date
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,7 @@ from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
 from shotspotter_assets.storage.store import Store
 
-STARTS: Final = (
-    "arrived",
-    "dispatched",
-    "received",
-)  # where the time of a report is measured from: the first that it has
-PERIODS: Final = {"year": "%Y", "month": "%Y-%m"}
+STARTS: Final = ("arrived", "dispatched", "received")  # of a report's minutes: the first one that it has
 
 
 class Minutes(BaseModel, frozen=True):
@@ -46,7 +41,6 @@ class Reports(BaseModel, frozen=True):
 class OutcomeSummary(BaseModel, frozen=True):
     """What became of the alerts of a period, beside calls of persons. An alert without a report has no known outcome."""
 
-    period: str  # 2024, or 2024-06
     alerts: int  # gunshot alerts of the stored days
     alerts_with_report: int
     alerts_by_outcome: dict[str, int]  # alerts with a report
@@ -56,37 +50,27 @@ class OutcomeSummary(BaseModel, frozen=True):
 
 
 def read_outcomes(store: Store, city: City, first: date, last: date) -> pa.Table:
-    """Return the stored reports of some days with their local `date` (`ALERT_OUTCOMES`); no rows without any."""
-    stored = store.read_present(ALERT_OUTCOMES, city.name, first, last)
+    """Return the stored reports of some days with their local `date` (`ALERT_OUTCOMES`); no rows without any.
+
+    Reports from before `outcomes` was removed are of a table that the city's file no longer describes, and left out.
+    """
+    stored = store.read_present(ALERT_OUTCOMES, city.name, first, last) if city.outcomes else None
     none = ALERT_OUTCOMES.schema.empty_table().add_column(0, "date", pa.array([], pa.date32()))
     return none if stored is None else stored
 
 
-def outcome_summaries(
-    store: Store, city: City, first: date, last: date, unit: Literal["year", "month"]
-) -> list[OutcomeSummary]:
-    """Return the summary of each year or month that has stored alerts from `first` to `last`, in order."""
+def outcome_summary(store: Store, city: City, first: date, last: date) -> OutcomeSummary:
+    """Sum up the stored alerts and reports from `first` to `last`."""
     alerts = store.read_present(CLEANED, city.name, first, last, ["gunshot_type"])
-    if alerts is None:
-        return []
-    is_gunshot = pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
-    numbers = pc.strftime(alerts["date"], PERIODS[unit]).filter(is_gunshot).to_pandas().value_counts().sort_index()
-    reports = read_outcomes(store, city, first, last)
-    periods = pc.strftime(reports["date"], PERIODS[unit])
-    return [
-        outcome_summary(reports.filter(pc.equal(periods, period)), int(alerts_then), period)
-        for period, alerts_then in numbers.items()
-    ]
-
-
-def outcome_summary(reports: pa.Table, alerts: int, period: str) -> OutcomeSummary:
-    """Sum up the reports (`ALERT_OUTCOMES`) of a period with so many alerts."""
-    frame = reports.to_pandas()
+    number = 0
+    if alerts is not None:
+        is_gunshot = pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
+        number = pc.sum(is_gunshot).as_py() or 0
+    frame = read_outcomes(store, city, first, last).to_pandas()
     about_alerts = frame[frame["user_id"].notna()]
     of_sensors = frame[frame["origin"] == "sensor"]
     return OutcomeSummary(
-        period=period,
-        alerts=alerts,
+        alerts=number,
         alerts_with_report=len(about_alerts),
         alerts_by_outcome=about_alerts["outcome"].value_counts().to_dict(),
         unmatched=len(of_sensors) - len(about_alerts),

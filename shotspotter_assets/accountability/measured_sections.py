@@ -4,22 +4,19 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
-import pyarrow.compute as pc
-
 from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Section
 from shotspotter_assets.accountability.alert_outcomes import (
     Minutes,
     OutcomeSummary,
     Reports,
     outcome_summary,
-    read_outcomes,
 )
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.patrols_made import patrol_totals, read_patrols_made
 from shotspotter_assets.calendar.local_time import ONE_DAY
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.storage.catalogue import CLEANED, DISPATCH_CSV, FRONTIER
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -56,13 +53,7 @@ MAX_COMPARISONS: Final = 12
 
 def outcome_section(store: Store, city: City, first: date, last: date) -> Section:
     """Say what became of the alerts of a period, how long officers took, and what persons reported."""
-    alerts = store.read_present(CLEANED, city.name, first, last, ["gunshot_type"]) if city.outcomes else None
-    is_gunshot = None if alerts is None else pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
-    number = 0 if is_gunshot is None else pc.sum(is_gunshot).as_py() or 0
-    reports = read_outcomes(store, city, first, last)
-    # Reports from before the section was removed are of a table that the city's file no longer describes.
-    reports = reports if city.outcomes else reports.slice(0, 0)
-    summary = outcome_summary(reports, number, f"{first} to {last}")
+    summary = outcome_summary(store, city, first, last)
     is_reported = min(summary.alerts, summary.alerts_with_report) > 0
     why = (
         "The table of outcomes has no report of an alert in this period; ask who exports it."

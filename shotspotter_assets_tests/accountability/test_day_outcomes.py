@@ -13,6 +13,7 @@ from shotspotter_assets.sources.landing.reader import Batch, Task
 from shotspotter_assets.sources.side_settings import table_city
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 DAY = date(2024, 3, 5)
@@ -29,6 +30,7 @@ OUTCOMES: dict[str, Any] = {
     "within_minutes": 10,
     "within_m": 300,
 }  # fmt: skip
+TOWN = made_up_city("town", (-77.1, 38.8, -76.9, 39.0), start=date(2024, 1, 1), outcomes=OUTCOMES)
 
 
 def alert(number: int, minutes: float, east: float = 0.0, source_id: str | None = None) -> dict[str, Any]:
@@ -48,15 +50,14 @@ def outcomes(
     folder: Path, alerts: list[dict[str, Any]], *lines: str, day: date = DAY
 ) -> tuple[list[dict[str, Any]], OutcomesRecord]:
     """The stored rows and the record of a day, from the lines of one landed file."""
-    city = made_up_city("town", (-77.1, 38.8, -76.9, 39.0), start=date(2024, 1, 1), outcomes=OUTCOMES)
-    of_table = table_city(city, "outcomes")
+    of_table = table_city(TOWN, "outcomes")
     assert isinstance(of_table.source, LandingSettings)
     path = folder / "calls.csv"
     path.write_text(HEADER + "".join(lines))
     task = Task("landing/calls.csv", NOON, None, path, folder / "rows")
     rows = Batch(of_table, of_table.source, [task]).read(task)
     schema = pa.schema([pa.field("date", pa.date32()), *CLEANED.schema])
-    table, record = day_outcomes(rows, pa.Table.from_pylist(alerts, schema), day, city)
+    table, record = day_outcomes(rows, pa.Table.from_pylist(alerts, schema), day, TOWN)
     return table.to_pylist(), record
 
 
@@ -164,15 +165,16 @@ def test_calls_with_a_placeholder_for_an_id_all_count(tmp_path: Path) -> None:
     assert (record.unmatched, record.problem_count) == (3, 3)
 
 
-def test_a_summary_tells_measured_times_from_missing_ones(tmp_path: Path) -> None:
+def test_a_summary_counts_measured_times_and_missing_ones(tmp_path: Path, store: Store) -> None:
     times = ",".join((NOON + timedelta(minutes=minutes)).isoformat() for minutes in (2, 6, 30))
     lines = (
         call("a", 0, rest=f",RPT,{times},Sensor"),
         call("b", 60, rest=f",GOA,,,{(NOON + timedelta(hours=2)).isoformat()},911"),
     )
     rows, _ = outcomes(tmp_path, [alert(1, 0), alert(2, 300)], *lines)
-    summary = outcome_summary(pa.Table.from_pylist(rows, ALERT_OUTCOMES.schema), 2, "2024")
-    assert (summary.alerts, summary.alerts_with_report, summary.alerts_by_outcome) == (2, 1, {"confirmed": 1})
+    store.write_table(ALERT_OUTCOMES, pa.Table.from_pylist(rows, ALERT_OUTCOMES.schema), "town", DAY)
+    summary = outcome_summary(store, TOWN, DAY, DAY)
+    assert (summary.alerts_with_report, summary.alerts_by_outcome) == (1, {"confirmed": 1})
     assert summary.sensors.officer_minutes == {"confirmed": 24}
     assert summary.sensors.measured_from == {"arrived": 1}
     assert summary.persons.measured_from == {"received": 1}

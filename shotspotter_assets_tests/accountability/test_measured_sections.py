@@ -1,6 +1,6 @@
 """Outcomes, plans made and burden become figures with one sentence; what nobody reported stays unknown."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,7 @@ from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, OUTCOMES, alert
-from shotspotter_assets_tests.made_up_city import made_up_city
-
-BOX = (-77.1, 38.8, -76.9, 39.0)
-TOWN = made_up_city("town", BOX, start=date(2024, 1, 1), outcomes=OUTCOMES)
+from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, TOWN, alert
 
 
 def outcome(user_id: int | None, what: str, origin: str = "sensor", minutes: float | None = None) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.outcomes_of_richmond import FILE, chain
-from shotspotter_assets.accountability.alert_outcomes import outcome_summaries
+from shotspotter_assets.accountability.alert_outcomes import outcome_summary
 
 FIRST, LAST = date(2020, 1, 1), date(2020, 1, 31)
 
 
 def test_outcomes_of_richmond_are_those_of_its_calls(real_data: Path, tmp_path: Path) -> None:
     store, city = chain(real_data, tmp_path, FIRST, LAST)
-    [year] = outcome_summaries(store, city, FIRST, LAST, "year")
+    year = outcome_summary(store, city, FIRST, LAST)
     calls = pd.read_parquet(real_data / FILE)
     calls = calls[calls["received_at"].dt.strftime("%Y-%m") == "2020-01"]
     by_sensors = calls[calls["origin"] == "Shotspotter"]

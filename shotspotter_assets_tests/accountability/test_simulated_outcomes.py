@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.simulated_outcomes import FILE, FIRST, LAST, calls
-from shotspotter_assets.accountability.alert_outcomes import outcome_summaries
+from shotspotter_assets.accountability.alert_outcomes import outcome_summary
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.store import Store
@@ -21,7 +21,7 @@ def test_most_simulated_alerts_have_their_own_call(tmp_path: Path) -> None:
     on = resources(str(tmp_path), cities={CITY: load_cities()[CITY]})
     for assets in (ALERTS, ("alert_outcomes",)):
         assert materialize(CITY, assets, on, days=("2025-04-01", "2025-04-10")).success
-    [month] = outcome_summaries(Store(str(tmp_path)), on.settings.cities[CITY], FIRST, LAST, "month")
+    month = outcome_summary(Store(str(tmp_path)), on.settings.cities[CITY], FIRST, LAST)
     assert 0.85 < month.alerts_with_report / month.alerts < 0.95
     assert month.unmatched <= 0.02 * month.alerts
     assert 0.7 < month.alerts_by_outcome["unconfirmed"] / month.alerts_with_report < 0.85
