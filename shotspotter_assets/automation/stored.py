@@ -9,6 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import own_settings
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.side_tables import TableState, read_state
 from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
@@ -59,7 +60,7 @@ class Stored:
     def table_state(self, section: str) -> TableState:
         """Return the rows of a side table as they were last looked at."""
         if section not in self._tables:
-            self._tables[section] = read_state(self.store, self.city.name, section)
+            self._tables[section] = read_state(self.store, table_folder(self.city.name, section))
         return self._tables[section]
 
     def why_due(self, asset: Asset, key: Key = None) -> str:

@@ -7,6 +7,7 @@ alerts. Of several versions of a row, the one received last counts.
 import logging
 from collections.abc import Sequence
 from datetime import date, datetime
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -14,7 +15,6 @@ from pydantic import BaseModel
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, UnusableFilesError
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.snapshot import Snapshot, record_answer, take_snapshot
 from shotspotter_assets.storage.catalogue import TABLE_STATE
 from shotspotter_assets.storage.store import Store
@@ -29,9 +29,8 @@ class TableState(BaseModel, frozen=True):
     notes: tuple[str, ...] = ()  # what is not used, or waits, in words
 
 
-def read_state(store: Store, city: str, section: str) -> TableState:
-    """Return the rows of a side table as they were last looked at."""
-    folder = table_folder(city, section)
+def read_state(store: Store, folder: str) -> TableState:
+    """Return the rows of a side table as they were last looked at, by its `table_folder`."""
     return store.read_index(TABLE_STATE, folder, TableState.model_validate_json) or TableState()
 
 
@@ -45,15 +44,16 @@ def look_at_table(
     max_seconds: float = float("inf"),
 ) -> None:
     """Store the present `TableState` of a `table_city`; see `take_snapshot`. A table that cannot be read keeps its versions."""
-    name, _, section = city.name.rpartition("/")
-    before = read_state(store, name, section)
+    before = read_state(store, city.name)
     try:
         snapshot = take_snapshot(city, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
     except Exception as error:  # whatever it is, alerts go on
         log.warning("%s cannot be looked at: %s", city.name, error)
         after = TableState(versions=before.versions, notes=(str(error),))
     else:
-        notes = tuple(f"{section}: {note}" for note in snapshot.waits(now.astimezone(city.zone).date()))
+        notes = tuple(
+            f"{PurePosixPath(city.name).name}: {note}" for note in snapshot.waits(now.astimezone(city.zone).date())
+        )
         after = TableState(versions=_versions(snapshot, before), notes=notes)
     if after != before:
         store.write_bytes(TABLE_STATE, after.model_dump_json().encode(), city.name)

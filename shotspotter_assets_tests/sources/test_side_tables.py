@@ -39,13 +39,13 @@ def test_an_api_keeps_the_versions_of_days_that_it_is_not_asked_for(tmp_path: Pa
         of_table = table_city(city_with(source), "outcomes")
         readers = [of_table.source.open(of_table, Access(store, "", {}))]
         look_at_table(of_table, readers, store, datetime(2018, 4, 1, tzinfo=UTC), poll_seconds=0)
-        state = read_state(store, "town", "outcomes")
+        state = read_state(store, "town/outcomes")
         assert (list(state.versions), state.notes) == ([DAY], ())
         found = table_rows(of_table, readers, store, DAY, DAY)
         look_at_table(of_table, readers, store, datetime(2019, 6, 1, tzinfo=UTC), poll_seconds=0)
-    assert read_state(store, "town", "outcomes") == state
+    assert read_state(store, "town/outcomes") == state
     look_at_table(of_table, readers, store, datetime(2019, 6, 2, tzinfo=UTC), poll_seconds=0)
-    silent = read_state(store, "town", "outcomes")
+    silent = read_state(store, "town/outcomes")
     assert silent.versions == state.versions
     assert "town/outcomes" in silent.notes[0]
     texts = [json.loads(text) for text in found["as_received"].to_pylist()]
