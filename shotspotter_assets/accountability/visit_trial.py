@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
+from shotspotter_assets.evaluation.gains import LEVEL
 from shotspotter_assets.patrol.lottery import QUANTA, random_order
 
 Where = Literal["cell", "around"]
@@ -28,7 +29,6 @@ EXPOSURES: Final[tuple[tuple[Where, When], ...]] = (
 NEXT_HOURS: Final = 72  # a visit may change shifts that begin so long after its own
 ORDERS: Final = 10  # random orders of the cells for the lots that are drawn again
 STARTS: Final = 25  # random starts with each order
-LEVEL: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Change:
     expected: float  # alerts forecast for the same cells and hours
 
 
-def changes(trial: Trial, seed: int = 0) -> list[Change]:
+def changes(trial: Trial) -> list[Change]:
     """Return the change by a visit for each of `EXPOSURES`; none if the lots do not determine all of them."""
     values = _values(trial)
     shape = (-1, len(EXPOSURES), len(EXPOSURES) + 1)
@@ -90,7 +90,7 @@ def changes(trial: Trial, seed: int = 0) -> list[Change]:
     mean = np.einsum("tc,tck->k", chance, values)
     drawn = np.einsum("tc,tck->k", trial.drawn, values, dtype=np.float64)
     statistics = (drawn - mean).reshape(shape)[0]
-    again = (_sums_again(trial, values, np.random.default_rng(seed)) - mean).reshape(shape)
+    again = (_sums_again(trial, values, np.random.default_rng(0)) - mean).reshape(shape)
     if np.linalg.matrix_rank(statistics[:, 1:]) < len(EXPOSURES):
         return []
     estimates = np.linalg.solve(statistics[:, 1:], statistics[:, 0])
