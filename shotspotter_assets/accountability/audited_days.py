@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Final
 
@@ -19,6 +19,7 @@ from shotspotter_assets.geometry.cells import cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.patrol.dispatch import unit_hours
 from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, FOLD_FORECASTS, PLAN, Asset
@@ -28,7 +29,6 @@ CELL_MEAN: Final = "cell mean"  # share of days with an alert in the cell's trai
 CONFIRMED: Final = "confirmed"
 LAST_YEAR: Final = "last year's map"  # share of days with an alert in the year before the day
 YEAR: Final = 365
-HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,7 @@ def _unit_hours(store: Store, city: City, audited: AuditedDays) -> Array | None:
     if plans is None or not plans.num_rows:
         return None
     planned = plans["forecast_date"].to_numpy().astype("datetime64[D]")
-    starts, ends = ([datetime.fromisoformat(text) for text in plans[name].to_pylist()] for name in columns[1:3])
-    hours = np.array([(end - start) / HOUR for start, end in zip(starts, ends, strict=True)])
-    sums = audited.summed(city, plans, planned, hours * plans["units"].to_numpy())
+    sums = audited.summed(city, plans, planned, unit_hours(plans))
     return np.where(np.isin(audited.days, planned)[:, None], sums, np.nan)
 
 

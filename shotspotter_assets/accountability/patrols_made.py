@@ -1,10 +1,9 @@
 """Patrols made on a day beside the day's plan, and their sums over days."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
@@ -14,13 +13,13 @@ from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name
+from shotspotter_assets.patrol.dispatch import unit_hours
 from shotspotter_assets.patrol.shifts import shift_window
 from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_RECORD, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-_BOUNDS: Final = ("starts_at", "ends_at")
 State = Literal["no plan", "not reported", "partly reported", "reported"]
 
 
@@ -50,31 +49,16 @@ class PatrolsRecord(StoredRecord):
     problems: tuple[str, ...] = Field((), description="First rows that are left out: file, row, problem and remedy.")
     problem_count: int = Field(0, description="Number of these rows.")
 
-    @property
-    def share(self) -> float | None:
-        """Share of the reported visits' planned hours that was carried out; None if nothing is reported."""
-        return self.carried_out_hours / self.reported_hours if self.reported_hours else None
 
-
-@dataclass(frozen=True)
-class PatrolTotals:
+class PatrolTotals(NamedTuple):
     """Sums of a span of days."""
 
     days_with_plan: int
     days_reported: int  # of these, days with any report of a planned visit
     visits: int
     reported_visits: int
-    made_visits: int
-    planned_hours: float
     reported_hours: float  # planned hours of the reported visits
     carried_out_hours: float
-    made_hours: float
-    outside_hours: float
-
-    @property
-    def days_not_reported(self) -> int:
-        """Days with a plan of which no visit is reported."""
-        return self.days_with_plan - self.days_reported
 
     @property
     def share(self) -> float | None:
@@ -90,18 +74,13 @@ def read_patrols_made(store: Store, city: City, first: date, last: date) -> list
 
 def patrol_totals(records: Sequence[PatrolsRecord]) -> PatrolTotals:
     """Sum up the records of a month, a year or any other days."""
-    planned = [record for record in records if record.state != "no plan"]
     return PatrolTotals(
-        days_with_plan=len(planned),
-        days_reported=sum(record.state != "not reported" for record in planned),
+        days_with_plan=sum(record.visits > 0 for record in records),
+        days_reported=sum(record.reported_visits > 0 for record in records),
         visits=sum(record.visits for record in records),
         reported_visits=sum(record.reported_visits for record in records),
-        made_visits=sum(record.made_visits for record in records),
-        planned_hours=sum(record.planned_hours for record in records),
         reported_hours=sum(record.reported_hours for record in records),
         carried_out_hours=sum(record.carried_out_hours for record in records),
-        made_hours=sum(record.made_hours for record in records),
-        outside_hours=sum(record.outside_hours for record in records),
     )
 
 
@@ -151,11 +130,8 @@ def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Tabl
 
 def _planned_hours(plan: pa.Table) -> dict[Visit, float]:
     """Return the unit hours of each planned visit."""
-    hours = {}
-    for visit in plan.select(["shift", "row", "column", "units", *_BOUNDS]).to_pylist():
-        length = datetime.fromisoformat(visit["ends_at"]) - datetime.fromisoformat(visit["starts_at"])
-        hours[Visit(visit["shift"], visit["row"], visit["column"])] = visit["units"] * length.total_seconds() / 3600
-    return hours
+    visits = zip(plan["shift"].to_pylist(), plan["row"].to_pylist(), plan["column"].to_pylist(), strict=True)
+    return dict(zip(map(Visit._make, visits), unit_hours(plan).tolist(), strict=True))
 
 
 class _Stretch(NamedTuple):
@@ -180,7 +156,8 @@ def _stretches(plan: pa.Table, day: date, city: City) -> list[_Stretch]:
     The day's shifts are those of the city's file, or of the plan if it was made for others.
     """
     starts, ends = (
-        [datetime.fromisoformat(text).astimezone(UTC) for text in plan[name].to_pylist()] for name in _BOUNDS
+        [datetime.fromisoformat(text).astimezone(UTC) for text in plan[name].to_pylist()]
+        for name in ("starts_at", "ends_at")
     )
     rows = zip(plan["shift"].to_pylist(), starts, ends, strict=True)
     planned = {_Stretch(start, end, day, shift) for shift, start, end in rows}

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from shotspotter_assets.arrays import Booleans, Names
+from shotspotter_assets.arrays import Array, Booleans, Names
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
@@ -207,6 +207,15 @@ def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None, 
 def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PlanRecord]:
     """Read a plan (`catalogue.PLAN`) and its record; raise MissingObjectError without one."""
     return store.read_table(PLAN, city, issue_date), PlanRecord.load(store, city, issue_date)
+
+
+def unit_hours(plan: pa.Table) -> Array:
+    """Return the hours of units of each row of a plan (`catalogue.PLAN`), shape (rows,)."""
+    starts, ends = (
+        [datetime.fromisoformat(text) for text in plan[name].to_pylist()] for name in ("starts_at", "ends_at")
+    )
+    lengths = [(end - start).total_seconds() / 3600 for start, end in zip(starts, ends, strict=True)]
+    return np.array(lengths, np.float64) * plan["units"].to_numpy()
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, Booleans]:

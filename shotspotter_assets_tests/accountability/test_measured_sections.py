@@ -83,7 +83,7 @@ def test_hours_are_zero_only_without_unconfirmed_reports(
 def test_stored_outcomes_of_a_removed_section_are_unknown(store: Store) -> None:
     reports = pa.Table.from_pylist([outcome(0, "confirmed")], ALERT_OUTCOMES.schema)
     store.write_table(ALERT_OUTCOMES, reports, "town", DAY)
-    section = outcome_section(store, made_up_city("town", BOX, start=date(2024, 1, 1)), DAY, DAY)
+    section = outcome_section(store, TOWN.model_copy(update={"outcomes": None}), DAY, DAY)
     assert {figure.value for figure in section.figures} == {None}
 
 

@@ -58,7 +58,7 @@ def patrols_made(log: Log, store: Store, city: City, day: date, rows: "pa.Table"
 
     A visit without any report is neither made nor not made: its hours are null. Hours outside the plan are kept, too.
     """
-    from shotspotter_assets.accountability.patrols_made import day_patrols, read_plan_of
+    from shotspotter_assets.accountability.patrols_made import day_patrols, patrol_totals, read_plan_of
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     plan, lots = read_plan_of(store, city, day)
@@ -66,12 +66,13 @@ def patrols_made(log: Log, store: Store, city: City, day: date, rows: "pa.Table"
     path = record.write_after(store, {PATROLS_MADE: table})
     for problem in record.problems:
         log.warning(f"{city.name}: {problem}")
+    share = patrol_totals([record]).share
     numbers = record.model_dump(exclude={"city", "scored_date", "problems"})
     return {
         "dagster/partition_row_count": table.num_rows,
         "data_version": table_fingerprints({day: table})[day],
         **panel.rounded(numbers),
-        **({} if record.share is None else panel.rounded({"share": record.share})),
+        **({} if share is None else panel.rounded({"share": share})),
         **({"problems": panel.bullets(record.problems)} if record.problems else {}),
         "path": dg.MetadataValue.path(path),
     }
