@@ -25,6 +25,8 @@ NO_PATROLS: Final = (
     "Not reported, which is not the same as not made: the police department would have to hand back the visits "
     "(“patrols” in the city's file)."
 )
+NO_PLANS: Final = "No plan was made for a day of this period, so that nothing could be carried out."
+NO_RULES: Final = f"{NO_PLANS} Someone would have to set the rules of plans (“patrol” in the city's file)."
 ALL_OPEN: Final = (
     "All reports are open: the police department would have to provide the outcomes, or “outcomes.codes” in the city's file "
     "does not name their codes."
@@ -138,7 +140,7 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
     # Days without rules or a forecast have an empty plan, which has no list to dispatch.
     planned = len(store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY))
     totals = patrol_totals(read_patrols_made(store, city, first, last))
-    made = NO_PATROLS
+    made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
         hours = (
             f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"

@@ -40,7 +40,7 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
     first = max(city.start, year)
     ends = min(city.end or date.max, date(year.year, 12, 31))
     last = min(ends, max(table.days, default=date.min))
-    if last < first:
+    if not any(first <= day <= last for day in table.days):
         stored = f"{min(table.days)} to {max(table.days)}" if table.days else "none"
         raise DaysNotKnownError(
             f"City {city.name}: no day of {year.year} is stored (stored: {stored}). Build its days first."

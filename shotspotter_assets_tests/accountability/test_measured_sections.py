@@ -90,7 +90,9 @@ def test_stored_outcomes_of_a_removed_section_are_unknown(store: Store) -> None:
 def test_empty_plans_are_no_days_with_a_plan(store: Store) -> None:
     for issue_date in (DAY - timedelta(days=1), DAY):
         write_plan(store, PlanRecord(city="town", issue_date=issue_date, forecast_date=DAY, note="No rules."))
-    assert value([plan_section(store, TOWN, DAY, DAY + timedelta(days=1))], "plans") == 0
+    section = plan_section(store, TOWN, DAY, DAY + timedelta(days=1))
+    assert value([section], "plans") == 0
+    assert "No plan was made" in section.figures[1].sentence
 
 
 def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store) -> None:

@@ -69,6 +69,12 @@ def test_a_year_without_days_names_the_days_that_there_are(copy: Store, tiny_sit
         write_annual_report(copy, tiny_site.city, date(2022, 1, 1))
 
 
+def test_a_year_before_the_stored_days_has_no_report(copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"start": date(2022, 1, 1)})
+    with pytest.raises(ValueError, match="no day of 2022 is stored"):
+        write_annual_report(copy, city, date(2022, 1, 1))
+
+
 def test_statements_are_shown_as_they_are_or_as_not_stated(
     copy: Store, tiny_site: TinySite, report: AnnualReport
 ) -> None:
