@@ -55,11 +55,11 @@ def burden_files(
         rows += [row | {"counted": CONFIRMED} for row in about_alerts]
     frontier = frontier_table(audited, measures, populations, city.patrol.repeats if city.patrol else None)
     unit = "cell" if residents is None else "resident"
-    left_out = [
-        f"Left out: {' '.join(filter(None, (row['kind'], row['group'], row['policy'])))}: {row['left_out']}."
-        for row in measures.rows
-        if row["measure"] == "flagged_days" and row["left_out"]
-    ]
+    left_out: dict[tuple[str, str], list[str]] = {}
+    for row in measures.rows:
+        if row["measure"] == "flagged_days" and row["left_out"]:
+            name = row["group"] if row["kind"] == "city" else f"{row['kind']} {row['group']}"
+            left_out.setdefault((name, row["left_out"]), []).append(row["policy"])
     audit = BurdenAudit(
         city=city.name,
         first=audited.days[0].astype(object),
@@ -74,7 +74,11 @@ def burden_files(
         conclusion=CONCLUSION.format(event=city.event),
         frontier=tuple(frontier_sentences(frontier.to_pylist(), city.event)),
         visits=tuple(visits),
-        left_out=(*problems, *_problems(city, residents, audited), *left_out),
+        left_out=(
+            *problems,
+            *_problems(city, residents, audited),
+            *(f"Left out: {name} ({', '.join(policies)}): {why}." for (name, why), policies in left_out.items()),
+        ),
         measures=MEASURES,
     )
     return BurdenFiles(audit, pa.Table.from_pylist(rows, BURDEN.schema), frontier)

@@ -19,7 +19,7 @@ OTHERS: Final = {
     LAST_YEAR: "flags by last year's map",
 }
 
-_LABELS: Final = {"group": "In group", "income": "In the quarter with the"}
+_LABELS: Final = {"group": "in group", "income": "in the quarter with the"}
 
 
 def findings(comparisons: Sequence[Comparison], unit: str, event: str) -> Iterator[str]:
@@ -51,9 +51,11 @@ def _difference(served: Comparison, unit: str) -> str:
             f"No difference is shown between {served.first} and {served.second}: {days} a year, difference "
             f"{served.difference.text()}."
         )
+    place = _LABELS[served.kind]
+    more = f"{served.difference.nearest_to(0.0):.1f} days a year more than {place} {served.second}"
+    times = f"{served.ratio.nearest_to(1.0):.1f} times as often"
     return (
-        f"{_LABELS[served.kind]} {served.first}, a {unit}'s cell was flagged at least {served.difference.nearest_to(0.0):.1f} "
-        f"days a year more, and at least {served.ratio.nearest_to(1.0):.1f} times as often, as for {served.second}: {days}, "
+        f"{place.capitalize()} {served.first}, a {unit}'s cell was flagged at least {more}, and at least {times}: {days}, "
         f"difference {served.difference.text()}, ratio {served.ratio.text()}."
     )
 

@@ -11,11 +11,12 @@ from shotspotter_assets.accountability.alert_outcomes import (
     Reports,
     outcome_summary,
 )
-from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.burden_audit import MIN_RESIDENTS, BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.patrols_made import patrol_totals, read_patrols_made
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
@@ -33,6 +34,10 @@ ALL_OPEN: Final = (
 )
 NO_AUDIT: Final = (
     "Nothing has been audited. The audit begins with the first month of forecasts, or with the first fold."
+)
+TOO_FEW_DAYS: Final = "The audited days are too few to compare anybody."
+FLAGGED: Final = (
+    f"Flagged: each day, the {FLAGGED_PERCENT}% of the covered cells with the highest forecast probability."
 )
 NO_GROUPS: Final = (
     "Groups of residents and incomes: unknown. Someone would have to provide a file of residents (“audit” in the city's "
@@ -146,7 +151,7 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
             f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"
         )
         missing = max(planned, totals.days_with_plan) - totals.days_reported
-        made = f"{hours}; of {number_of(missing, 'day')} with a plan nothing is reported."
+        made = f"{hours}; of {number_of(missing, 'day')} with a plan nothing is reported." if missing else f"{hours}."
     number = Figure(name="plans", title="Days with a plan", value=planned, sentence="A plan is advice to a commander.")
     share = Figure(
         name="share_of_plan_made", title="Planned hours made", value=totals.share, unit="share", sentence=made
@@ -160,18 +165,20 @@ def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     groups = [pair for pair in served if pair.kind != "area"]
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
     compared = groups or sorted(served, key=lambda area: -area.exposure[0])
-    figures = _unknown(OF_BURDEN, (audit and audit.note) or NO_AUDIT)
+    figures = _unknown(OF_BURDEN, NO_AUDIT if audit is None else audit.note or TOO_FEW_DAYS)
     if audit and served:
         figures = (
             _largest("burden_ratio", audit, compared, lambda pair: pair.ratio),
             _largest("burden_difference", audit, compared, lambda pair: pair.difference),
         )
+    flagged = FLAGGED if served else ""
+    no_groups = "" if groups or (audit and audit.unit != "cell") else NO_GROUPS
     return Section(
         name="burden",
         title="Who is flagged more than others",
         figures=figures,
         tables=(_comparisons(audit, compared), _frontier(frontier.to_pylist())) if audit and frontier else (),
-        sentences=tuple(filter(None, (*audit.sentences, *audit.visits, *audit.left_out, "" if groups else NO_GROUPS)))
+        sentences=tuple(filter(None, (flagged, *audit.sentences, *audit.visits, *audit.left_out, no_groups)))
         if audit
         else (),
     )
@@ -186,6 +193,8 @@ def _largest(
     more, fewer = pair.exposure
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
     sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; 90% interval."
+    if unit == "ratio" and audit.unit != "cell":
+        sentence += f" As if {MIN_RESIDENTS:,} further residents of each had the mean of all."
     return Figure(name=name, title=title, unit=unit, sentence=sentence, **estimate(pair).model_dump())
 
 

@@ -94,11 +94,15 @@ def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEff
     basis = VisitEffects(int(is_known.sum()), int((is_known & is_reported).sum()), draws)
     if draws < MIN_DRAWS:
         return replace(
-            basis, note=f"Not enough yet: {number_of(draws, 'place')} drawn by lot, and {MIN_DRAWS} are needed."
+            basis,
+            note=f"Not enough yet to know what a visit changes: {number_of(draws, 'place')} drawn by lot, of {MIN_DRAWS} needed.",
         )
     found = changes(trial)
     if not found:
-        return replace(basis, note="Not enough yet: the lots do not tell visits of a cell and around it apart.")
+        return replace(
+            basis,
+            note="Not enough yet to know what a visit changes: the lots do not tell visits of a cell and around it apart.",
+        )
     days = len(np.unique(trial.start[is_known] // 24))
     effects = [VisitEffect(**vars(change), note=_too_wide(change, days)) for change in found]
     return replace(basis, effects=tuple(effects))

@@ -15,7 +15,8 @@ from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
-from shotspotter_assets.pages.track_record import TRACK_DAYS, TrackRecord, track_record
+from shotspotter_assets.pages.track_record import FROM_FOLD, TRACK_DAYS, TrackRecord, track_record
+from shotspotter_assets.pages.words import BASELINE_WORDS
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
@@ -105,12 +106,13 @@ def forecast_section(store: Store, city: City, first: date, last: date, track: T
             Figure(name="caught", title="Caught", sentence="No forecast of the period has been compared with its day."),
         )
     )
-    days = number_of(len(withheld), "day")
     forecasts = Figure(
         name="forecasts",
         title="Days with a forecast",
         value=len(issued),
-        sentence=f"On {days} it was withheld for a stated reason, such as a late source.",
+        sentence=f"On {number_of(len(withheld), 'day')} it was withheld for a stated reason, such as a late source."
+        if withheld
+        else "On no day was it withheld.",
     )
     months = FigureTable(
         name="forecasts_by_month",
@@ -134,6 +136,8 @@ def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
     nats = track.whole.gain
     gain, low, high = (None if end is None else math.expm1(end) for end in (nats.gain, nats.low, nats.high))
     days = number_of(track.whole.days, "day")
+    days += ", test days of folds included" * any(row.made == FROM_FOLD for row in track.months)
+    best = BASELINE_WORDS.get(track.best, track.best.replace("_", " "))
     return (
         Figure(
             name="caught",
@@ -147,7 +151,7 @@ def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
             title="Caught by the best simple method",
             value=track.caught_by_best,
             unit="share",
-            sentence=f"With as much area flagged on the same days by the {track.best.replace('_', ' ')}.",
+            sentence=f"With as much area flagged on the same days; method: {best}.",
         ),
         Figure(
             name="gain",

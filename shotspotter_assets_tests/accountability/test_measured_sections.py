@@ -11,7 +11,14 @@ from shotspotter_assets.accountability.account import Account, Section, find_fig
 from shotspotter_assets.accountability.bounds import kept_bounds
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.disclosures import card_section
-from shotspotter_assets.accountability.measured_sections import burden_section, outcome_section, plan_section
+from shotspotter_assets.accountability.measured_sections import (
+    FLAGGED,
+    NO_GROUPS,
+    TOO_FEW_DAYS,
+    burden_section,
+    outcome_section,
+    plan_section,
+)
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
@@ -136,12 +143,19 @@ def test_the_largest_ratio_names_both_groups(store: Store) -> None:
     assert (ratio.value, ratio.low, ratio.high) == (8, 5, 10)
     assert "32.0 days a year (Black), against 2.0 (White)" in ratio.sentence
     assert value([section], "burden_difference") == 30
-    assert section.sentences == ("A finding.", "A visit.")
+    assert section.sentences == (FLAGGED, "A finding.", "A visit.")
 
 
 def test_an_audit_without_groups_says_who_would_provide_them(store: Store) -> None:
-    assert any("audit" in sentence for sentence in burden_section(store, audit("area")).sentences)
+    without_layer = audit("area").model_copy(update={"unit": "cell"})
+    assert any("audit" in sentence for sentence in burden_section(store, without_layer).sentences)
     assert {figure.value for figure in burden_section(store, None).figures} == {None}
+
+
+def test_an_audit_of_too_few_days_asks_for_no_layer_that_the_city_has(store: Store) -> None:
+    section = burden_section(store, audit().model_copy(update={"comparisons": ()}))
+    assert {figure.sentence for figure in section.figures} == {TOO_FEW_DAYS}
+    assert NO_GROUPS not in section.sentences
 
 
 def test_a_left_bound_names_the_number_and_a_remedy(store: Store) -> None:
