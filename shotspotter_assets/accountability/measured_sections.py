@@ -194,7 +194,7 @@ def _largest(
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
     sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; 90% interval."
     if unit == "ratio" and audit.unit != "cell":
-        sentence += f" As if {MIN_RESIDENTS:,} further residents of each had the mean of all."
+        sentence += f" The ratio is that with {MIN_RESIDENTS:,} further residents of each at the mean of all."
     return Figure(name=name, title=title, unit=unit, sentence=sentence, **estimate(pair).model_dump())
 
 
