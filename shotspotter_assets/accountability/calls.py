@@ -31,6 +31,7 @@ class Call:
     dispatched: datetime | None
     arrived: datetime | None
     cleared: datetime | None
+    is_outside: bool  # True if its point lies outside the city's box, and is left out
 
     @property
     def names_alert(self) -> bool:
@@ -66,7 +67,8 @@ def _read_call(row: TableRow, problems: list[str], city: City) -> Call | None:
     if row.time.astimezone(city.zone).date() < city.start:
         return None
     point = row.point
-    if point is not None and not city.box.holds(np.array(point[0]), np.array(point[1])):
+    is_outside = point is not None and not bool(city.box.holds(np.array(point[0]), np.array(point[1])))
+    if point is not None and is_outside:
         left_out = "point" if "alert_id" in row.texts else "call"
         place = f"{point[0]:g}, {point[1]:g} lies outside the city's box"
         problems.append(f"the point {place}, and the {left_out} is left out. Correct it, or crs of outcomes.source")
@@ -86,6 +88,7 @@ def _read_call(row: TableRow, problems: list[str], city: City) -> Call | None:
         dispatched=steps.get("dispatched"),
         arrived=steps.get("arrived"),
         cleared=steps.get("cleared"),
+        is_outside=is_outside,
     )
 
 

@@ -50,9 +50,9 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
     matched = match_calls(calls, gunshots, city)
     pairs = list(zip(calls, matched, strict=True))
     unknown = [_unknown_alert(call) for call, alert in pairs if call.names_alert and alert is None]
-    reports = [
-        _report(call, alert, city) for call, alert in pairs if (call.day if alert is None else alert.date) == day
-    ]
+    # A call outside the box that is about no alert belongs to another city.
+    here = [(call, alert) for call, alert in pairs if alert is not None or not call.is_outside]
+    reports = [_report(call, alert, city) for call, alert in here if (call.day if alert is None else alert.date) == day]
     reports.sort(key=lambda report: report["user_id"] or math.inf)  # calls about no alert, by time, come last
     of_day = [problem.line for problem in (*problems, *repeated, *unknown) if problem.day == day]
     own_alerts = sum(alert.date == day for alert in gunshots)
@@ -85,9 +85,8 @@ def _latest_of_alerts(calls: Sequence[Call], ids: Set[str | None]) -> tuple[list
 
 def _unknown_alert(call: Call) -> Problem:
     """Return the problem of a call that names an id which no alert of its day or the days around it has."""
-    problem = (
-        f"no alert of the day or the days around it has the id {call.alert_id}, and the report is counted without one"
-    )
+    consequence = "left out, as its point is outside the city's box" if call.is_outside else "counted without one"
+    problem = f"no alert of the day or the days around it has the id {call.alert_id}, and the report is {consequence}"
     return call.problem(f"{problem}. Correct the id or the time, or columns.alert_id of outcomes")
 
 
