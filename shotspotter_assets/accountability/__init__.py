@@ -1,1 +1,1 @@
-"""What became of alerts, where the burden of forecasts falls, and what a city owes its public."""
+"""Outcomes of alerts, patrols made, the burden of forecasts, and the account that a city gives its public."""

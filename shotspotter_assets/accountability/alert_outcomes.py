@@ -30,16 +30,14 @@ class Reports(BaseModel, frozen=True):
     number: int
     by_outcome: dict[str, int]
     officer_minutes: dict[str, float]  # minutes to clearance by outcome, of reports that are cleared
-    measured_from: dict[
-        str, int
-    ]  # these reports by the start of their minutes: one of `STARTS`; from receipt is an upper bound
+    measured_from: dict[str, int]  # these reports by start of their minutes (`STARTS`); from receipt is an upper bound
     on_scene: Minutes | None  # the same minutes by report; None where no report is cleared
     to_dispatch: Minutes | None  # from receipt; None where no report states it
     to_arrival: Minutes | None  # from dispatch; None where no report states it
 
 
 class OutcomeSummary(BaseModel, frozen=True):
-    """What became of the alerts of a period, beside calls of persons. An alert without a report has no known outcome."""
+    """Outcomes of a period's alerts, beside calls of persons. An alert without a report has no known outcome."""
 
     alerts: int  # gunshot alerts of the stored days
     alerts_with_report: int

@@ -40,7 +40,7 @@ class Call:
 
     @property
     def content(self) -> tuple[str, ...]:
-        """What the row states, by which calls are ordered whatever the names of files and the order of rows."""
+        """Statements of the row, which order calls independently of files and rows."""
         times = (self.received, self.dispatched, self.arrived, self.cleared)
         return tuple(map(str, (*times, self.point, self.alert_id, self.code, self.origin)))
 

@@ -1,4 +1,4 @@
-"""Frames that others ask for, filled from an account: section of the model card, datasheet, UK transparency record."""
+"""Forms that others ask for, filled from an account: section of the model card, datasheet, UK transparency record."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -75,7 +75,7 @@ def datasheet(city: City, table: DayTable, sections: Sequence[Section]) -> Figur
             "Are there limits on the retention of the data?": stated.get("retention"),
         },
     }
-    return _frame("datasheet", "Datasheet of the alerts", answers)
+    return _form("datasheet", "Datasheet of the alerts", answers)
 
 
 def transparency_record(
@@ -137,10 +137,10 @@ def transparency_record(
             "Risks and mitigations": _shown(sections, "burden_ratio", "burden_difference"),
         },
     }
-    return _frame("transparency_record", "Transparency record, tier 2", answers)
+    return _form("transparency_record", "Transparency record, tier 2", answers)
 
 
-def _frame(name: str, title: str, answers: Mapping[str, Mapping[str, str | None]]) -> FigureTable:
+def _form(name: str, title: str, answers: Mapping[str, Mapping[str, str | None]]) -> FigureTable:
     """Return the answers by section and question; one that is missing has to be stated by a person."""
     rows = (
         (section, question, answer or NOT_STATED) for section, of in answers.items() for question, answer in of.items()

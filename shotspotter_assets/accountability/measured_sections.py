@@ -12,7 +12,7 @@ from shotspotter_assets.accountability.alert_outcomes import (
     outcome_summary,
 )
 from shotspotter_assets.accountability.burden_audit import MIN_RESIDENTS, BurdenAudit, Comparison, Estimate
-from shotspotter_assets.accountability.patrols_made import patrol_totals, read_patrols_made
+from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
@@ -59,7 +59,7 @@ MAX_COMPARISONS: Final = 12
 
 
 def outcome_section(store: Store, city: City, first: date, last: date) -> Section:
-    """Say what became of the alerts of a period, how long officers took, and what persons reported."""
+    """Return outcomes of a period's alerts, the time that officers took, and reports of persons."""
     summary = outcome_summary(store, city, first, last)
     is_reported = min(summary.alerts, summary.alerts_with_report) > 0
     why = (
@@ -141,10 +141,10 @@ def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
 
 
 def plan_section(store: Store, city: City, first: date, last: date) -> Section:
-    """Count the plans of a period, and say how much of them was made."""
+    """Count the plans of a period, and give the share of them that was made."""
     # Days without rules or a forecast have an empty plan, which has no list to dispatch.
     planned = len(store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY))
-    totals = patrol_totals(read_patrols_made(store, city, first, last))
+    totals = patrol_totals(PatrolsRecord.find_days(store, city.name, first, last))
     made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
         hours = (
@@ -160,7 +160,7 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
 
 
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
-    """Say who is flagged more than others by the served forecast, and by how much."""
+    """Compare areas, groups and incomes by the days on which the served forecast flags them."""
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
     groups = [pair for pair in served if pair.kind != "area"]
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
@@ -235,7 +235,7 @@ def _frontier(rows: Sequence[dict[str, Any]]) -> FigureTable:
 
 
 def limits_section(city: City, audit: BurdenAudit | None) -> Section:
-    """Say what the numbers do not show."""
+    """Return the limits of the numbers."""
     sentences = (
         f"An {city.event} is a published report. A confirmed share says nothing about events that nobody reported.",
         "No evidence found is not proof that nothing happened, and a flag is no evidence against anybody.",

@@ -66,12 +66,6 @@ class PatrolTotals(NamedTuple):
         return self.carried_out_hours / self.reported_hours if self.reported_hours else None
 
 
-def read_patrols_made(store: Store, city: City, first: date, last: date) -> list[PatrolsRecord]:
-    """Return the stored records of the days from `first` to `last`, in order; none for a city without `patrols`."""
-    days = sorted(store.days_present(PATROLS_RECORD, city.name, first, last))
-    return [PatrolsRecord.load(store, city.name, day) for day in days]
-
-
 def patrol_totals(records: Sequence[PatrolsRecord]) -> PatrolTotals:
     """Sum up the records of a month, a year or any other days."""
     return PatrolTotals(

@@ -42,6 +42,12 @@ class StoredRecord(BaseModel):
         return store.read_index(cls.stored_as, city, cls.model_validate_json, day)
 
     @classmethod
+    def find_days(cls, store: Store, city: str, first: date, last: date) -> list[Self]:
+        """Return the records of the days from `first` to `last`, in order; missing and damaged ones are left out."""
+        days = sorted(store.days_present(cls.stored_as, city, first, last))
+        return [record for day in days if (record := cls.find_sound(store, city, day))]
+
+    @classmethod
     def latest_before(cls, store: Store, city: str, day: date) -> Self | None:
         """Return the latest record before `day`; None without any."""
         earlier = store.days_present(cls.stored_as, city, last=day - timedelta(days=1))

@@ -15,7 +15,6 @@ from shotspotter_assets.accountability.patrols_made import (
     PatrolsRecord,
     day_patrols,
     patrol_totals,
-    read_patrols_made,
 )
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
@@ -256,7 +255,7 @@ def test_sums_of_days_leave_unreported_ones_out_of_the_share(tmp_path: Path, sto
     records = [patrols(tmp_path, city, log)[1], patrols(tmp_path, city, log, DAY + timedelta(days=7))[1]]
     for record in records:
         record.write(store)
-    stored = read_patrols_made(store, city, DAY, DAY + timedelta(days=30))
+    stored = PatrolsRecord.find_days(store, city.name, DAY, DAY + timedelta(days=30))
     assert stored == records
     totals = patrol_totals(stored)
     assert (totals.days_with_plan, totals.days_reported) == (2, 1)

@@ -1,4 +1,4 @@
-"""Outcomes of alerts by local day: what became of each, beside calls of persons about shots."""
+"""Outcomes of alerts by local day, beside calls of persons about shots."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.accountability.outcome_checks import CHECKED_DAYS, OUTCOME_CHECKS
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
@@ -46,11 +46,9 @@ def _checks(city: City) -> dg.AssetChecksDefinition:
         """Look at the records of the run's days and of the days before them."""
         from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
 
-        opened = store.open()
         of_run = run_days(context, city)
         first = min(of_run[0], of_run[-1] - timedelta(days=CHECKED_DAYS - 1))
-        found = [OutcomesRecord.find_sound(opened, city.name, day) for day in days_between(first, of_run[-1])]
-        records = [record for record in found if record is not None]
+        records = OutcomesRecord.find_days(store.open(), city.name, first, of_run[-1])
         for name, check in OUTCOME_CHECKS.items():
             yield panel.check_result(check(records), check=name)
 

@@ -31,10 +31,10 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.PATROLS_MADE), partitions_def=issue_dates(city))
     def patrols_reported(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """Half of the visits planned in the last four weeks are reported, and no row of the day is left out."""
-        from shotspotter_assets.accountability.patrols_made import patrol_totals, read_patrols_made
+        from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 
         day = run_days(context, city)[-1]
-        records = read_patrols_made(store.open(), city, day - (CHECKED_DAYS - 1) * ONE_DAY, day)
+        records = PatrolsRecord.find_days(store.open(), city.name, day - (CHECKED_DAYS - 1) * ONE_DAY, day)
         totals = patrol_totals(records)
         left_out = records[-1].problem_count if records else 0
         warnings = []
