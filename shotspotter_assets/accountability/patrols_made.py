@@ -1,20 +1,19 @@
 """Patrols made on a day beside the day's plan, and their sums over days."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from itertools import pairwise
+from datetime import date
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
 
+from shotspotter_assets.accountability.patrol_hours import Stretch, hours_by_shift, reported_shift, stretches_around
 from shotspotter_assets.accountability.patrol_rows import Answer, Patrol, read_patrols
 from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_name
 from shotspotter_assets.patrol.dispatch import unit_hours
-from shotspotter_assets.patrol.shifts import shift_window
 from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_RECORD, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
@@ -92,7 +91,7 @@ def day_patrols(
     """
     read = read_patrols(rows, city)
     planned = _planned_hours(plan)
-    stretches = _stretches(plan, day, city)
+    stretches = stretches_around(plan, day, city)
     logged, reported_shifts = _logged_hours(read.patrols, day, stretches)
     answers, problems = _answers(read.answers, planned, day, stretches)
     chances = {Visit(lot["shift"], lot["row"], lot["column"]): lot["chance"] for lot in lots.to_pylist()}
@@ -128,87 +127,22 @@ def _planned_hours(plan: pa.Table) -> dict[Visit, float]:
     return dict(zip(map(Visit._make, visits), unit_hours(plan).tolist(), strict=True))
 
 
-class _Stretch(NamedTuple):
-    """Time in which a shift counts patrols; of shifts that overlap, the one that began last."""
-
-    start: datetime
-    end: datetime
-    day: date  # on which the shift begins
-    shift: str
-
-
-def _windows(began: date, city: City) -> list[_Stretch]:
-    """Return the shifts that begin on a day by the rules of the city's file."""
-    shifts = () if city.patrol is None else city.patrol.shifts
-    bounds = [(shift.name, shift_window(shift, began, city.zone)) for shift in shifts]
-    return [_Stretch(start.astimezone(UTC), end.astimezone(UTC), began, name) for name, (start, end) in bounds]
-
-
-def _stretches(plan: pa.Table, day: date, city: City) -> list[_Stretch]:
-    """Return the stretches of the shifts that begin on a day and on the days around it.
-
-    The day's shifts are those of the city's file, or of the plan if it was made for others.
-    """
-    starts, ends = (
-        [datetime.fromisoformat(text).astimezone(UTC) for text in plan[name].to_pylist()]
-        for name in ("starts_at", "ends_at")
-    )
-    rows = zip(plan["shift"].to_pylist(), starts, ends, strict=True)
-    planned = {_Stretch(start, end, day, shift) for shift, start, end in rows}
-    own = _windows(day, city)
-    own = own if planned <= set(own) else sorted(planned)
-    windows = [*_windows(day - ONE_DAY, city), *own, *_windows(day + ONE_DAY, city)]
-    stretches = []
-    for start, end in pairwise(sorted({moment for window in windows for moment in (window.start, window.end)})):
-        inside = [window for window in windows if window.start <= start and end <= window.end]
-        if inside:
-            stretches.append(max(inside, key=lambda window: window.start)._replace(start=start, end=end))
-    return stretches
-
-
-def _hours_within(patrol: Patrol, stretch: _Stretch) -> float:
-    """Return the hours of a patrol within a stretch."""
-    length = min(stretch.end, patrol.end) - max(stretch.start, patrol.row.time)
-    return max(length.total_seconds(), 0.0) / 3600
-
-
-def _hours_by_shift(patrol: Patrol, stretches: Sequence[_Stretch]) -> dict[tuple[date, str], float]:
-    """Return a patrol's hours by day and shift: all in the shift that it names, or else hour by hour, and the rest in none."""
-    total = (patrol.end - patrol.row.time).total_seconds() / 3600
-    parts: dict[tuple[date, str], float] = {}
-    for stretch in stretches:
-        length = _hours_within(patrol, stretch)
-        if length and stretch.shift == patrol.row.texts.get("shift"):
-            return {(stretch.day, stretch.shift): total}
-        if length:
-            parts[stretch.day, stretch.shift] = parts.get((stretch.day, stretch.shift), 0.0) + length
-    rest = total - sum(parts.values())
-    return {**parts, (patrol.row.day, ""): rest} if rest > 1e-9 else parts
-
-
-def _reported_shift(patrol: Patrol, stretches: Sequence[_Stretch]) -> tuple[date, str]:
-    """Return the day and the shift that a patrol reports on: the one that it names, or in which it began."""
-    named = [one for one in stretches if one.shift == patrol.row.texts.get("shift") and _hours_within(patrol, one)]
-    began = [one for one in stretches if one.start <= patrol.row.time < one.end]
-    return next(((one.day, one.shift) for one in named or began), (patrol.row.day, ""))
-
-
 def _logged_hours(
-    patrols: Sequence[Patrol], day: date, stretches: Sequence[_Stretch]
+    patrols: Sequence[Patrol], day: date, stretches: Sequence[Stretch]
 ) -> tuple[dict[Visit, float], set[str]]:
     """Return the hours of patrols by visit of a day, and its shifts in which any patrol began."""
     hours: dict[Visit, float] = {}
     for patrol in patrols:
-        for (began, shift), length in _hours_by_shift(patrol, stretches).items():
+        for (began, shift), length in hours_by_shift(patrol, stretches).items():
             if began == day:
                 visit = Visit(shift, patrol.cell[0], patrol.cell[1])
                 hours[visit] = hours.get(visit, 0.0) + length
-    reported = {_reported_shift(patrol, stretches) for patrol in patrols}
+    reported = {reported_shift(patrol, stretches) for patrol in patrols}
     return hours, {shift for began, shift in reported if began == day}
 
 
 def _answers(
-    answers: Sequence[Answer], planned: dict[Visit, float], day: date, stretches: Sequence[_Stretch]
+    answers: Sequence[Answer], planned: dict[Visit, float], day: date, stretches: Sequence[Stretch]
 ) -> tuple[dict[Visit, bool], list[Problem]]:
     """Return the answers to planned visits of a day, the last one to each, and problems of answers.
 
