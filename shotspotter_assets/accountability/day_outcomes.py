@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.accountability.calls import Call, read_calls
-from shotspotter_assets.accountability.matching import Alert, match_calls
+from shotspotter_assets.accountability.matching import Alert, match_calls, named_alerts
 from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.geometry.cells import cells_at
@@ -46,7 +46,7 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
     """
     read, problems = read_calls(rows, city)
     gunshots = _gunshots(alerts)
-    calls, repeated = _latest_of_alerts(read, {alert.source_id for alert in gunshots})
+    calls, repeated = _latest_of_alerts(read, named_alerts(read, gunshots))
     matched = match_calls(calls, gunshots, city)
     pairs = list(zip(calls, matched, strict=True))
     unknown = [_unknown_alert(call) for call, alert in pairs if call.names_alert and alert is None]
@@ -69,18 +69,17 @@ def _gunshots(alerts: pa.Table) -> list[Alert]:
     ]
 
 
-def _latest_of_alerts(calls: Sequence[Call], ids: Set[str | None]) -> tuple[list[Call], list[Problem]]:
-    """Return the calls with the last one about each id of an alert, and a problem for each of two at one time."""
-    named = [call for call in calls if call.names_alert and call.alert_id in ids]  # in order of time
-    last = {call.alert_id: call for call in named}
+def _latest_of_alerts(calls: Sequence[Call], named: Mapping[Call, Alert]) -> tuple[list[Call], list[Problem]]:
+    """Return the calls with the last of those that name an alert, and a problem for each of two at one time."""
+    last = {named[call]: call for call in calls if call in named}  # calls are in order of time
     remedy = "has another report at the same time, and this one is left out. Remove one of the two rows"
+    replaced = {call: last[alert] for call, alert in named.items() if last[alert] is not call}
     repeated = [
         call.problem(f"the alert {call.alert_id} {remedy}")
-        for call in named
-        if call is not last[call.alert_id] and call.received == last[call.alert_id].received
+        for call, later in replaced.items()
+        if call.received == later.received
     ]
-    latest = [call for call in calls if not call.names_alert or last.get(call.alert_id, call) is call]
-    return latest, repeated
+    return [call for call in calls if call not in replaced], repeated
 
 
 def _unknown_alert(call: Call) -> Problem:

@@ -28,11 +28,19 @@ def match_calls(calls: Sequence[Call], alerts: Sequence[Alert], city: City) -> l
     A call of a sensor with an alert's id is about that alert alone. Other calls of sensors are about the nearest alert in
     time and place that no id names. Calls of persons are about no alert.
     """
-    by_id = {alert.source_id: alert for alert in alerts}
-    named = {call: by_id.get(call.alert_id) for call in calls if call.names_alert}
+    named = named_alerts(calls, alerts)
     left = [alert for alert in alerts if alert not in named.values()]
-    nearby = match_nearby([call for call in calls if call.origin == "sensor" and call not in named], left, city)
+    nearby = match_nearby([call for call in calls if call.origin == "sensor" and not call.names_alert], left, city)
     return [(named | nearby).get(call) for call in calls]
+
+
+def named_alerts(calls: Sequence[Call], alerts: Sequence[Alert]) -> dict[Call, Alert]:
+    """Return the alert that each call names by its id, the nearest in time if ids begin anew each day."""
+    by_id: dict[str | None, list[Alert]] = {}
+    for alert in alerts:
+        by_id.setdefault(alert.source_id, []).append(alert)
+    named = [call for call in calls if call.names_alert and call.alert_id in by_id]
+    return {call: min(by_id[call.alert_id], key=lambda alert: abs(call.received - alert.time_utc)) for call in named}
 
 
 def match_nearby(calls: Sequence[Call], alerts: Sequence[Alert], city: City) -> dict[Call, Alert]:
