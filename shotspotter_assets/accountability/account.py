@@ -31,13 +31,17 @@ class Figure(BaseModel, frozen=True, extra="forbid"):
     @property
     def shown(self) -> str:
         """The value with its unit and interval, in words."""
-        texts = [
-            _FORMS.get(self.unit, "{:,.1f} " + self.unit).format(value)
-            for value in (self.value, self.low, self.high)
-            if value is not None
-        ]
+        texts = [_in_words(value, self.unit) for value in (self.value, self.low, self.high) if value is not None]
         interval = f" ({texts[1].split()[0]} to {texts[2].split()[0]})" if len(texts) == 3 else ""
         return (texts or [UNKNOWN])[0] + interval
+
+
+def _in_words(value: float, unit: str) -> str:
+    """Return a value with its unit; a share that is neither none nor all is not rounded to it."""
+    text = _FORMS.get(unit, "{:,.1f} " + unit).format(value)
+    if unit == "share" and 0 < value < 1:
+        return {"0%": "<1%", "100%": ">99%"}.get(text, text)
+    return text
 
 
 class FigureTable(BaseModel, frozen=True, extra="forbid"):

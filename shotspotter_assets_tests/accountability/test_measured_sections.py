@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.account import Account, Section, find_figure
+from shotspotter_assets.accountability.account import Account, Figure, Section, find_figure
 from shotspotter_assets.accountability.bounds import kept_bounds
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.disclosures import card_section
@@ -63,6 +63,13 @@ def test_a_table_without_reports_is_unknown_and_not_zero(store: Store) -> None:
     section = outcome_section(store, TOWN, DAY, DAY)
     assert {figure.value for figure in section.figures} == {None}
     assert "no report" in section.figures[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.0, "0%"), (0.004, "<1%"), (0.5, "50%"), (0.996, ">99%"), (1.0, "100%")]
+)
+def test_few_are_not_shown_as_none_and_most_not_as_all(share: float, shown: str) -> None:
+    assert Figure(name="share", title="Share", value=share, unit="share", sentence="All.").shown == shown
 
 
 def test_open_reports_give_no_share_and_say_so(store: Store) -> None:
