@@ -50,7 +50,8 @@ class PatrolRows(NamedTuple):
 def read_patrols(rows: pa.Table, city: City) -> PatrolRows:
     """Return the patrols and answers of rows of the side table (`RAW_SCHEMA` with `row_texts`).
 
-    Rows that state neither an end nor an answer are planned visits without feedback, and left out without a problem.
+    Rows that state neither an end nor an answer are planned visits without feedback, and left out without a problem, as are
+    rows from before the first day with forecasts.
     """
     records, problems = read_rows(rows, "patrols", partial(_read_report, city=city))
     patrols, overlaps = _apart([record for record in records if isinstance(record, Patrol)])
@@ -61,6 +62,8 @@ def read_patrols(rows: pa.Table, city: City) -> PatrolRows:
 
 def _read_report(row: TableRow, problems: list[str], city: City) -> Patrol | Answer | None:
     """Return the patrol or the answer of a row; None, with a problem unless it states neither, if it is left out."""
+    if row.time.astimezone(city.zone).date() < city.first_issue_date:
+        return None
     made = row.texts.get("made")
     until = row.texts.get("until")
     is_made = ANSWERS.get((made or "").lower())

@@ -6,6 +6,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.side_table import SideTable
 from shotspotter_assets.sources.tabular_settings import LandingSettings, SideColumns, TabularSettings
 from shotspotter_assets.storage.catalogue import FROM_TABLES
+from shotspotter_assets.storage.specs import Partitions
 
 SECTIONS: Final = tuple(dict.fromkeys(section for asset in FROM_TABLES for section in asset.spec.rows))
 """Sections of a city's file that name a side table."""
@@ -32,5 +33,8 @@ def table_city(city: City, section: str) -> City:
     changes: dict[str, object] = {"columns": columns}
     if isinstance(source, LandingSettings):
         changes["folder"] = source.folder or f"{city.name}_{section}"
-    only = {"source": source.model_copy(update=changes), "other_sources": ()}
+    # Rows without a readable time are filed under the first day, which has to be a partition of the table's asset.
+    days = {asset.spec.partitions for asset in FROM_TABLES if section in asset.spec.rows}
+    start = city.start if Partitions.DAYS in days else city.first_issue_date
+    only = {"source": source.model_copy(update=changes), "other_sources": (), "start": start}
     return city.model_copy(update={"name": table_folder(city.name, section), **only})

@@ -199,6 +199,14 @@ def test_a_bad_row_is_named_and_the_others_count(tmp_path: Path, row: str, probl
 PLANS_HEADER = "starts_at,cell,shift,made,longitude,latitude\n"
 
 
+def test_a_row_without_a_time_is_named_on_the_first_day_with_forecasts(tmp_path: Path) -> None:
+    city = city_with(LOG).model_copy(update={"start": DAY - timedelta(days=9), "first_forecast": DAY})
+    early, used = (f"a,{day} 06:00,{day} 07:00,R01C01,,,\n" for day in (city.start, DAY))
+    _, record = patrols(tmp_path, city, LOG_HEADER + early + used + "a,six o'clock,,R01C01,,,\n")
+    assert "six o'clock" in record.problems[0]
+    assert (record.problem_count, record.made_hours) == (1, 1.0)
+
+
 def handed_back(city: City, answers: dict[tuple[str, str], str]) -> str:
     """The plan's own CSV with a column `made`."""
     rows = list(csv.DictReader(io.StringIO(dispatch_csv(plan_of(city)[0]).decode())))
