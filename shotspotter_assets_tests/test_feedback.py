@@ -33,12 +33,14 @@ def urn(scenario: Scenario, weeks: int, seed: int, power: float = 1.0) -> np.nda
     """Plan by the shares of the records alone, as in the urn of Ensign and others, one unit a day; return the records."""
     random = np.random.default_rng(seed)
     records = np.ones(len(RATES))
+    cells = np.arange(len(RATES))
+    places = np.column_stack([0 * cells, cells])
     for week in range(weeks):
         problem = CoverProblem(
             expected=records, reach=None, shares=SHARES, max_units=np.ones(len(RATES), np.int64),
             area=np.full(len(RATES), -1), min_units=np.zeros(0, np.int64),
         )  # fmt: skip
-        lots = [draw_lots(problem, 1, power, seed=10_000 * seed + 7 * week + day) for day in range(7)]
+        lots = [draw_lots(problem, places, 1, power, seed=10_000 * seed + 7 * week + day) for day in range(7)]
         plans = [Plan(lot.units, lot.expected_units) for lot in lots]
         incidents = week_of(RATES, random)
         is_recorded = recorded(
@@ -54,10 +56,13 @@ def missed(records: np.ndarray) -> float:
 
 
 def test_in_the_urn_patrols_alone_run_away_and_the_correction_comes_back() -> None:
-    for seed in range(2):
-        assert missed(urn(SCENARIOS["sensors"], 150, seed)) < 0.05
-        assert missed(urn(SCENARIOS["lottery"], 150, seed)) > 0.4
-        assert missed(urn(SCENARIOS["lottery_corrected"], 150, seed)) < 0.15
+    mean_missed = {
+        name: np.mean([missed(urn(SCENARIOS[name], 150, seed)) for seed in range(6)])
+        for name in ("sensors", "lottery", "lottery_corrected")
+    }
+    assert mean_missed["sensors"] < 0.05
+    assert mean_missed["lottery"] > 0.25
+    assert mean_missed["lottery_corrected"] < 0.1
 
 
 @pytest.mark.parametrize(
