@@ -35,6 +35,9 @@ def calls() -> pd.DataFrame:
         drawn = random.gamma(shape, mean / shape, len(frame))
         return pd.Series(pd.to_timedelta(drawn, unit="min"), frame.index).dt.floor("s")
 
+    def moved(degrees: pd.Series, lowest: float, highest: float) -> pd.Series:
+        return (degrees + random.normal(0, DEGREES, len(frame))).round(5).clip(lowest, highest)
+
     received = frame["time_utc"].dt.floor("s") + minutes(2.0, 1.5)
     dispatched = received + minutes(2.0, 3.0)
     arrived = dispatched + minutes(3.0, 6.0)
@@ -44,8 +47,8 @@ def calls() -> pd.DataFrame:
     found = pd.DataFrame(
         {
             "received": received,
-            "longitude": (frame["longitude"] + random.normal(0, DEGREES, len(frame))).round(5),
-            "latitude": (frame["latitude"] + random.normal(0, DEGREES, len(frame))).round(5),
+            "longitude": moved(frame["longitude"], city.box.west, city.box.east),
+            "latitude": moved(frame["latitude"], city.box.south, city.box.north),
             "alert": frame["alert"],
             "origin": frame["origin"],
             "code": code,

@@ -68,7 +68,7 @@ def _policies(audited: AuditedDays, measures: BurdenMeasures, repeats: Repeats |
             policy(capped_flags(probability, number, cap)),
         )
     for power in POWERS:
-        yield f"by lot, chance as p^{power:g}", policy(lot_chances(probability, number, power))
+        yield f"by lot, likelier with more risk (power {power:g})", policy(lot_chances(probability, number, power))
     if PLANS in measures.policies:
         yield PLANS, measures.policies[PLANS]
 

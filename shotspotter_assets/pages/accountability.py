@@ -19,7 +19,7 @@ from shotspotter_assets.pages.track_record import FROM_FOLD, TRACK_DAYS, TrackRe
 from shotspotter_assets.pages.words import BASELINE_WORDS
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
+from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -69,7 +69,7 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
 
 def stored_reports(store: Store, city: str) -> dict[str, bytes]:
     """Return the stored annual reports as files beside the pages, by name, the newest first."""
-    years = sorted(store.days_present(ANNUAL_REPORT, city), reverse=True)
+    years = sorted(store.days_present(ANNUAL_REPORT_PAGE, city), reverse=True)
     return {f"annual_report_{year.year}.html": store.read_bytes(ANNUAL_REPORT_PAGE, city, year) for year in years}
 
 

@@ -55,7 +55,7 @@ def lot_seed(city: str, day: date, shift: str) -> int:
 
 def lot_in_words(chance: float) -> str:
     """Return the reason for a place that was drawn."""
-    return f"drawn by lot, chance {chance:.2g}"
+    return f"drawn by lot, chance {chance:.2g}" if chance < 1 else "in every draw of the lottery"
 
 
 def unit_quanta(problem: CoverProblem, number: int, power: float) -> Integers:

@@ -11,7 +11,7 @@ from scipy.sparse import eye_array
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.patrol.cover import CoverProblem
 from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, lots_table, write_plan
-from shotspotter_assets.patrol.lottery import QUANTA, Lots, lot_seed, unit_quanta
+from shotspotter_assets.patrol.lottery import QUANTA, Lots, lot_in_words, lot_seed, unit_quanta
 from shotspotter_assets.patrol.lottery import draw_lots as draw_lots_at
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
@@ -131,7 +131,7 @@ def test_the_tables_have_the_chance_of_every_covered_cell(store):
     chances = {(row["shift"], row["row"], row["column"]): row["chance"] for row in rows}
     for row in table.to_pylist():
         assert row["chance"] == chances[row["shift"], row["row"], row["column"]]
-        assert row["reasons"][0] == f"drawn by lot, chance {row['chance']:.2g}"
+        assert row["reasons"][0] == lot_in_words(row["chance"])
     assert b"drawn by lot, chance" in dispatch_csv(table)
     assert sum(row["expected_units"] for row in rows) == 7
     issue_date = DAY - timedelta(days=1)
