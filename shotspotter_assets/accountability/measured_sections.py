@@ -17,6 +17,8 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.sources.side_settings import table_folder
+from shotspotter_assets.sources.side_tables import read_state
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
@@ -62,11 +64,6 @@ def outcome_section(store: Store, city: City, first: date, last: date) -> Sectio
     """Return outcomes of a period's alerts, the time that officers took, and reports of persons."""
     summary = outcome_summary(store, city, first, last)
     is_reported = min(summary.alerts, summary.alerts_with_report) > 0
-    why = (
-        "The table of outcomes has no report of an alert in this period; ask who exports it."
-        if city.outcomes
-        else "The police department would have to provide the outcome of each alert (“outcomes” in the city's file)."
-    )
     table = FigureTable(
         name="reports",
         title="Reports by sensors and by persons (minutes: median)",
@@ -76,12 +73,20 @@ def outcome_section(store: Store, city: City, first: date, last: date) -> Sectio
     return Section(
         name="outcomes",
         title="What became of alerts",
-        figures=_outcomes(summary) if is_reported else _unknown(OF_OUTCOMES, why),
+        figures=_outcomes(summary) if is_reported else _unknown(OF_OUTCOMES, _why_no_report(store, city)),
         tables=(table,),
         sentences=(f"{number_of(summary.unmatched, 'report')} of sensors matched no alert.",)
         if summary.unmatched
         else (),
     )
+
+
+def _why_no_report(store: Store, city: City) -> str:
+    """Return why no outcome is known; what keeps the table's rows from use comes before a guess."""
+    if not city.outcomes:
+        return "The police department would have to provide the outcome of each alert (“outcomes” in the city's file)."
+    notes = read_state(store, table_folder(city.name, "outcomes")).notes
+    return " ".join(notes) or "The table of outcomes has no report of an alert in this period; ask who exports it."
 
 
 def _unknown(titles: dict[str, tuple[str, str]], why: str) -> tuple[Figure, ...]:
@@ -202,7 +207,7 @@ def _comparisons(audit: BurdenAudit, compared: Sequence[Comparison]) -> FigureTa
     """Return the flagged days of each pair, the more flagged population first."""
     return FigureTable(
         name="burden",
-        title=f"{_cell(audit)} was flagged on so many days a year (brackets: 90% interval)",
+        title=f"{_cell(audit)} was flagged on so many days a year (brackets: 90% interval; ratios are shrunk towards 1)",
         columns=("Population", "Days", "Compared with", "Days", "Ratio"),
         rows=tuple(
             (pair.first, round(pair.exposure[0], 1), pair.second, round(pair.exposure[1], 1), _ratio(pair))

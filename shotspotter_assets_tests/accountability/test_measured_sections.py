@@ -22,7 +22,9 @@ from shotspotter_assets.accountability.measured_sections import (
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV
+from shotspotter_assets.sources.side_settings import table_folder
+from shotspotter_assets.sources.side_tables import TableState
+from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV, TABLE_STATE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, TOWN, alert
 
@@ -63,6 +65,9 @@ def test_a_table_without_reports_is_unknown_and_not_zero(store: Store) -> None:
     section = outcome_section(store, TOWN, DAY, DAY)
     assert {figure.value for figure in section.figures} == {None}
     assert "no report" in section.figures[0].sentence
+    state = TableState(notes=("town/outcomes: the column nosuch is missing.",))
+    store.write_bytes(TABLE_STATE, state.model_dump_json().encode(), table_folder("town", "outcomes"))
+    assert outcome_section(store, TOWN, DAY, DAY).figures[0].sentence == state.notes[0]
 
 
 @pytest.mark.parametrize(
