@@ -149,10 +149,13 @@ def test_a_week_of_the_chain_plans_all_units_on_forecasts_of_all_cells() -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "lowest", "highest"),
-    [("sensors", 0.7, 1.3), ("patrols", 1.6, 3.0), ("lottery", 1.6, 3.0), ("lottery_corrected", 0.6, 1.3)],
+    [("sensors", 0.7, 1.3), ("patrols", 0.0, 0.4), ("lottery", 0.0, 0.4), ("lottery_corrected", 0.7, 2.0)],
 )
 def test_in_the_chain_patrols_alone_run_away_and_the_correction_comes_back(
     scenario: str, lowest: float, highest: float
 ) -> None:
     last = run(SCENARIOS[scenario], 39, **SMALL).quarters()[-1]
-    assert lowest < slope(shares(last.expected), shares(last.incidents)) < highest
+    incidents = shares(last.incidents)
+    quiet_half = np.argsort(incidents)[: len(incidents) // 2]  # its forecast is what runs away, in every seed
+    kept = shares(last.expected)[quiet_half].sum() / incidents[quiet_half].sum()
+    assert lowest < kept < highest
