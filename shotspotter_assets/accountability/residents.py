@@ -188,7 +188,7 @@ def _overlaps(city: City, polygons: Shapes) -> tuple[csr_array, Array]:
 def _quarters(incomes: Array, residents: Array) -> Integers:
     """Return the quarter of residents, 0 to 3 by income, that each polygon falls into; -1 without one.
 
-    `incomes` are draws, shape (draws, polygons), of which each is ranked by itself; `residents` have shape (polygons,).
+    `incomes` are draws, shape (draws, polygons), each ranked separately; `residents` have shape (polygons,).
     """
     order = np.argsort(incomes, axis=1)
     counted = np.take_along_axis(np.where(np.isfinite(incomes), residents, 0.0), order, axis=1)

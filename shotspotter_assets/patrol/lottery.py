@@ -55,7 +55,9 @@ def lot_seed(city: str, day: date, shift: str) -> int:
 
 def lot_in_words(chance: float) -> str:
     """Return the reason for a place that was drawn."""
-    return f"drawn by lot, chance {chance:.2g}" if chance < 1 else "in every draw of the lottery"
+    if chance >= 1:
+        return "in every draw of the lottery"
+    return f"drawn by lot, chance {min(chance, 0.99):.2g}"  # a place that may be left out has no chance of 1
 
 
 def unit_quanta(problem: CoverProblem, number: int, power: float) -> Integers:

@@ -121,6 +121,11 @@ def test_drawn_plans_keep_rests_and_minima():
             assert shift.lots.chance.reshape(4, 5)[rested].max() == 0
 
 
+def test_only_a_place_of_every_draw_is_called_certain() -> None:
+    words = [lot_in_words(chance) for chance in (0.401, 0.997, 1.0)]
+    assert words == ["drawn by lot, chance 0.4", "drawn by lot, chance 0.99", "in every draw of the lottery"]
+
+
 def test_the_tables_have_the_chance_of_every_covered_cell(store):
     city, expected, plan = drawn_plan()
     forecasts = ShiftForecasts(expected, 1 - np.exp(-expected), IN_COVERAGE)
