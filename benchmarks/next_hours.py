@@ -15,7 +15,7 @@ from hours_members import hourly_stack_of, kept_hourly
 
 from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.scores import calibration
-from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.alert_counts import AlertCounts, short_interval
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
@@ -73,7 +73,7 @@ def count_scores(
     counts = totals[issues + horizon] - totals[issues]
     night = fireworks_ahead(history, horizon)[issues, None]
     counted = model.distribution(forecast, night)
-    low, high = model.total_interval(counted, night)
+    low, high = short_interval(counted.total(model.factor_variance(night[:, 0])))
     total = counts.sum(axis=1)
     return {
         "alerts": int(total.sum()),

@@ -15,9 +15,10 @@ from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution
+from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.history import firework_days
+from shotspotter_assets.models.year_reference import year_reference
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 NumberScores = dict[str, dict[str, float | None]]  # by method and score (`COUNT_DEFINITIONS`)
@@ -41,11 +42,15 @@ def poisson_losses(expected: Array, number: npt.NDArray[np.number]) -> Array:
 
 
 def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Table:
-    """Return numbers of alerts and their forecasts (`catalogue.FOLD_COUNTS`); the shapes of all columns broadcast."""
+    """Return numbers of alerts and their forecasts (`catalogue.FOLD_COUNTS`); the shapes of all columns broadcast.
+
+    An absent column that may be null is null.
+    """
     low, high = served.interval()
-    columns = {**columns, "low": low, "high": high, SERVED: served.expected}
+    own = {"low": low, "high": high, SERVED: served.expected, "probability": served.probability, "size": served.size}
+    columns = {**columns, **own}
     types = {field.name: field.type for field in FOLD_COUNTS.schema}
-    in_order = {name: columns[name] for name in dict.fromkeys([*types, *columns])}
+    in_order: dict[str, Any] = {name: columns.get(name) for name in dict.fromkeys([*types, *columns])}
     flat = {name: np.broadcast_to(values, served.expected.shape).ravel() for name, values in in_order.items()}
     return pa.table({name: pa.array(values).cast(types.get(name, pa.float64())) for name, values in flat.items()})
 
@@ -64,7 +69,9 @@ def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[st
         for name in (window.record.served, *BASELINES)
     }
     served = forecasts[window.record.served]
-    low, high = counts.total_interval(served, fireworks)
+    factor_variance = counts.factor_variance(fireworks)
+    low, high = short_interval(served.total(factor_variance[:, 0]))
+    year_mean, year_size = year_reference(history, window.test)
     row, column = np.nonzero(history.in_coverage)
     columns = {
         "date": window.days[:, None],
@@ -73,6 +80,9 @@ def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[st
         "alerts": window.alerts[:, history.in_coverage],
         "total_low": low[:, None],
         "total_high": high[:, None],
+        "factor_variance": factor_variance,
+        "year_mean": year_mean[window.known][:, None],
+        "year_size": year_size[window.known][:, None],
         MEAN_OF_COUNTS: earlier[:, history.in_coverage].mean(axis=0),
         **{name: forecasts[name].expected for name in BASELINES},
     }

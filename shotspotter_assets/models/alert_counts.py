@@ -15,11 +15,12 @@ import pyarrow as pa
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import nbinom
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_day.further_alerts import FurtherAlerts, fit_further_alerts
 from shotspotter_assets.models.next_day.regime_regression import FitData
+from shotspotter_assets.models.year_reference import negative_binomial
 
 Counts = npt.NDArray[np.integer]
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
@@ -71,6 +72,20 @@ class CountDistribution:
         beyond = nbinom.ppf(given_one, self.size, self.size / (self.size + self.further))
         low, high = np.where(given_one > 0, beyond + 1, 0.0)
         return low, high
+
+    def of_cells(self, cells: Booleans | Integers) -> "CountDistribution":
+        """Return the distributions of some cells, a mask or indexes of the last axis."""
+        return CountDistribution(self.probability[..., cells], self.further[..., cells], self.size[..., cells])
+
+    def total(self, factor_variance: Array | float) -> Any:
+        """Return the negative binomial (`scipy.stats.nbinom`) of the sum over the last axis, whose cells share a factor.
+
+        `factor_variance` is that of the factor, which has mean 1 (`AlertCounts.factor_variance`); it broadcasts to the sums.
+        """
+        mean = self.expected.sum(axis=-1)
+        variance = np.maximum(self.variance.sum(axis=-1) + factor_variance * mean**2, 1.001 * mean)
+        size = mean**2 / (variance - mean)
+        return negative_binomial(mean, size)
 
 
 @dataclass(frozen=True)
@@ -139,20 +154,24 @@ class AlertCounts(StoredModel):
         size = np.exp(self.size[0] + self.size[1] * fireworks)
         return CountDistribution(*np.broadcast_arrays(probability, further, size))
 
-    def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
-        """Return (low, high) of the short 80% interval of the alerts of all cells together, summed over the last axis.
+    def factor_variance(self, fireworks: Booleans) -> Array:
+        """Return the variance of the factor that all cells of a period share, same shape."""
+        return np.asarray(self.city_variance + FIREWORK_VARIANCE * fireworks)
 
-        The shortest interval of at least 80% drops its less likely end if coverage is then closer to 80%: in a quiet city,
-        few numbers are likely, and intervals of at least 80% would hold far more.
-        """
-        total = _total(counts, self.city_variance, fireworks)
-        lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(counts.size.ndim - 1, int))
-        ends = np.maximum(total.ppf([lowest, lowest + CONFIDENCE]), 0)
-        low, high = np.take_along_axis(ends, (ends[1] - ends[0]).argmin(axis=0)[None, None], axis=1)[:, 0]
-        beyond = total.cdf(high) - total.cdf(low - 1) - CONFIDENCE
-        chances = total.pmf([low, high])
-        loses = 2 * beyond > chances.min(axis=0)
-        return low + (loses & (chances[0] <= chances[1])), high - (loses & (chances[0] > chances[1]))
+
+def short_interval(total: Any) -> tuple[Array, Array]:
+    """Return (low, high) of the short 80% interval of a distribution of counts (`CountDistribution.total`).
+
+    The shortest interval of at least 80% drops its less likely end if coverage is then closer to 80%: in a quiet city,
+    few numbers are likely, and intervals of at least 80% would hold far more.
+    """
+    lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(np.ndim(total.mean()), int))
+    ends = np.maximum(total.ppf([lowest, lowest + CONFIDENCE]), 0)
+    low, high = np.take_along_axis(ends, (ends[1] - ends[0]).argmin(axis=0)[None, None], axis=1)[:, 0]
+    beyond = total.cdf(high) - total.cdf(low - 1) - CONFIDENCE
+    chances = total.pmf([low, high])
+    loses = 2 * beyond > chances.min(axis=0)
+    return low + (loses & (chances[0] <= chances[1])), high - (loses & (chances[0] > chances[1]))
 
 
 def _shared_variance(counts: Counts, forecast: CountDistribution, fireworks: Booleans) -> float:
@@ -161,16 +180,8 @@ def _shared_variance(counts: Counts, forecast: CountDistribution, fireworks: Boo
     ordinary = np.ones_like(fireworks) if fireworks.all() else ~fireworks
 
     def loss(log_variance: float) -> float:
-        likely = _total(forecast, np.exp(log_variance), fireworks[:, None]).logpmf(number)[ordinary]
+        factor_variance = np.exp(log_variance) + FIREWORK_VARIANCE * fireworks
+        likely = forecast.total(factor_variance).logpmf(number)[ordinary]
         return float(((log_variance - np.log(USUAL_VARIANCE)) / SPREAD_OF_VARIANCES) ** 2 / 2 - likely.sum())
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([1e-4, 2.0]), method="bounded").x))
-
-
-def _total(counts: CountDistribution, shared: float, fireworks: Booleans) -> Any:
-    """Return the negative binomial of the sum over the last axis, whose cells share a factor."""
-    mean = counts.expected.sum(axis=-1)
-    factor_variance = shared + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
-    variance = np.maximum(counts.variance.sum(axis=-1) + factor_variance * mean**2, 1.001 * mean)
-    size = mean**2 / (variance - mean)
-    return nbinom(size, size / (size + mean))

@@ -1,17 +1,19 @@
 """Forecast of one day by the live models."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings
-from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
@@ -19,8 +21,9 @@ from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.year_reference import year_reference
 from shotspotter_assets.serving import risk_tables
-from shotspotter_assets.serving.forecast_facts import with_facts
+from shotspotter_assets.serving.forecast_facts import DayTotal, with_facts
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,
@@ -45,6 +48,7 @@ class _Risk(NamedTuple):
     next_day: pa.Table
     next_hours: pa.Table | None
     drivers: list[tuple[str, ...]] | None  # phrases by covered cell; None for a model without reasons
+    year: Array  # mean and size of `year_reference`
 
     @property
     def all_periods(self) -> pa.Table:
@@ -65,10 +69,10 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     city = stored.city
     forecast_date = stored.issue_date + ONE_DAY
     risk = _risk(record, models, stored)
-    fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
-    low, high = map(float, models.counts.total_interval(CountDistribution.of_forecast(risk.next_day), fireworks))
+    total = _total(risk, models, city, forecast_date)
+    low, high = total.interval
     replayed = is_over(forecast_date, city, now)
-    table = with_facts(risk.all_periods, city, stored.lead, (low, high), replayed)
+    table = with_facts(risk.all_periods, city, stored.lead, total, replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
     hourly = risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date)
     cells = [f"{row},{column}" for row, column in record.covered]
@@ -102,6 +106,14 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     )
 
 
+def _total(risk: _Risk, models: TrainedModels, city: City, forecast_date: date) -> DayTotal:
+    """Return the distribution of the alerts of all cells on the day."""
+    fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
+    factor_variance = models.counts.factor_variance(fireworks).item()
+    low, high = map(float, short_interval(CountDistribution.of_forecast(risk.next_day).total(factor_variance)))
+    return DayTotal((low, high), factor_variance, risk.year)
+
+
 def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> _Risk:
     """Forecast the next day and its first hours; raise OtherInputsError with the remedy for models of other inputs."""
     city = stored.city
@@ -120,15 +132,17 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
         remedy = f"Materialize live_models for {key} with `retrain` on."
         raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
     worded = drivers and [tuple(reason.format(event=city.event) for reason in reasons) for reasons in drivers]
-    if models.hours is None or hourly is None:
-        return _Risk(next_day, None, worded)
-    probability = (
-        predict_all(models.hours, hourly, first_hour)
-        if stored.lead == 1
-        else risk_tables.first_hours(models, hourly, first_hour, next_day)
+    next_hours = None
+    if models.hours is not None and hourly is not None:
+        probability = (
+            predict_all(models.hours, hourly, first_hour)
+            if stored.lead == 1
+            else risk_tables.first_hours(models, hourly, first_hour, next_day)
+        )
+        next_hours = risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes)
+    return _Risk(
+        next_day, next_hours, worded, year_reference(history, range(history.next_day, history.next_day + 1))[:, 0]
     )
-    next_hours = risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes)
-    return _Risk(next_day, next_hours, worded)
 
 
 def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:

@@ -1,11 +1,12 @@
 """Facts of a stored forecast (`catalogue.FORECAST`) in its metadata, and its rows for the next day."""
 
 import json
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 
@@ -14,12 +15,28 @@ CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, 
 MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a model
 LEAD: Final = "lead"  # metadata key
 TOTAL: Final = "total_interval"  # metadata key of the 80% interval of the alerts of all cells on the day
+FACTOR_VARIANCE: Final = "factor_variance"  # metadata key of the variance of the factor that all cells share on the day
+YEAR: Final = "year_reference"  # metadata key of mean and size of `models.year_reference` for the alerts of all cells
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
-def with_facts(table: pa.Table, city: City, lead: int, total: tuple[float, float], replayed: bool) -> pa.Table:
-    """Return a forecast with its facts; `total` is the 80% interval of the alerts of all cells on the day."""
-    facts = {GRID: grid_settings(city), LEAD: str(lead), TOTAL: json.dumps(total)}
+class DayTotal(NamedTuple):
+    """The distribution of the alerts of all cells on the day, beside its cells, and its simple reference."""
+
+    interval: tuple[float, float]  # 80% interval
+    factor_variance: float  # of the factor that all cells share (`CountDistribution.total`)
+    year: Array  # mean and size of `models.year_reference`
+
+
+def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed: bool) -> pa.Table:
+    """Return a forecast with its facts."""
+    facts = {
+        GRID: grid_settings(city),
+        LEAD: str(lead),
+        TOTAL: json.dumps(total.interval),
+        FACTOR_VARIANCE: json.dumps(total.factor_variance),
+        YEAR: json.dumps(total.year.tolist()),
+    }
     return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
 
 
@@ -37,6 +54,21 @@ def total_of(forecast: pa.Table) -> tuple[float, float]:
     """Return the 80% interval of the alerts of all cells on the day."""
     low, high = json.loads(forecast.schema.metadata[TOTAL.encode()])
     return low, high
+
+
+def factor_variance_of(forecast: pa.Table) -> float | None:
+    """Return the variance of the factor that all cells share on the day; None in forecasts of earlier versions."""
+    stored = (forecast.schema.metadata or {}).get(FACTOR_VARIANCE.encode())
+    return None if stored is None else float(stored)
+
+
+def year_of(forecast: pa.Table) -> tuple[float, float] | None:
+    """Return mean and size of the yearly reference of the alerts of all cells; None in forecasts of earlier versions."""
+    stored = (forecast.schema.metadata or {}).get(YEAR.encode())
+    if stored is None:
+        return None
+    mean, size = json.loads(stored)
+    return mean, size
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:

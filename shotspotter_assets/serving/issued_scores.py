@@ -22,7 +22,15 @@ from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, is_replayed, lead_of, total_of
+from shotspotter_assets.serving.forecast_facts import (
+    CANDIDATE_COLUMN,
+    MODEL_PREFIX,
+    factor_variance_of,
+    is_replayed,
+    lead_of,
+    total_of,
+    year_of,
+)
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -164,14 +172,12 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
         yesterday = (scored_date - history.days[0]).days - 1
         mean = totals[yesterday][row, column] / max(known_days[yesterday], 1) if yesterday >= 0 else 0.0
         counts = CountDistribution.of_forecast(forecast)
-        total_low, total_high = total_of(forecast)
         columns: dict[str, Any] = {
             "date": np.array(scored_date, "datetime64[D]"),
             "row": row,
             "column": column,
             "alerts": _alerts_of(forecast, scored_date, history),
-            "total_low": total_low,
-            "total_high": total_high,
+            **_total_columns(forecast),
             MEAN_OF_COUNTS: mean,
         }
         for name in BASELINES:
@@ -179,6 +185,14 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
                 columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
     return number_scores(pool_tables(tables))
+
+
+def _total_columns(forecast: pa.Table) -> dict[str, float | None]:
+    """Return the columns of `catalogue.FOLD_COUNTS` about the alerts of all cells; None in forecasts of earlier versions."""
+    low, high = total_of(forecast)
+    mean, size = year_of(forecast) or (None, None)
+    variance = factor_variance_of(forecast)
+    return {"total_low": low, "total_high": high, "factor_variance": variance, "year_mean": mean, "year_size": size}
 
 
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:

@@ -426,6 +426,11 @@ _NUMBERS: Final = {
     "high": Column("double", "Upper end of that interval."),
     "total_low": Column("double", "Lower end of the 80% interval of the city's number on that day."),
     "total_high": Column("double", "Upper end of that interval."),
+    "probability": Column("double", "Probability of at least one alert, of the served forecast.", required=False),
+    "size": Column("double", "Size r of the negative binomial of its alerts beyond the first.", required=False),
+    "factor_variance": Column("double", "Variance of the factor that all cells share on that day.", required=False),
+    "year_mean": Column("double", "Mean of the city's number on the last 365 known days.", required=False),
+    "year_size": Column("double", "Size r of the negative binomial on that mean.", required=False),
 }
 _EXPECTED: Final = Column("double", "Expected alerts: `served`, `mean_of_counts`, and baselines by name.")
 FOLD_COUNTS: Final = _report("count_forecasts.parquet", "Numbers of alerts.", _NUMBERS, _EXPECTED)

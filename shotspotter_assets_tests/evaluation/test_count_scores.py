@@ -15,7 +15,7 @@ from shotspotter_assets.evaluation.count_scores import (
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.history import History
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
@@ -29,7 +29,8 @@ DAYS = len(cities.TEST)
 def test_numbers_are_scored_by_their_definitions() -> None:
     days = [date(2024, 1, 1) + timedelta(days=at // 2) for at in range(4)]
     values = [days, [0] * 4, [0, 1] * 2, [2, 0, 0, 1], [0.0] * 4, [1.0] * 4, [0.0, 0.0, 2.0, 2.0], [3.0] * 4]
-    table = pa.table([*values], schema=FOLD_COUNTS.schema)
+    of_earlier_versions = pa.schema([*FOLD_COUNTS.schema][: len(values)])
+    table = pa.table([*values], schema=of_earlier_versions)
     for name, expected in ((SERVED, [1.5, 0.1, 0.1, 0.5]), (MEAN_OF_COUNTS, [1.0, 0.5, 1.0, 0.5])):
         table = table.append_column(name, pa.array(expected))
     scores = ScoreTable(count_rows(table))
@@ -58,5 +59,12 @@ def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:
     np.testing.assert_array_equal(table["alerts"].to_numpy(), alerts[cities.TEST.start :].ravel())
     np.testing.assert_allclose(table[MEAN_OF_COUNTS].to_numpy()[:CELLS], alerts[: cities.TEST.start].mean(axis=0))
     assert (table[SERVED].to_numpy() >= 0.2).all()
+    served = CountDistribution.of_forecast(table.rename_columns({SERVED: "expected"}))
+    np.testing.assert_allclose(served.probability, 0.2)
+    first_day = served.of_cells(np.arange(CELLS)).total(table["factor_variance"][0].as_py())
+    assert short_interval(first_day) == (table["total_low"][0].as_py(), table["total_high"][0].as_py())
+    year = alerts.sum(axis=1)[: cities.TEST.start]
+    assert table["year_mean"][0].as_py() == pytest.approx(year.mean())
+    assert table["year_size"].null_count == 0
     expected = counts.distribution(probability["ewma"], np.zeros((DAYS, 1), bool), counts.log_m(history, cities.TEST))
     np.testing.assert_allclose(table["ewma"].to_numpy(), expected.expected.ravel())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts
+from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCounts, short_interval
 
 NIGHTS = np.zeros(400, dtype=bool)
 NIGHTS[::20] = True
@@ -57,7 +57,7 @@ def test_mean_variance_and_interval_are_those_of_the_distribution(on_fireworks):
 
 def test_the_interval_of_the_total_has_its_coverage(fitted):
     counts, probability = made_up(seed=2)
-    low, high = fitted.total_interval(fitted.distribution(probability, NIGHTS[:, None]), NIGHTS[:, None])
+    low, high = short_interval(fitted.distribution(probability, NIGHTS[:, None]).total(fitted.factor_variance(NIGHTS)))
     total = counts.sum(axis=1)
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
 
@@ -67,7 +67,7 @@ def test_intervals_of_a_quiet_city_hold_no_more_than_they_say():
     probability = random.uniform(0.001, 0.02, (4_000, 60)) * random.uniform(0.2, 6, (4_000, 1))
     model, on_fireworks = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0), np.array([False])
     forecast = model.distribution(probability, on_fireworks)
-    low, high = model.total_interval(forecast, on_fireworks)
+    low, high = short_interval(forecast.total(0.0))
     total = (random.random(probability.shape) < probability).sum(axis=1)
     assert 0.75 < ((total >= low) & (total <= high)).mean() < 0.85
 
@@ -85,7 +85,7 @@ def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
     forecast = fitted.distribution(probability, on_fireworks)
     total = forecast.expected.sum(axis=1) * level
-    low, high = fitted.total_interval(forecast, on_fireworks)
+    low, high = short_interval(forecast.total(fitted.factor_variance(on_fireworks[:, 0])))
     assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
 
 
@@ -104,3 +104,14 @@ def test_files_hold_it(fitted):
 def test_silence_cannot_be_fitted():
     with pytest.raises(ValueError, match="None of 24000"):
         AlertCounts.fit(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)
+
+
+def test_cells_of_a_total_share_a_factor(fitted):
+    _, probability = made_up()
+    forecast = fitted.distribution(probability, NIGHTS[:, None]).of_cells(np.arange(60) < 20)
+    mean = forecast.expected.sum(axis=1)
+    assert forecast.probability.shape == (400, 20)
+    total = forecast.total(fitted.factor_variance(NIGHTS))
+    np.testing.assert_allclose(total.mean(), mean)
+    factor = fitted.city_variance + FIREWORK_VARIANCE * NIGHTS
+    np.testing.assert_allclose(total.var(), forecast.variance.sum(axis=1) + factor * mean**2)

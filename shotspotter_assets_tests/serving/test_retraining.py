@@ -13,6 +13,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
@@ -22,6 +23,7 @@ from shotspotter_assets.models.records import TrainedModel, TrainingRecord
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving import retraining
 from shotspotter_assets.serving.daily_forecast import forecast_day
+from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows, total_of, year_of
 from shotspotter_assets.serving.issued_forecasts import Forecast
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
@@ -224,6 +226,21 @@ def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
     record, files = train_live(town, windows, "by hand", incidents=nobody, context=FitContext(changes=FAST))
     models = TrainedModels.load({name.removesuffix(record.suffix): content for name, content in files.items()})
     return record, forecast_day(record, models, town)
+
+
+def test_an_issued_forecast_holds_the_distribution_of_its_total() -> None:
+    town = stored(counts())
+    serving, forecast = served(town)
+    total = CountDistribution.of_forecast(next_day_rows(forecast.table)).total(
+        factor_variance_of(forecast.table) or 0.0
+    )
+    record = forecast.record
+    assert total_of(forecast.table) == (record.expected_alerts_low, record.expected_alerts_high)
+    assert total_of(forecast.table) == tuple(float(end) for end in short_interval(total))
+    year = town.alerts[-365:, *np.transpose(serving.covered)].sum(axis=1)
+    assert year_of(forecast.table)[0] == pytest.approx(year.mean())
+    earlier = forecast.table.replace_schema_metadata(None)
+    assert (factor_variance_of(earlier), year_of(earlier)) == (None, None)
 
 
 def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not() -> None:
