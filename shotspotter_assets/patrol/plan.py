@@ -36,12 +36,18 @@ class ShiftPlan:
     rank: Integers  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
     added: Array  # expected alerts that the units of a cell add to earlier ones
     totals: ShiftTotals
+    problem: CoverProblem  # without lots
     lots: Lots | None = None  # None for a plan without a lottery
     covered_without_lottery: float | None = None  # `covered` of the plan that a lottery replaces
 
     def chance(self, row: int, column: int) -> float | None:
         """Return the chance with which the lottery sends a unit to a cell; None without a lottery."""
         return None if self.lots is None else float(self.lots.chance.reshape(self.units.shape)[row, column])
+
+    @property
+    def covered_greedily(self) -> float:
+        """Expected alerts that the greedy plan covers, the one that a lottery replaces included."""
+        return self.totals.covered if self.covered_without_lottery is None else self.covered_without_lottery
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def _plan_shift(
         covered=problem.value(units),
         one_more_unit=float(problem.gains(units)[units < problem.max_units].max(initial=0.0)),
     )
-    return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals)
+    return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals, problem)
 
 
 def _require_room(

@@ -16,6 +16,7 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS, Asset
 
 if TYPE_CHECKING:
+    from shotspotter_assets.patrol.plan import DayPlan
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 
 PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"]  # the panel is narrow
@@ -106,12 +107,21 @@ def _with_plan(
         "forecast_date": str(day),
         **panel.rounded(record.totals()),
         **({} if rules.lottery is None else panel.rounded({"covered_without_lottery": record.covered_without_lottery})),
+        **panel.rounded({"below_best_plan": _gap_shown(plan)}),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
         "csv": dg.MetadataValue.path(store.uri(DISPATCH_CSV, city.name, issue_date)),
         "geojson": dg.MetadataValue.path(store.uri(DISPATCH_MAP, city.name, issue_date)),
         "path": dg.MetadataValue.path(path),
     }
+
+
+def _gap_shown(plan: "DayPlan") -> float | str:
+    """Return the gap of a plan to the best one; it is not stored, as what is solved in time depends on the machine."""
+    from shotspotter_assets.patrol.optimum import gap_of_day
+
+    gap = gap_of_day(plan)
+    return "not solved in a second" if gap is None else gap
 
 
 def _without_plan(store: Store, city: City, issue_date: date, version: str, note: str) -> panel.Metadata:
