@@ -75,6 +75,8 @@ def arguments() -> argparse.Namespace:
     columns = {"time": "occurred_at", "longitude": "longitude", "latitude": "latitude", "type": "type"}
     for name, column in columns.items():
         parser.add_argument(f"--{name}", default=column, help=f"column of {name}s, {column} by default")
+    parser.add_argument("--point", help="column of points as text, POINT (longitude latitude), instead of two columns")
+    parser.add_argument("--id", help="column of ids; rows of one id, such as units sent to a call, are one event")
     parser.add_argument("--zone", default="America/Chicago", help="time zone of the times")
     box = (WEST, SOUTH, WEST + 12 / 28, SOUTH + 14 / 37)
     parser.add_argument("--box", type=float, nargs=4, default=box, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
@@ -100,6 +102,23 @@ def read(file: Path) -> pd.DataFrame:
     return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
 
 
+def events_of(chosen: argparse.Namespace) -> pd.DataFrame:
+    """The rows of the file, one for each event, with the columns that the command names; without types all are `event`."""
+    points = read(chosen.points)
+    at = (chosen.point,) if chosen.point else (chosen.longitude, chosen.latitude)
+    columns = [chosen.time, *at, *filter(None, [chosen.id]), *([] if chosen.type == "type" else [chosen.type])]
+    if missing := [name for name in columns if name not in points]:
+        raise SystemExit(f"{chosen.points}: there is no column {', '.join(missing)}; there are: {', '.join(points)}.")
+    if "type" not in points:
+        points["type"] = "event"
+    if chosen.point:
+        degrees = points[chosen.point].astype(str).str.extract(r"POINT *\((-?[0-9.]+)[ ,]+(-?[0-9.]+)\)")
+        points = points.assign(longitude=degrees[0], latitude=degrees[1])
+    if chosen.point:
+        chosen.longitude, chosen.latitude = "longitude", "latitude"
+    return points.drop_duplicates(chosen.id) if chosen.id else points
+
+
 def named(types: pd.Series) -> pd.Series:
     """Types as names in a city's file: "CRIMINAL DAMAGE" is criminal_damage; a row without type is unknown."""
     names = types.fillna("unknown").astype(str).str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True).str.strip("_")
@@ -108,11 +127,7 @@ def named(types: pd.Series) -> pd.Series:
 
 def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]:
     """The days of each type."""
-    points = read(chosen.points)
-    if missing := [
-        name for name in (chosen.time, chosen.longitude, chosen.latitude, chosen.type) if name not in points
-    ]:
-        raise SystemExit(f"{chosen.points}: there is no column {', '.join(missing)}; there are: {', '.join(points)}.")
+    points = events_of(chosen)
     west, south, east, north = chosen.box
     at = [pd.to_numeric(points[name], errors="coerce") for name in (chosen.longitude, chosen.latitude)]
     if not (at[0].between(west, east) & at[1].between(south, north)).any():
@@ -128,7 +143,8 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
     if unknown := set(chosen.types or ()) - {*types}:
         raise SystemExit(f"{chosen.points}: --types: there is no {', '.join(unknown)}; there are: {', '.join(types)}.")
     used = [
-        str(getattr(chosen, name)) for name in ("box", "grid", "zone", "start", "validation", "test", "end", "time")
+        str(getattr(chosen, name))
+        for name in ("box", "grid", "zone", "start", "validation", "test", "end", "time", "point", "id")
     ]
     version = hashlib.sha256("|".join(used).encode() + chosen.points.read_bytes()).hexdigest()[:8]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _PATH = click.Path(path_type=Path)
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 class _Commands(click.Group):
@@ -123,12 +124,11 @@ def status(city: str | None) -> None:
 
 def _add_command(word: "Word", description: str, undo_description: str) -> None:
     """Add the command that writes or withdraws a person's report about one or more days of a city."""
-    day_type = click.DateTime(["%Y-%m-%d"])
 
     @main.command(word, help=description)
     @click.argument("city")
-    @click.argument("day", type=day_type, metavar="DAY")
-    @click.argument("last", type=day_type, metavar="[LAST]", required=False)
+    @click.argument("day", type=_DAY, metavar="DAY")
+    @click.argument("last", type=_DAY, metavar="[LAST]", required=False)
     @click.option("--undo", is_flag=True, help=undo_description)
     def state_command(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
         from shotspotter_assets.settings import Settings
@@ -152,7 +152,7 @@ _add_command(
 
 @main.command()
 @click.argument("city")
-@click.argument("cutoff", type=click.DateTime(["%Y-%m-%d"]), metavar="CUTOFF")
+@click.argument("cutoff", type=_DAY, metavar="CUTOFF")
 @click.option("--model", default="", help="A next-day forecaster; by default the one that serves.")
 @click.option("--days", default=240, type=click.IntRange(1), show_default=True, help="Days before the cutoff.")
 @click.option("--test-days", default=28, type=click.IntRange(1), show_default=True, help="Days from the cutoff.")
@@ -200,6 +200,25 @@ def annual_report(city: str, year: int) -> None:
 
     Stored.read(store, reported_city).write(Asset.ANNUAL_REPORTS, [begins], write)
     click.echo(store.uri(ANNUAL_REPORT_PAGE, city, begins))
+
+
+@main.command("export-hub")
+@click.argument("city")
+@click.argument("folder", type=_PATH)
+@click.option("--first", type=_DAY, default="1990-01-01", metavar="DAY", help="First issue date; by default all.")
+@click.option("--last", type=_DAY, default="2099-12-31", metavar="DAY", help="Last issue date.")
+def export_hub(city: str, folder: Path, first: datetime, last: datetime) -> None:
+    """Write issued forecasts of CITY and its areas, and observed alerts, to FOLDER as a hub (hubverse)."""
+    from shotspotter_assets.city_files import find_city
+    from shotspotter_assets.explore.tables import open_store
+    from shotspotter_assets.hub import export
+
+    store, cities = open_store(base=Path.cwd())
+    try:
+        lines = export.export_hub(store, find_city(cities, city), folder, first.date(), last.date())
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(lines))
 
 
 @main.command()

@@ -1,0 +1,1 @@
+"""Export of issued forecasts for others: files of a hub as hubverse describes them (https://hubverse.io)."""
