@@ -101,5 +101,6 @@ def settings_files(city: City, output: pd.DataFrame) -> dict[str, str]:
         "data_inputs": f"Published {city.rows} to the last known day before the issue.",
         "designated_model": True,
     }
-    texts = {path: f"{json.dumps(record, indent=2, ensure_ascii=False)}\n" for path, record in records.items()}
-    return texts | {f"model-metadata/{MODEL_ID}.yml": yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}
+    return {path: f"{json.dumps(record, indent=2, ensure_ascii=False)}\n" for path, record in records.items()} | {
+        f"model-metadata/{MODEL_ID}.yml": yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    }

@@ -27,7 +27,6 @@ from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import first_of, number_of
 
-Locations = Mapping[str, Booleans]  # cells by location, shape (rows, columns)
 LEVELS: Final = (0.01, 0.025, *(round(0.05 * step, 2) for step in range(1, 20)), 0.975, 0.99)
 """Levels of the quantiles: the 23 of FluSight."""
 DAYS_BEFORE: Final = timedelta(days=365)  # observed days before the first forecast, to compare with
@@ -68,25 +67,28 @@ def export_hub(store: Store, city: City, folder: Path, first: date, last: date) 
 
 def _texts(city: City, output: pd.DataFrame, observed: pd.DataFrame) -> dict[str, str]:
     """Return the texts of all files by path; oracle output is the observed numbers of days with a forecast."""
-    forecast_days = output[["target_end_date", "target"]].drop_duplicates()
-    oracle = observed.drop(columns="as_of").merge(forecast_days).rename(columns={"observation": "oracle_value"})
+    with_forecast = observed.merge(output[["target_end_date", "target"]].drop_duplicates())
+    oracle = with_forecast.drop(columns="as_of").rename(columns={"observation": "oracle_value"})
     rounds = {f"model-output/{MODEL_ID}/{day}-{MODEL_ID}.csv": rows for day, rows in output.groupby("reference_date")}
     tables = rounds | {"target-data/time-series.csv": observed, "target-data/oracle-output.csv": oracle}
-    csv = {path: table.to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
-    return settings_files(city, output) | csv
+    return settings_files(city, output) | {
+        path: table.to_csv(index=False, lineterminator="\n") for path, table in tables.items()
+    }
 
 
-def city_locations(city: City) -> Locations:
-    """Return the city by its name, and its areas as `city/area`; raise ValueError if its file of districts is unusable.
+def city_locations(city: City) -> dict[str, Booleans]:
+    """Return the cells, shape (rows, columns), of the city by its name, and of its areas by `city/area`.
 
-    Areas are the city's districts, else the areas of the coverage, else quarters of the grid, as on the public page.
+    Areas are the city's districts, else the areas of the coverage, else quarters of the grid, as on the public page. Raises
+    ValueError if the city's file of districts is unusable.
     """
     layers, problems = read_layers(city)
     if city.layers.districts is not None and "districts" not in layers:
         raise ValueError(f"Areas cannot be exported. {problems[0]}")
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
-    names = sorted({*areas.ravel().tolist()} - {""})
-    return {city.name: np.ones(city.shape, bool)} | {f"{city.name}/{name}": areas == name for name in names}
+    return {city.name: np.ones(city.shape, bool)} | {
+        f"{city.name}/{name}": areas == name for name in np.unique(areas).tolist() if name
+    }
 
 
 def why_left_out(record: ForecastRecord, forecast: pa.Table, city: City) -> str:
@@ -101,7 +103,9 @@ def why_left_out(record: ForecastRecord, forecast: pa.Table, city: City) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def quantile_rows(record: ForecastRecord, forecast: pa.Table, city: City, locations: Locations) -> pd.DataFrame:
+def quantile_rows(
+    record: ForecastRecord, forecast: pa.Table, city: City, locations: Mapping[str, Booleans]
+) -> pd.DataFrame:
     """Return the quantiles of the day's total over the covered cells of each location that has any.
 
     The columns are those of hubverse's model output. Raises ValueError for a quantile that crosses another one.
@@ -141,7 +145,7 @@ def refuse_crossing(quantiles: pd.DataFrame, file: str) -> None:
 
 
 def observations(
-    store: Store, city: City, locations: Locations, covered: Mapping[date, tuple[Integers, Integers]]
+    store: Store, city: City, locations: Mapping[str, Booleans], covered: Mapping[date, tuple[Integers, Integers]]
 ) -> pd.DataFrame:
     """Return the time series of a target: its known days from `DAYS_BEFORE` the first forecast to the last one.
 
@@ -189,6 +193,6 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
         for name, text in texts.items():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_text(text)
-        if folder.exists():
+        if folder.is_dir():
             folder.rename(Path(aside, "old"))
         made.rename(folder)

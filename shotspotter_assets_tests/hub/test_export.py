@@ -248,6 +248,9 @@ def test_a_folder_with_other_files_stays_as_it_is(hub: Path, issued: Store, tmp_
     with pytest.raises(ValueError, match=f"is no export of {CITY.name} alone"):
         export_hub(issued, CITY, copy, *ALL)
     assert len(contents(copy)) == len(before) - 1
+    with pytest.raises(NotADirectoryError, match=str(admin)):
+        export_hub(issued, CITY, admin, *ALL)
+    assert admin.is_file()
 
 
 def test_a_killed_export_leaves_one_whole_hub_or_none(tmp_path: Path) -> None:
