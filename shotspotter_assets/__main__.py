@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _DAY = click.DateTime(["%Y-%m-%d"])
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 class _Commands(click.Group):
@@ -219,6 +220,31 @@ def export_hub(city: str, folder: Path, first: datetime, last: datetime) -> None
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(lines))
+
+
+@main.group()
+def experiment() -> None:
+    """Freeze an experiment before its first day, and score it after its last one."""
+
+
+@experiment.command("freeze")
+@click.argument("file", type=_FILE)
+def freeze_experiment(file: Path) -> None:
+    """Write all that is fixed beside the YAML file FILE, and print its SHA-256."""
+    from shotspotter_assets.experiments.frozen import freeze
+    from shotspotter_assets.explore.tables import open_store
+
+    click.echo(freeze(*open_store(base=Path.cwd()), file))
+
+
+@experiment.command("score")
+@click.argument("file", type=_FILE)
+def score_experiment(file: Path) -> None:
+    """Print the scores of the frozen experiment FILE as JSON."""
+    from shotspotter_assets.experiments.scored import score
+    from shotspotter_assets.explore.tables import open_store
+
+    click.echo(score(*open_store(base=Path.cwd()), file))
 
 
 @main.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.city import City, Coverage
@@ -29,6 +29,7 @@ Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
 RELATIVE_PATHS: Final = "a relative path starts at the folder of the city's file"
+_Model = TypeVar("_Model", bound=BaseModel)
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, AuditLayer)
 
 
@@ -72,7 +73,7 @@ def _landing_sources(city: City) -> list[LandingSettings]:
 
 
 class CityFileError(ValueError):
-    """An unusable city file, or folder of city files; the message names file, key and remedy."""
+    """An unusable YAML file, or folder of city files; the message names file, key and remedy."""
 
 
 class CityFiles(dict[str, City]):
@@ -151,28 +152,33 @@ def _read(file: Path) -> str:
 
 def load_city(file: Path, text: str | None = None) -> City:
     """Read one city from its YAML file, or from another text of it; raise CityFileError with file, key and reason."""
+    city = read_keys(file, CityFile, text)
+    if city.name != file.stem:
+        raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
+    return _with_paths(file, city)
+
+
+def read_keys(file: Path, model: type[_Model], text: str | None = None) -> _Model:
+    """Return the keys and values of a YAML file, or of another text of it; raise CityFileError with key and reason."""
     text = _read(file) if text is None else text
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         # Without the text of the line, which may hold a secret.
-        raise CityFileError(f"{file}: is not a YAML file of a city: {line}{error.problem}") from None
+        raise CityFileError(f"{file}: is not a YAML file: {line}{error.problem}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CityFileError(f"{file}: cannot be read as YAML: {reason}") from None
     if not isinstance(content, dict):
-        raise CityFileError(f"{file}: expected keys and values ({', '.join(CityFile.model_fields)}).")
+        raise CityFileError(f"{file}: expected keys and values ({', '.join(model.model_fields)}).")
     try:
-        city = CityFile.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        schema = CityFile.model_json_schema()
+        schema = model.model_json_schema()
         problems = [explain(problem, schema) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         more = error.error_count() - len(problems)
         raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
-    if city.name != file.stem:
-        raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
-    return _with_paths(file, city)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -27,6 +27,10 @@ HARMLESS_KEYS: Final = {
     "retraining": "It sets the date of the next training.",
 }
 """Keys of the city's file that no asset declares, with the reason why a change outdates nothing that is stored."""
+KEYS_OF_NEW_FORECASTS: Final = (
+    "start", "publication", "unusual_days", "max_share_rejected", "time_precision", "retraining"
+)  # fmt: skip
+"""Those of `HARMLESS_KEYS` that change forecasts still to be issued: their days of data, or the date of the training."""
 
 
 def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
@@ -47,11 +51,11 @@ def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def settings_hash(city: City, asset: Asset) -> str:
-    """Return the SHA-256 of the settings that an asset and the assets that it is made from depend on."""
+def settings_hash(city: City, asset: Asset, more: Sequence[str] = ()) -> str:
+    """Return the SHA-256 of the settings that an asset and the assets that it is made from depend on, and of `more` keys."""
     chain = (*asset.ancestors, asset)
     keys = [key for source in chain for key in (*source.spec.keys, *source.spec.other_keys)]
-    return sha256(json.dumps(settings_of(city, keys), sort_keys=True))
+    return sha256(json.dumps(settings_of(city, [*keys, *more]), sort_keys=True))
 
 
 def own_settings(city: City, asset: Asset) -> str:

@@ -3,7 +3,9 @@
 import platform
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -14,6 +16,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
+SOURCE: Final = "source"  # key of `TrainingRecord.versions` for the hash of this package's code
 
 COUNTS: Final = "alert_counts"
 WITHOUT_FACTORS: Final = "without_factors"  # a fold's candidate, fitted without the city's contributing factors
@@ -71,8 +74,16 @@ class FoldRecord(TrainingRecord):
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a model depends on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Return the versions of Python and of the packages that a model depends on, and the hash of this package's code."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}, SOURCE: source_sha256()}
+
+
+@cache
+def source_sha256() -> str:
+    """Return the SHA-256 of the paths and contents of this package's Python files, in the order of the paths."""
+    root = Path(__file__).parents[1]
+    files = {file.relative_to(root).as_posix(): file.read_bytes() for file in root.rglob("*.py")}
+    return sha256(*(part for path in sorted(files) for part in (path, files[path])))
 
 
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -31,6 +31,10 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 ModelFiles = Mapping[str, Mapping[str, bytes]]  # content by model and file
 
 
+class ModelFilesError(ValueError):
+    """Missing files of trained models, or others than those of their record."""
+
+
 @dataclass(frozen=True)
 class TrainedModels:
     """Loaded models of one record; a city without hours, or with few alerts, has no `types`, `minutes` and models of hours."""
@@ -97,7 +101,12 @@ def earlier_models(
 
 
 def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> TrainedModels:
-    """Read a record's models, whose stored names end with `suffix`; raise ValueError if their files were changed."""
+    """Read a record's models, whose stored names end with `suffix`; raise ModelFilesError if their files were changed."""
+    return TrainedModels.load(read_files(store, file, record, day, suffix))
+
+
+def read_files(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> ModelFiles:
+    """Read the files of a record's models, see `read_models`."""
     files = {}
     for model, trained in record.models.items():
         stored = f"{model}{suffix}"
@@ -108,8 +117,8 @@ def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: dat
         except MissingObjectError:
             files[model] = {}
         if files_sha256(files[model]) != trained.files:
-            raise ValueError(
+            raise ModelFilesError(
                 f"The files of {stored} of {record.city} {day} are not those that its record names: "
                 f"materialize {file.asset} for {record.city} {day} again."
             )
-    return TrainedModels.load(files)
+    return files

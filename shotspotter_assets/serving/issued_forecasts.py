@@ -16,7 +16,7 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.wording import number_of
 
@@ -31,6 +31,7 @@ class IssuedVersion(BaseModel):
     last_known: date = Field(description="Last day whose data were used.")
     expected_alerts: float = Field(description="Expected number of alerts on the forecast date, in all cells.")
     version: str = Field(description="Hash of the forecast and its reasons.")
+    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written; empty in earlier records.")
 
 
 class _Issue(StoredRecord):
@@ -68,6 +69,8 @@ class ForecastRecord(_Issue):
     replayed: bool = Field(False, description="True for a forecast after its day.")
     version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
     grid: str = Field("", description="Hash of box, cells and counted events; empty in records of earlier versions.")
+    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written; empty in earlier records.")
+    made_by: dict[str, str] = Field({}, description="Hashes of models, settings and code, and the last training's day.")
 
     @property
     def versions(self) -> tuple[IssuedVersion, ...]:
@@ -93,6 +96,7 @@ class NoForecast(_Issue):
 
 
 IssueRecord = ForecastRecord | NoForecast
+REPEATED: Final = ("version", "table_sha256", "made_by", "replayed")  # fields that are equal for a repeated version
 _RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 
@@ -150,7 +154,9 @@ def content_version(reasons: Sequence[str], tables: Sequence[pa.Table]) -> str:
 
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
-    record = forecast.record if isinstance(forecast, Forecast) else forecast
+    table = parquet_bytes(FORECAST, forecast.table) if isinstance(forecast, Forecast) else b""
+    hashed = {"table_sha256": sha256(table)}
+    record = forecast.record.model_copy(update=hashed) if isinstance(forecast, Forecast) else forecast
     city = record.city
     issue_date = record.issue_date
     with store.alone(FORECAST.asset, city):
@@ -165,7 +171,7 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
         store.write_table(TOP_LOCATIONS, forecast.top, city, issue_date)
         store.write_bytes(RISK_MAP, forecast.geojson, city, issue_date)
         # The last write, as a table means that the forecast is complete.
-        store.write_table(FORECAST, forecast.table, city, issue_date)
+        store.write_bytes(FORECAST, table, city, issue_date)
     return store.uri(FORECAST, city, issue_date)
 
 
@@ -176,7 +182,7 @@ def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
         return record
     if isinstance(before, NoForecast):
         return record.model_copy(update={"earlier": before.earlier})
-    if isinstance(record, ForecastRecord) and (record.version, record.replayed) == (before.version, before.replayed):
+    if isinstance(record, ForecastRecord) and all(getattr(record, name) == getattr(before, name) for name in REPEATED):
         return record.model_copy(update={"earlier": before.earlier, "issued_at": before.issued_at})
     return record.model_copy(update={"earlier": before.versions})
 

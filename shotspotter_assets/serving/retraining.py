@@ -15,7 +15,7 @@ from shotspotter_assets.models.trained_models import ModelFiles, earlier_models,
 from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
-from shotspotter_assets.serving.serving_record import PLACE, WEEK, ServingRecord
+from shotspotter_assets.serving.serving_record import BY_HAND, PLACE, WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
@@ -174,7 +174,7 @@ def training_reason(
         f"retrained because {cause}": bool(cause),
         f"retrained for a lead of {number_of(lead, 'day')} because the live models were fitted for {before.lead}": before.lead
         != lead,
-        "retrained by hand": by_hand,
+        f"retrained {BY_HAND}": by_hand,
         "retrained daily": city.retraining == "daily",
         f"retrained, a week after {before.last_trained}": issue_date - before.last_trained >= WEEK,
     }
@@ -206,5 +206,5 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
     if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):
         cause = f"files of the live models after {serve_from} are lost, or the city's {', '.join(PLACE)} have changed"
         raise ValueError(f"{key}: {cause}. Name another day, or train with `retrain`.")
-    again = record.on(stored, f"Rolled back by hand to the live models after {serve_from}.")
+    again = record.on(stored, f"Rolled back {BY_HAND} to the live models after {serve_from}.")
     return again.model_copy(update={"last_trained": issue_date})

@@ -15,6 +15,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
 WEEK: Final = timedelta(days=7)
+BY_HAND: Final = "by hand"  # words in the reasons for what a person did
 PLACE: Final = (
     "box",
     "grid",
@@ -59,6 +60,13 @@ class ServingRecord(TrainingRecord):
         names = [(f"{name}{self.suffix}", file) for name, model in self.models.items() for file in model.files]
         files = (LIVE_MODEL.named(model=name, file=file) for name, file in names)
         return all(store.exists(file, self.city, self.models_from) for file in files)
+
+    @property
+    def forecasts_from(self) -> str:
+        """SHA-256 of all that forecasts take from the record: served forecaster, files, cells, intervals, types, lead."""
+        files = {name: model.files for name, model in self.models.items()}
+        values = (self.served, files, self.covered, self.weekly_offset, self.types_by, self.lead)
+        return sha256(json.dumps(values, sort_keys=True))
 
     @property
     def trained(self) -> bool:

@@ -12,6 +12,8 @@ from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.daily_forecast import withheld
 from shotspotter_assets.serving.issued_scores import day_scores, score
 from shotspotter_assets.serving.retraining import reusable_record
+from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
 from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, DAY, TOWN, history_to, issue, serving_record
@@ -162,7 +164,9 @@ def test_a_day_is_over_at_local_midnight() -> None:
 def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: issued_forecasts.Forecast) -> None:
     assert issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
     kept = issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT)
-    assert kept == issued.record
+    assert kept is not None
+    assert kept.table_sha256 == sha256(store.read_bytes(FORECAST, TOWN.name, DAY))
+    assert kept == issued.record.model_copy(update={"table_sha256": kept.table_sha256})
     assert kept.cell_drivers() == {(0, 1): ("near",)}
     assert issued_forecasts.issued_on_grid(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
 

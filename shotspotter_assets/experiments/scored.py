@@ -1,0 +1,165 @@
+"""Scores of a frozen experiment: equal bytes from equal stores, with all missing days and the reason for each."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import Cities, read_keys
+from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
+from shotspotter_assets.evaluation.score_rows import all_rows, gain_name
+from shotspotter_assets.experiments.frozen import ExperimentError, FrozenExperiment, targets_of
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.records import SOURCE, source_sha256
+from shotspotter_assets.models.trained_models import ModelFilesError, read_files
+from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, next_day_rows
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, is_over, load_record
+from shotspotter_assets.serving.issued_scores import scored_days
+from shotspotter_assets.serving.serving_record import BY_HAND, ServingRecord
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, LIVE_MODEL
+from shotspotter_assets.storage.fingerprints import row_hashes, sha256
+from shotspotter_assets.storage.store import Store, parquet_table
+
+DECIMALS: Final = 6  # the last digits of floats differ between processors
+SHOWN: Final = {
+    "expected_alerts", "issued_at", "last_known", "lead", "made_by", "models_from", "served", "table_sha256"
+}  # fmt: skip
+"""Fields of forecast records in the scores."""
+
+
+def score(store: Store, cities: Cities, file: Path) -> str:
+    """Return the scores of a frozen record as JSON, without any trace of the machine and the time of scoring.
+
+    Raises ExperimentError, with a line for each reason, before the last day is over, for other code than the frozen one, and
+    for too many missing days; DaysNotKnownError if alerts of the last days are not known yet; CityFileError for another file.
+    """
+    content = file.read_text()
+    frozen = read_keys(file, FrozenExperiment, content)
+    experiment = frozen.experiment
+    targets = targets_of(store, cities, experiment)
+    if refusals := [*_refusals(frozen, [city for _, city in targets.values()])]:
+        raise ExperimentError("\n".join(f"{file}: {refusal}" for refusal in refusals))
+    scores = {name: _scored_target(of_target, city, frozen, name) for name, (of_target, city) in targets.items()}
+    facts = {
+        "experiment": experiment.model_dump(mode="json"),
+        "frozen_at": frozen.frozen_at.isoformat(),
+        "frozen_sha256": sha256(content),
+        "targets": scores,
+    }
+    # + 0.0 removes the sign of a zero.
+    rounded = json.loads(json.dumps(facts), parse_float=lambda text: round(float(text), DECIMALS) + 0.0)
+    return json.dumps(rounded, indent=1, sort_keys=True)
+
+
+def _refusals(frozen: FrozenExperiment, cities: Sequence[City]) -> Iterator[str]:
+    """Yield the reasons why an experiment cannot be scored now, or by this code."""
+    now = local_time.now()
+    last = frozen.experiment.last_day
+    if frozen.frozen_at > now:
+        yield f"it was frozen at {frozen.frozen_at}, and now is {now}: the clock went back."
+    if frozen.versions[SOURCE] != source_sha256():
+        yield f"it was frozen with other code; install shotspotter_assets {frozen.versions['shotspotter_assets']} as it was."
+    for city in cities:
+        if not is_over(last, city, now):
+            yield f"{last} is not over in {city.name}; score the experiment after it."
+
+
+def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str) -> dict[str, Any]:
+    """Return the scores of a target, with the facts of its forecasts, and the reasons for its missing days.
+
+    Raises ExperimentError for too many of them.
+    """
+    experiment = frozen.experiment
+    history = CityHistory.load(store, city, experiment.last_day, experiment.first_day).complete()
+    days = {}
+    missing = {}
+    tables = {}
+    for day in days_between(experiment.first_day, experiment.last_day):
+        try:
+            record, tables[day] = _counted_forecast(store, history, frozen, name, day)
+            observed = int(history.alerts[(day - history.days[0]).days][cells_of(tables[day])].sum())
+            days[str(day)] = record.model_dump(mode="json", include=SHOWN) | {"observed_alerts": observed}
+        except (ExperimentError, ModelFilesError) as error:
+            missing[str(day)] = str(error)
+    if len(missing) > experiment.max_missing_days:
+        lines = [f"{name}: {day} is missing: {reason}" for day, reason in missing.items()]
+        raise ExperimentError("\n".join([*lines, f"{name}: max_missing_days is {experiment.max_missing_days}."]))
+    return {
+        "alerts_sha256": sha256(row_hashes(history.frames).tobytes()),
+        "days": days,
+        "missing": missing,
+        "scores": _scores(tables, history, frozen),
+    }
+
+
+def _counted_forecast(
+    store: Store, history: CityHistory, frozen: FrozenExperiment, name: str, day: date
+) -> tuple[ForecastRecord, pa.Table]:
+    """Return the record of a day's forecast, and its rows.
+
+    Raises ExperimentError if it is missing, late, changed, or made by what was not frozen, ModelFilesError without the models.
+    """
+    city = history.city
+    issue_date = day - ONE_DAY
+    if day < history.days[0] or day in history.unknown:
+        raise ExperimentError("its alerts are not known, although those of a later day are")
+    record = load_record(store, city.name, issue_date) if store.exists(FORECAST_RECORD, city.name, issue_date) else None
+    if not isinstance(record, ForecastRecord) or not store.exists(FORECAST, city.name, issue_date):
+        raise ExperimentError(getattr(record, "no_forecast", "no forecast is stored"))
+    content = store.read_bytes(FORECAST, city.name, issue_date)
+    trained = ServingRecord.find_sound(store, city.name, record.models_from)
+    made_by = record.made_by
+    if trained is None or trained.forecasts_from != made_by.get("models"):
+        raise ExperimentError(f"the record of its models of {record.models_from} is missing or changed")
+    serving = frozen.models[name]
+    is_other = made_by["models"] != serving.forecasts_from
+    is_new = is_other or made_by["last_trained"] != str(serving.last_trained)
+    models = f"its models of {record.models_from}"
+    code = frozen.versions[SOURCE]
+    reasons = {
+        **_wrong_times(record, frozen.frozen_at, day_start(day, city.zone)),
+        "its table is not the one that was issued (SHA-256)": sha256(content) != record.table_sha256,
+        "it was made with other settings of the city's file": made_by["settings"] != frozen.settings[name],
+        "it was made by other code": made_by[SOURCE] != code,
+        f"{models} are not the frozen ones": is_other and frozen.experiment.models == "frozen",
+        f"{models} were trained by other code": is_new and trained.versions.get(SOURCE) != code,
+        f"{models} were trained by hand": is_new and any(BY_HAND in reason for reason in trained.reasons),
+        f"{models} were rolled back by hand": is_new and made_by["last_trained"] != str(record.models_from),
+    }
+    if any(reasons.values()):
+        raise ExperimentError(next(reason for reason, excludes in reasons.items() if excludes))
+    read_files(store, LIVE_MODEL, trained, trained.models_from, trained.suffix)
+    return record, next_day_rows(parquet_table(content))
+
+
+def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) -> dict[str, bool]:
+    """Return whether each reason excludes a forecast by the instants at which its versions were issued."""
+    times = [
+        datetime.fromisoformat(time) for time in (*(version.issued_at for version in record.earlier), record.issued_at)
+    ]
+    is_late = times[-1] >= begins
+    return {
+        f"it was replayed at {record.issued_at}": record.replayed,
+        f"it was overwritten at {record.issued_at}, after its day had begun": is_late and times[0] < begins,
+        f"it was issued at {record.issued_at}, after its day had begun": is_late,
+        f"it was issued at {times[0]}, before the freeze at {frozen_at}: the clock went back": min(times) < frozen_at,
+        "an earlier version has a later time: the clock went back": times != sorted(times),
+    }
+
+
+def _scores(tables: Mapping[date, pa.Table], history: CityHistory, frozen: FrozenExperiment) -> dict[str, Any]:
+    """Return values, with the ends of their intervals, by method and score: the frozen scores, and the gains over references."""
+    references = frozen.experiment.references
+    scored = scored_days(tables, history, CANDIDATE_COLUMN)
+    rows = {} if scored is None else all_rows(scored, references)
+    scores: dict[str, Any] = {method: {} for method in (SERVED, *references)}
+    for (_, _, method, score), row in rows.items():
+        if method in scores and score.startswith((*frozen.experiment.scores, gain_name(""))):
+            scores[method][score] = {end: value for end, value in row._asdict().items() if value is not None}
+    return scores
