@@ -10,10 +10,11 @@ from scipy.special import gammaln
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, DISTRIBUTION_DEFINITIONS, distribution_rows
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, loss_rows
+from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
 from shotspotter_assets.models.forecaster_registry import BASELINES
@@ -22,7 +23,6 @@ from shotspotter_assets.models.year_reference import year_reference
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 NumberScores = dict[str, dict[str, float | None]]  # by method and score (`COUNT_DEFINITIONS`)
-COUNTS: Final = "counts"  # facet of the scores of numbers
 MEAN_OF_COUNTS: Final = "mean_of_counts"  # mean number of the cell's earlier days
 MIN_EXPECTED: Final = 1e-4
 COUNT_DEFINITIONS: Final = {  # formulas of the scores of the facet `counts`
@@ -32,6 +32,7 @@ COUNT_DEFINITIONS: Final = {  # formulas of the scores of the facet `counts`
     "counts: expected_over_observed": "sum(m) / sum(n)",
     "counts: within_80_cells": "share of cell-days with n in the 80% interval; above 80%, as n is mostly 0",
     "counts: within_80_city": "share of days with the city's number in its 80% interval",
+    **DISTRIBUTION_DEFINITIONS,
 }
 
 
@@ -90,7 +91,16 @@ def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[st
 
 
 def number_scores(counts: pa.Table) -> NumberScores:
-    """Return the scores (`COUNT_DEFINITIONS`) of each method of `counts_table`; coverage is that of the served one."""
+    """Return the scores and gains of `count_rows` by method."""
+    scores: NumberScores = {}
+    for (_, _, name, score), row in count_rows(counts).items():
+        scores.setdefault(name, {})[score] = row.value
+    del scores[NO_MODEL]
+    return scores
+
+
+def _scores_of_means(counts: pa.Table) -> NumberScores:
+    """Return the scores of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
     methods = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
     scores = {name: _scores_of_method(counts[name].to_numpy(), number) for name in methods}
@@ -117,14 +127,18 @@ def _scores_of_method(expected: Array, number: npt.NDArray[np.number]) -> dict[s
 def count_rows(counts: pa.Table) -> Rows:
     """Return the scores of numbers of alerts (`COUNT_DEFINITIONS`), with gains over `MEAN_OF_COUNTS` in nats per cell-day."""
     number = counts["alerts"].to_numpy()
-    scores = number_scores(counts)
+    scores = _scores_of_means(counts)
     losses = {name: poisson_losses(counts[name].to_numpy(), number) for name in scores}
     weekly = weekly_sums(dates_of(counts), np.ones(len(number)), losses)
-    return loss_rows(weekly, len(number), [MEAN_OF_COUNTS], COUNTS, ALL) | {
-        (COUNTS, ALL, name, score): Score(value)
-        for name, scores_of_name in scores.items()
-        for score, value in scores_of_name.items()
-    }
+    return (
+        loss_rows(weekly, len(number), [MEAN_OF_COUNTS], COUNTS, ALL)
+        | distribution_rows(counts)
+        | {
+            (COUNTS, ALL, name, score): Score(value)
+            for name, scores_of_name in scores.items()
+            for score, value in scores_of_name.items()
+        }
+    )
 
 
 def number_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:

@@ -3,10 +3,12 @@
 from typing import Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.count_scores import COUNTS, number_rows
+from shotspotter_assets.evaluation.count_scores import number_rows
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY
+from shotspotter_assets.evaluation.proper_scores import SHARES
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import (
     HORIZON,
@@ -47,6 +49,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
     environment.filters |= {
         "percent": lambda share: "-" if share is None else f"{share:.1%}",
         "number": lambda number: "-" if number is None else f"{number:.3f}",
+        "signed": lambda number: "-" if number is None else f"{number:+.3f}",
         "plain": plain,
     }
     served = report.verdict.served
@@ -58,6 +61,9 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         scores=scores,
         numbers=number_rows(scores),
         within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
+        distribution={key[3]: row for key, row in scores.rows.items() if (key[0], key[2]) == (COUNTS, SERVED)},
+        year=YEAR,
+        shares=SHARES,
         decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,
         approval=approval,

@@ -89,13 +89,13 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
             forecast, frequency, errors, label=name, markersize=5, linewidth=1, elinewidth=0.7, **line_style(number)
         )
     values = np.concatenate(points) if points else np.zeros(0)
-    # A bin at one in a million must not push all others into a corner.
+    # A block at one in a million must not push all others into a corner.
     values = values[values >= 1e-4] if (values >= 1e-4).any() else np.array([1e-3, 1e-1])
     limits = (values.min() / 2, min(values.max() * 2, 1.0))
     axes.plot(limits, limits, color="0.5", linestyle="--", linewidth=1, label="calibrated")
     axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
-    axes.set(xlabel="mean forecast probability in the bin", ylabel="observed frequency")
-    axes.set_title("Reliability, bins of equally many cell-days (bins without events left out)", fontsize=10)
+    axes.set(xlabel="mean forecast probability in the block", ylabel="observed frequency")
+    axes.set_title("Reliability, blocks of an isotonic regression (those without events left out)", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.legend(fontsize=8)
     return as_png(figure)

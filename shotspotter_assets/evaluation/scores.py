@@ -2,7 +2,7 @@
 
 In the definitions, p is the forecast probability and o the observed occupancy (0 or 1) of a cell-day, r the reference
 (historical mean). Sums and means are over all covered cells and test days. Formulas follow Bowers et al. (2004) for hit
-rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
+rate, Chainey et al. (2008) for PAI, and Murphy (1973) and `proper_scores` for the Brier score.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shotspotter_assets.arrays import Array, Booleans, Values
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
+from shotspotter_assets.evaluation.proper_scores import corp, recalibrated
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
@@ -20,7 +21,6 @@ Scores = dict[str, float | None]  # by name (`SCORE_DEFINITIONS`); None if undef
 
 AREAS: Final = (1, 5, 10, 20)  # flagged shares of the covered cells in percent, as in `hit_rate_5`
 WEIGHTS: Final = (1, 10, 100)  # weights of a positive against a negative in decisions, as in `accuracy_10`
-MAX_BINS: Final = 10
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -37,6 +37,9 @@ SCORE_DEFINITIONS: Final = {
     "predicted_over_observed": "sum(p) / sum(o); 1 is calibrated in the large",
     "calibration_slope": "b of the unpenalised logistic regression o ~ a + b logit(p); 1 is calibrated",
     "calibration_intercept": "a of the same regression; 0 is calibrated",
+    "miscalibration": "mean((p - o)^2) - mean((q - o)^2), q the isotonic regression of o on p (CORP); less is better",
+    "discrimination": "uncertainty - mean((q - o)^2); brier = miscalibration - discrimination + uncertainty",
+    "uncertainty": "mean(o) (1 - mean(o))",
     "accuracy": (
         "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1 (equation 6 of the reference report), 10 and 100, deciding yes where "
         "p >= 1 / (1 + w), the odds that a w:1 weighted loss would give; compare with the rows never and always"
@@ -81,6 +84,7 @@ def score_cell_days(probability: Values, observed: Booleans, reference: Values, 
         "predicted_over_observed": ratio(p.sum(), positives),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
+        **corp(p, observed),
     }
     for area, share in flagged_shares(p, day).items():
         hits = share[observed].sum()
@@ -150,20 +154,19 @@ def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of equally many cell-days by rising forecast; equal forecasts share a bin."""
+    """Blocks of cell-days that isotonic regression recalibrates alike (CORP), by rising forecast."""
 
     mean_forecast: list[float]
     observed_frequency: list[float]  # share of cell-days with an alert
-    low: list[float]  # lower end of the 95% Wilson interval of the observed frequency
+    low: list[float]  # lower end of the 95% Wilson interval of the observed frequency, as if the block had been given
     high: list[float]
 
 
 def reliability(probability: Array, observed: Booleans) -> Reliability:
-    """Return the reliability of forecasts, of shape (cell-days,), in at most `MAX_BINS` bins."""
+    """Return the reliability of forecasts, of shape (cell-days,)."""
     from scipy.stats import binomtest
 
-    edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
-    which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
+    which = np.unique(recalibrated(probability, observed), return_inverse=True)[1]
     number = np.bincount(which)
     positives = np.bincount(which, weights=observed).astype(int)
     intervals = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(positives, number, strict=True)]

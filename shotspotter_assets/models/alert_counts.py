@@ -6,7 +6,9 @@ log m comes from a regression on uncapped rates (`next_day.further_alerts`). Wit
 place of many alerts has more bursts. Firework days have their own m and r if the validation window has enough of them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -65,12 +67,30 @@ class CountDistribution:
         """
         return np.asarray(-np.expm1(-share * np.minimum(-np.log1p(-self.probability), self.expected)))
 
+    def pmf(self, number: Counts) -> Array:
+        """Return the probability of each number; same shape."""
+        return np.where(number > 0, self.probability * self._beyond.pmf(number - 1), 1 - self.probability)
+
+    def cumulative(self) -> Iterator[Array]:
+        """Yield the probability of at most 0, 1, 2, ... alerts, without end."""
+        at_most = 1 - self.probability
+        yield at_most
+        chance = self.probability * self._beyond.pmf(0)
+        for beyond in count():
+            at_most = at_most + chance
+            yield at_most
+            chance = chance * (self.size + beyond) / (1 + beyond) * (self.further / (self.size + self.further))
+
+    @property
+    def _beyond(self) -> Any:
+        """Distribution of the alerts beyond the first, given one."""
+        return negative_binomial(self.further, self.size)
+
     def interval(self) -> tuple[Array, Array]:
         """Return (low, high) of the 80% interval of each number."""
         shares = np.reshape(ENDS, (2, *np.ones(self.size.ndim, int)))
         given_one = np.clip(1 - (1 - shares) / self.probability, 0, 1)
-        beyond = nbinom.ppf(given_one, self.size, self.size / (self.size + self.further))
-        low, high = np.where(given_one > 0, beyond + 1, 0.0)
+        low, high = np.where(given_one > 0, self._beyond.ppf(given_one) + 1, 0.0)
         return low, high
 
     def of_cells(self, cells: Booleans | Integers) -> "CountDistribution":
@@ -82,10 +102,7 @@ class CountDistribution:
 
         `factor_variance` is that of the factor, which has mean 1 (`AlertCounts.factor_variance`); it broadcasts to the sums.
         """
-        mean = self.expected.sum(axis=-1)
-        variance = np.maximum(self.variance.sum(axis=-1) + factor_variance * mean**2, 1.001 * mean)
-        size = mean**2 / (variance - mean)
-        return negative_binomial(mean, size)
+        return total_of_sums(self.expected.sum(axis=-1), self.variance.sum(axis=-1), factor_variance)
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,12 @@ class AlertCounts(StoredModel):
     def factor_variance(self, fireworks: Booleans) -> Array:
         """Return the variance of the factor that all cells of a period share, same shape."""
         return np.asarray(self.city_variance + FIREWORK_VARIANCE * fireworks)
+
+
+def total_of_sums(mean: Array, variance: Array, factor_variance: Array | float) -> Any:
+    """Return `CountDistribution.total`, given sums over cells of their mean and variance; same shape."""
+    variance = np.maximum(variance + factor_variance * mean**2, 1.001 * mean)
+    return negative_binomial(mean, mean**2 / (variance - mean))
 
 
 def short_interval(total: Any) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from scipy.special import entr
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
+from shotspotter_assets.evaluation.distribution_scores import pool_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
@@ -184,7 +185,7 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
             if f"{MODEL_PREFIX}{name}" in forecast.column_names:
                 columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
-    return number_scores(pool_tables(tables))
+    return number_scores(pool_counts(tables))
 
 
 def _total_columns(forecast: pa.Table) -> dict[str, float | None]:

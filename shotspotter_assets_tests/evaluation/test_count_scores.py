@@ -5,13 +5,13 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.count_scores import (
-    COUNTS,
     MEAN_OF_COUNTS,
     count_rows,
     fold_counts,
     number_rows,
     poisson_losses,
 )
+from shotspotter_assets.evaluation.distribution_scores import COUNTS
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable

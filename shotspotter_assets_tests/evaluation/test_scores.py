@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, confusion_m
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
+from shotspotter_assets.evaluation.proper_scores import recalibrated
 from shotspotter_assets.evaluation.scores import AREAS, SCORE_DEFINITIONS, reliability, score_cell_days, score_table
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table, score_days
@@ -122,27 +123,27 @@ def test_every_score_is_defined():
     assert names == set(SCORE_DEFINITIONS)
 
 
-def test_reliability_bins_hold_all_cell_days():
+def test_frequencies_of_reliability_rise_and_hold_all_cell_days():
     random = np.random.default_rng(0)
     p = np.clip(random.gamma(0.5, 0.04, 13_000), 1e-6, 1)
     o = random.random(p.shape) < p
-    bins = reliability(p, o)
-    forecast, frequency = np.array(bins.mean_forecast), np.array(bins.observed_frequency)
-    assert len(forecast) == 10
-    assert forecast.mean() == pytest.approx(p.mean(), rel=0.01)
-    assert frequency.mean() == pytest.approx(o.mean(), rel=0.01)
+    blocks = reliability(p, o)
+    forecast, frequency = np.array(blocks.mean_forecast), np.array(blocks.observed_frequency)
     assert (np.diff(forecast) > 0).all()
-    lowest = np.quantile(p, 0.1) >= p
-    assert (forecast[0], frequency[0]) == pytest.approx((p[lowest].mean(), o[lowest].mean()))
+    assert (np.diff(frequency) > 0).all()
+    np.testing.assert_allclose(np.unique(recalibrated(p, o)), frequency, rtol=1e-9)
+    middle = slice(len(frequency) // 4, -len(frequency) // 4)
+    np.testing.assert_allclose(frequency[middle], forecast[middle], rtol=0.5)
 
 
-def test_equal_forecasts_share_a_bin_with_the_interval_of_wilson():
-    bins = reliability(np.array([0.1] * 30 + [0.4] * 10), np.arange(40) % 2 == 0)
-    assert bins.mean_forecast == pytest.approx([0.1, 0.4])
-    assert bins.observed_frequency == pytest.approx([0.5, 0.5])
+def test_a_block_of_forecasts_has_the_interval_of_wilson():
+    observed = np.arange(40) % 4 == 0
+    blocks = reliability(np.array([0.1] * 30 + [0.4] * 10), observed | (np.arange(40) >= 38))
+    assert blocks.mean_forecast == pytest.approx([0.1, 0.4])
+    assert blocks.observed_frequency == pytest.approx([8 / 30, 0.4])
     # Published tables: 8 of 40.
-    bins = reliability(np.full(40, 0.2), np.arange(40) < 8)
-    assert (bins.low[0], bins.high[0]) == pytest.approx((0.1050, 0.3478), abs=1e-3)
+    blocks = reliability(np.full(40, 0.2), np.arange(40) < 8)
+    assert (blocks.low[0], blocks.high[0]) == pytest.approx((0.1050, 0.3478), abs=1e-3)
 
 
 def test_folds_with_different_coverage_are_pooled():

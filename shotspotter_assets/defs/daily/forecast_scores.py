@@ -79,7 +79,7 @@ def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:
         f"gain over {HISTORICAL_MEAN} (nats per {event})": scores.gain_over_historical_mean,
         "hit rate in 5% of the area": scores.hit_rate_5,
         "log loss": scores.log_loss,
-        **{f"numbers: log loss by {name}": by_name["log_loss"] for name, by_name in scores.numbers.items()},
+        **{f"numbers: log loss by {name}": by_name.get("log_loss") for name, by_name in scores.numbers.items()},
     }
 
 
@@ -94,6 +94,7 @@ def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
         numbers |= {
             "last weeks: days scored": rolling.days,
             "last weeks: numbers within the city's 80% interval": rolling.numbers[SERVED]["within_80_city"],
+            "last weeks: log score of the city's number": rolling.numbers[SERVED].get("log_score_city"),
             "last weeks: expected / observed": rolling.predicted_over_observed,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }

@@ -1,0 +1,136 @@
+from itertools import count, islice
+
+import numpy as np
+import pytest
+import scoringrules
+from scipy.stats import nbinom
+from scores.processing import isotonic_fit
+
+from shotspotter_assets.evaluation.proper_scores import (
+    LEVELS,
+    PIT_BINS,
+    central_coverage,
+    corp,
+    log_scores,
+    pit_cdf,
+    pit_histogram,
+    pit_slope,
+    ranked_probability_scores,
+    recalibrated,
+    weighted_interval_scores,
+)
+from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.models.year_reference import negative_binomial
+
+RANDOM = np.random.default_rng(0)
+MEAN = RANDOM.gamma(2.0, 4.0, 200)
+SIZE = RANDOM.uniform(0.4, 30.0, 200)
+TOTAL = negative_binomial(MEAN, SIZE)
+NUMBER = TOTAL.rvs(random_state=1)
+NUMBER[0] = 300  # far beyond the forecast
+WEEK = np.arange(200) // 7
+
+
+def test_a_negative_binomial_has_the_scores_of_scoringrules() -> None:
+    share = SIZE / (SIZE + MEAN)
+    usual = (SIZE > 1) & (NUMBER < 100)  # scoringrules 0.10 returns infinity for others
+    expected = scoringrules.logs_negbinom(NUMBER[usual], SIZE[usual], share[usual])
+    np.testing.assert_allclose(log_scores(TOTAL.pmf(NUMBER))[usual], expected, rtol=1e-6)
+    assert log_scores(TOTAL.pmf(NUMBER))[0] == pytest.approx(-TOTAL.logpmf(NUMBER)[0])
+    expected = scoringrules.crps_negbinom(NUMBER, SIZE, share)
+    scores = ranked_probability_scores((TOTAL.cdf(number) for number in count()), NUMBER)
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+def test_quantiles_have_the_interval_scores_of_scoringrules() -> None:
+    """`weighted_interval_score` itself scores the median, not its distance, in scoringrules 0.10."""
+    quantiles = np.stack([TOTAL.ppf(level) for level in LEVELS])
+    expected = np.abs(NUMBER - quantiles[3]) / 2
+    for low, high, level in zip(quantiles, quantiles[::-1], LEVELS[:3], strict=False):
+        expected += level * scoringrules.interval_score(NUMBER, low, high, 2 * level)
+    np.testing.assert_allclose(weighted_interval_scores(quantiles, NUMBER), expected / 3.5)
+
+
+def test_quantiles_that_cross_are_refused() -> None:
+    quantiles = np.tile(np.arange(7.0)[:, None], (1, 3))
+    quantiles[2, 1] = 0.0
+    with pytest.raises(ValueError, match=r"0\.25 quantile of forecast 1 .* 0\.1 quantile"):
+        weighted_interval_scores(quantiles, np.zeros(3))
+    with pytest.raises(ValueError, match=r"0\.8 quantile"):
+        weighted_interval_scores(np.array([1.0, 0.0]), np.float64(1), (0.2, 0.8))
+
+
+def test_cells_have_the_scores_of_their_probabilities() -> None:
+    probability, further, size = np.array([0.003, 0.3, 0.95]), np.array([0.1, 2.0, 9.0]), np.array([5.0, 0.3, 2.0])
+    cells = CountDistribution(probability, further, size)
+    counts = np.arange(3_000)[:, None]
+    chance = probability * nbinom.pmf(counts - 1, size, size / (size + further))
+    chance[0] = 1 - probability
+    at_most = chance.cumsum(axis=0)
+    np.testing.assert_allclose(np.stack([*islice(cells.cumulative(), 3_000)]), at_most, atol=1e-12)
+    for number in (np.array([0, 0, 0]), np.array([1, 0, 25])):
+        np.testing.assert_allclose(cells.pmf(number), chance[number, range(3)])
+        expected = ((at_most - (number <= counts)) ** 2).sum(axis=0)
+        np.testing.assert_allclose(ranked_probability_scores(cells.cumulative(), number), expected, rtol=1e-6)
+
+
+def test_the_pit_is_the_mean_of_randomised_ones() -> None:
+    below, at_most = TOTAL.cdf(NUMBER - 1), TOTAL.cdf(NUMBER)
+    drawn = below + RANDOM.random((2_000, 200)) * (at_most - below)
+    expected = np.histogram(drawn, PIT_BINS, (0, 1))[0] / drawn.size
+    np.testing.assert_allclose(pit_histogram(below, at_most), expected, atol=2e-3)
+    for percent in (50, 80, 95):
+        held = (np.abs(drawn - 0.5) <= percent / 200).mean()
+        assert central_coverage(below, at_most, percent) == pytest.approx(held, abs=2e-3)
+    assert pit_slope(below, at_most, WEEK)[0] == pytest.approx(12 * (drawn.mean() - 0.5), abs=5e-3)
+    assert pit_cdf(below, at_most, 1.0) == 1
+
+
+def test_coverage_is_exact_where_numbers_are_few() -> None:
+    """Central intervals with whole ends would hold far more."""
+    rare = negative_binomial(np.full(40_000, 0.2), 3.0)
+    number = rare.rvs(random_state=2)
+    for percent in (50, 80, 95):
+        assert central_coverage(rare.cdf(number - 1), rare.cdf(number), percent) == pytest.approx(
+            percent / 100, abs=5e-3
+        )
+
+
+def test_a_wrong_level_tilts_the_pit() -> None:
+    _, p = pit_slope(TOTAL.cdf(NUMBER - 1), TOTAL.cdf(NUMBER), WEEK)
+    assert (p or 0) > 0.1
+    low = negative_binomial(0.7 * MEAN, SIZE)
+    slope, p = pit_slope(low.cdf(NUMBER - 1), low.cdf(NUMBER), WEEK)
+    assert slope > 0.2
+    assert (p or 1) < 0.01
+    assert pit_slope(low.cdf(NUMBER - 1), low.cdf(NUMBER), 0 * WEEK) == (slope, None)
+
+
+def test_the_slope_is_rejected_as_often_as_its_test_says() -> None:
+    """Days of one week share a level, so that a test of single days would reject far more often."""
+    random = np.random.default_rng(3)
+    week = np.repeat(np.arange(50), 7)
+    rejected = 0
+    for _ in range(400):
+        pit = np.mod(random.random(50).repeat(7) + 0.1 * random.random(350), 1)
+        rejected += (pit_slope(pit, pit, week)[1] or 1) < 0.05
+    assert 8 <= rejected <= 34
+
+
+def test_corp_recalibrates_as_scores_does() -> None:
+    probability = RANDOM.beta(0.5, 6.0, 3_000).round(3)
+    observed = RANDOM.random(3_000) < probability**0.8
+    fitted = isotonic_fit(probability, observed.astype(float))
+    expected = np.interp(probability, fitted["fcst_sorted"], fitted["regression_values"])
+    np.testing.assert_allclose(recalibrated(probability, observed), expected, atol=1e-9)
+    parts = corp(probability, observed)
+    brier, best = np.mean((probability - observed) ** 2), np.mean((expected - observed) ** 2)
+    assert parts["uncertainty"] == pytest.approx(observed.mean() * (1 - observed.mean()))
+    assert parts["miscalibration"] == pytest.approx(brier - best)
+    assert parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"] == pytest.approx(brier)
+
+
+def test_corp_of_one_forecast_or_outcome_is_defined() -> None:
+    constant = corp(np.full(10, 0.5), np.arange(10) < 2)
+    assert (constant["discrimination"], constant["miscalibration"]) == pytest.approx((0, 0.09))
+    assert (recalibrated(np.linspace(0, 0.1, 10), np.zeros(10, bool)) == 0).all()
