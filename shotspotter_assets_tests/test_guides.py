@@ -125,7 +125,7 @@ def test_the_second_target_counts_its_own_events(tmp_path: Path) -> None:
 
 def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:
     run_page("new_score.md")
-    assert capsys.readouterr().out == blocks("new_score.md", "text")[0]
+    assert capsys.readouterr().out == "".join(blocks("new_score.md", "text"))
 
 
 @pytest.mark.parametrize(("name", "weight"), [("10_to_1", 10), ("100_to_1", 100), ("1_to_100", 0.01)])

@@ -13,17 +13,19 @@ import pyarrow.compute as pc
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.distribution_scores import distribution_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.score_rows import Score
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.forecast_facts import is_replayed
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import known_forecasts, scored_days
+from shotspotter_assets.serving.issued_scores import known_forecasts, scored_counts, scored_days
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
@@ -58,6 +60,7 @@ class TrackRecord:
     whole: TrackRow
     months: Sequence[TrackRow]
     charts: Mapping[str, object]  # for `track.js`
+    totals: Mapping[str, Score]  # scores of the city's number by name; empty if no distribution of it is stored
 
     @property
     def has_network(self) -> bool:
@@ -71,7 +74,7 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
     forecasts = _scored_forecasts(store, city, first, last)
     if forecasts is None:
         return None
-    table, origin = forecasts
+    table, origin, totals = forecasts
     days = dates_of(table)
     months = days.astype("datetime64[M]").astype(str)
     scores = score_table(table)
@@ -92,11 +95,14 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
             "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
             "hits": _curves(scores, best),
         },
+        totals=totals,
     )
 
 
-def _scored_forecasts(store: Store, city: City, first: date, last: date) -> tuple[pa.Table, Names] | None:
-    """Return the scored forecasts from `first` to `last`, and the origin of each row; None without any.
+def _scored_forecasts(
+    store: Store, city: City, first: date, last: date
+) -> tuple[pa.Table, Names, dict[str, Score]] | None:
+    """Return the scored forecasts from `first` to `last`, the origin of each row, and the totals; None without any.
 
     While few forecasts are stored, the test days of folds stand beside them.
     """
@@ -107,12 +113,16 @@ def _scored_forecasts(store: Store, city: City, first: date, last: date) -> tupl
     tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
     forecasts = {day: table for day, table in forecasts.items() if day not in tested}
     origins = {day: ISSUED if day in issued else REPLAYED for day in forecasts}
-    if (history := CityHistory.find(store, city, last, min(forecasts, default=last))) is not None:
-        tables += filter(None, [scored_days(known_forecasts(forecasts, history), history, "candidate")])
+    totals: dict[str, Score] = {}
+    history = CityHistory.find(store, city, last, min(forecasts, default=last))
+    if history is not None and (known := known_forecasts(forecasts, history)):
+        tables += filter(None, [scored_days(known, history, "candidate")])
+        rows = distribution_rows(scored_counts(known, history))
+        totals = {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
     if not tables:
         return None
     table = pool_tables(tables)
-    return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()])
+    return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()]), totals
 
 
 def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:

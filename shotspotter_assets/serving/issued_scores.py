@@ -163,8 +163,8 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
     return pool_tables(tables) if tables else None
 
 
-def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
-    """Score the numbers of known forecasts beside the mean of the cell's earlier days and the baselines."""
+def scored_counts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> pa.Table:
+    """Return the numbers of known forecasts (`catalogue.FOLD_COUNTS`), the mean of the cell's earlier days and baselines."""
     tables = []
     totals = np.cumsum(history.alerts, axis=0)
     known_days = np.cumsum(history.is_known)
@@ -185,7 +185,7 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
             if f"{MODEL_PREFIX}{name}" in forecast.column_names:
                 columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
-    return number_scores(pool_counts(tables))
+    return pool_counts(tables)
 
 
 def _total_columns(forecast: pa.Table) -> dict[str, float | None]:
@@ -207,7 +207,7 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(_alerts_of(forecast, scored_date, history).sum()),
-        numbers=scored_numbers({scored_date: forecast}, history),
+        numbers=number_scores(scored_counts({scored_date: forecast}, history)),
     )
 
 
@@ -225,7 +225,7 @@ def rolling_scores(
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
-        numbers=scored_numbers(forecasts, history),
+        numbers=number_scores(scored_counts(forecasts, history)),
     )
 
 

@@ -5,10 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, distribution_rows
+from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
+from shotspotter_assets.evaluation.score_rows import ALL
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record
+from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record
@@ -35,7 +39,20 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert whole.observed == sum(observed.values())
     assert whole.expected == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
     assert [(row.name, row.made) for row in track.months] == [("2023-11", REPLAYED)]
+    number = sum(record.scores.observed_alerts for record in records.values() if record.scores is not None)
+    counts = scored_counts(forecasts, CityHistory.load(tiny_site.store, tiny_site.city, days[-1], days[0]))
+    assert pc.sum(counts["alerts"]).as_py() == number
+    assert track.totals["log_score_city"] == distribution_rows(counts)[COUNTS, ALL, SERVED, "log_score_city"]
     assert track_record(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
+
+
+def test_forecasts_of_earlier_versions_have_no_totals(copy: Store, tiny_site: TinySite) -> None:
+    for issue_date in copy.days_present(FORECAST, CITY):
+        table = copy.read_table(FORECAST, CITY, issue_date)
+        stored = {key: value for key, value in table.schema.metadata.items() if key != FACTOR_VARIANCE.encode()}
+        copy.write_table(FORECAST, table.replace_schema_metadata(stored), CITY, issue_date)
+    track = track_record(copy, tiny_site.city, tiny_site.last_issued)
+    assert (track.whole.days, track.totals) == (DAYS - 1, {})
 
 
 @pytest.mark.parametrize("served", ["stack", "persistence"])
