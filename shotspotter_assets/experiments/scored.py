@@ -1,7 +1,7 @@
 """Scores of a frozen experiment: equal bytes from equal stores, with all missing days and the reason for each."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,23 +14,31 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities, read_keys
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
 from shotspotter_assets.evaluation.score_rows import all_rows, gain_name
-from shotspotter_assets.experiments.frozen import ExperimentError, FrozenExperiment, targets_of
+from shotspotter_assets.experiments.frozen import Experiment, ExperimentError, FrozenExperiment, targets_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import SOURCE, source_sha256
-from shotspotter_assets.models.trained_models import ModelFilesError, read_files
+from shotspotter_assets.models.trained_models import read_files
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, next_day_rows
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, is_over, load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, grid_version, is_over, load_record
 from shotspotter_assets.serving.issued_scores import scored_days
 from shotspotter_assets.serving.serving_record import BY_HAND, ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, LIVE_MODEL
+from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.fingerprints import row_hashes, sha256
 from shotspotter_assets.storage.store import Store, parquet_table
 
 DECIMALS: Final = 6  # the last digits of floats differ between processors
-SHOWN: Final = {
-    "expected_alerts", "issued_at", "last_known", "lead", "made_by", "models_from", "served", "table_sha256"
-}  # fmt: skip
-"""Fields of forecast records in the scores."""
+FACTS: Final = {
+    "expected_alerts",
+    "issued_at",
+    "last_known",
+    "lead",
+    "made_by",
+    "models_from",
+    "served",
+    "table_sha256",
+}
+"""Fields of a forecast's record that the scores repeat."""
 
 
 def score(store: Store, cities: Cities, file: Path) -> str:
@@ -43,8 +51,8 @@ def score(store: Store, cities: Cities, file: Path) -> str:
     frozen = read_keys(file, FrozenExperiment, content)
     experiment = frozen.experiment
     targets = targets_of(store, cities, experiment)
-    if refusals := [*_refusals(frozen, [city for _, city in targets.values()])]:
-        raise ExperimentError("\n".join(f"{file}: {refusal}" for refusal in refusals))
+    if refusals := _refusals(frozen, [city for _, city in targets.values()]):
+        raise ExperimentError("\n".join(f"{file}: {refusal}." for refusal in refusals))
     scores = {name: _scored_target(of_target, city, frozen, name) for name, (of_target, city) in targets.items()}
     facts = {
         "experiment": experiment.model_dump(mode="json"),
@@ -57,17 +65,22 @@ def score(store: Store, cities: Cities, file: Path) -> str:
     return json.dumps(rounded, indent=1, sort_keys=True)
 
 
-def _refusals(frozen: FrozenExperiment, cities: Sequence[City]) -> Iterator[str]:
-    """Yield the reasons why an experiment cannot be scored now, or by this code."""
+def _refusals(frozen: FrozenExperiment, cities: Sequence[City]) -> list[str]:
+    """Return the reasons why an experiment cannot be scored now, or by this code."""
     now = local_time.now()
     last = frozen.experiment.last_day
-    if frozen.frozen_at > now:
-        yield f"it was frozen at {frozen.frozen_at}, and now is {now}: the clock went back."
-    if frozen.versions[SOURCE] != source_sha256():
-        yield f"it was frozen with other code; install shotspotter_assets {frozen.versions['shotspotter_assets']} as it was."
-    for city in cities:
-        if not is_over(last, city, now):
-            yield f"{last} is not over in {city.name}; score the experiment after it."
+    version = frozen.versions["shotspotter_assets"]
+    refused = {
+        f"it was frozen at {frozen.frozen_at}, and now is {now}: the clock went back": frozen.frozen_at > now,
+        f"it was frozen with other code; install shotspotter_assets {version} as it was": (
+            frozen.versions[SOURCE] != source_sha256()
+        ),
+        **{
+            f"{last} is not over in {city.name}; score the experiment after it": not is_over(last, city, now)
+            for city in cities
+        },
+    }
+    return [reason for reason, applies in refused.items() if applies]
 
 
 def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str) -> dict[str, Any]:
@@ -84,9 +97,11 @@ def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str
         try:
             record, tables[day] = _counted_forecast(store, history, frozen, name, day)
             observed = int(history.alerts[(day - history.days[0]).days][cells_of(tables[day])].sum())
-            days[str(day)] = record.model_dump(mode="json", include=SHOWN) | {"observed_alerts": observed}
-        except (ExperimentError, ModelFilesError) as error:
+            days[str(day)] = record.model_dump(mode="json", include=FACTS) | {"observed_alerts": observed}
+        except ValueError as error:
             missing[str(day)] = str(error)
+        except CorruptObjectError:
+            missing[str(day)] = "its stored files are damaged"
     if len(missing) > experiment.max_missing_days:
         lines = [f"{name}: {day} is missing: {reason}" for day, reason in missing.items()]
         raise ExperimentError("\n".join([*lines, f"{name}: max_missing_days is {experiment.max_missing_days}."]))
@@ -94,7 +109,7 @@ def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str
         "alerts_sha256": sha256(row_hashes(history.frames).tobytes()),
         "days": days,
         "missing": missing,
-        "scores": _scores(tables, history, frozen),
+        "scores": _scores(tables, history, experiment),
     }
 
 
@@ -118,22 +133,24 @@ def _counted_forecast(
     if trained is None or trained.forecasts_from != made_by.get("models"):
         raise ExperimentError(f"the record of its models of {record.models_from} is missing or changed")
     serving = frozen.models[name]
-    is_other = made_by["models"] != serving.forecasts_from
-    is_new = is_other or made_by["last_trained"] != str(serving.last_trained)
+    is_other = made_by.get("models") != serving.forecasts_from
+    is_new = is_other or made_by.get("last_trained") != str(serving.last_trained)
     models = f"its models of {record.models_from}"
     code = frozen.versions[SOURCE]
     reasons = {
         **_wrong_times(record, frozen.frozen_at, day_start(day, city.zone)),
+        "the city's file has another grid, or counts other events": record.grid != grid_version(city),
         "its table is not the one that was issued (SHA-256)": sha256(content) != record.table_sha256,
-        "it was made with other settings of the city's file": made_by["settings"] != frozen.settings[name],
-        "it was made by other code": made_by[SOURCE] != code,
+        "it was made with other settings of the city's file": made_by.get("settings") != frozen.settings[name],
+        "it was made by other code": made_by.get(SOURCE) != code,
         f"{models} are not the frozen ones": is_other and frozen.experiment.models == "frozen",
         f"{models} were trained by other code": is_new and trained.versions.get(SOURCE) != code,
         f"{models} were trained by hand": is_new and any(BY_HAND in reason for reason in trained.reasons),
-        f"{models} were rolled back by hand": is_new and made_by["last_trained"] != str(record.models_from),
+        f"{models} were rolled back by hand": is_new and made_by.get("last_trained") != str(record.models_from),
     }
-    if any(reasons.values()):
-        raise ExperimentError(next(reason for reason, excludes in reasons.items() if excludes))
+    for reason, excludes in reasons.items():
+        if excludes:
+            raise ExperimentError(reason)
     read_files(store, LIVE_MODEL, trained, trained.models_from, trained.suffix)
     return record, next_day_rows(parquet_table(content))
 
@@ -153,13 +170,16 @@ def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) 
     }
 
 
-def _scores(tables: Mapping[date, pa.Table], history: CityHistory, frozen: FrozenExperiment) -> dict[str, Any]:
-    """Return values, with the ends of their intervals, by method and score: the frozen scores, and the gains over references."""
-    references = frozen.experiment.references
+def _scores(tables: Mapping[date, pa.Table], history: CityHistory, experiment: Experiment) -> dict[str, Any]:
+    """Return values, with the ends of their intervals, by method and score: the frozen scores, and gains over references."""
     scored = scored_days(tables, history, CANDIDATE_COLUMN)
-    rows = {} if scored is None else all_rows(scored, references)
-    scores: dict[str, Any] = {method: {} for method in (SERVED, *references)}
-    for (_, _, method, score), row in rows.items():
-        if method in scores and score.startswith((*frozen.experiment.scores, gain_name(""))):
-            scores[method][score] = {end: value for end, value in row._asdict().items() if value is not None}
-    return scores
+    rows = {} if scored is None else all_rows(scored, experiment.references)
+    shown = (*experiment.scores, gain_name(""))
+    return {
+        method: {
+            score: {end: value for end, value in row._asdict().items() if value is not None}
+            for (_, _, name, score), row in rows.items()
+            if name == method and score.startswith(shown)
+        }
+        for method in (SERVED, *experiment.references)
+    }

@@ -25,7 +25,7 @@ from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.forecast_facts import next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, LIVE_MODEL, SERVING_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import DAYS, FORECAST, FORECAST_RECORD, LIVE_MODEL, SERVING_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
@@ -60,10 +60,10 @@ def settle_at(town: LivingCity, day: date, hour: int) -> None:
     town.settle(checks=False)
 
 
-def command(town: LivingCity, *arguments: str | Path, store: Path | None = None) -> Result:
+def command(town: LivingCity, *arguments: str | Path, **folders: Path | None) -> Result:
+    others = {f"SHOTSPOTTER_{name.upper()}": str(folder) for name, folder in folders.items() if folder}
     with town.clock():
-        environ = town.environment() | ({"SHOTSPOTTER_STORE": str(store)} if store else {})
-        return CliRunner().invoke(main, ["experiment", *map(str, arguments)], env=environ)
+        return CliRunner().invoke(main, ["experiment", *map(str, arguments)], env=town.environment() | others)
 
 
 def plan_file(folder: Path, old: str = "", new: str = "") -> Path:
@@ -82,8 +82,8 @@ class Ran:
     printed: str
     refused: dict[str, str]
 
-    def score(self, store: Path | None = None, frozen: Path | None = None) -> Result:
-        return command(self.town, "score", frozen or self.frozen, store=store)
+    def score(self, store: Path | None = None, frozen: Path | None = None, cities: Path | None = None) -> Result:
+        return command(self.town, "score", frozen or self.frozen, store=store, cities=cities)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +222,7 @@ CHANGES: dict[str, Callable[[Store], None]] = {
     ),
     "overwritten at 2026-03-19T05": overwrite_late,
     "before the freeze": lambda store: change_record(store, issued_at="2026-03-16T15:00:00+00:00"),
+    "files are damaged": lambda store: store.write_bytes(FORECAST_RECORD, b"{", NAME, ISSUE),
     "other settings": lambda store: change_record(store, made_by={"settings": "other"}),
     "other code": lambda store: change_record(store, made_by={"source": "other"}),
     "record of its models": lambda store: store.delete(SERVING_RECORD, NAME, ISSUE),
@@ -266,6 +267,26 @@ def test_another_code_and_a_freeze_in_the_future_are_refused(ran: Ran, tmp_path:
     assert "other code; install shotspotter_assets" in ran.score(frozen=code).output
     clock = changed_frozen(ran, tmp_path, ("frozen_at",), "2026-04-01T00:00:00Z")
     assert "the clock went back" in ran.score(frozen=clock).output
+
+
+def test_a_city_with_another_grid_cannot_score(ran: Ran, tmp_path: Path) -> None:
+    text = (ran.town.folder / "cities" / "town.yaml").read_text()
+    (tmp_path / "town.yaml").write_text(text.replace("rows: 3", "rows: 4"))
+    assert ran.score(cities=tmp_path).output.count("another grid") == 3
+
+
+def test_a_day_whose_alerts_never_came_is_missing(ran: Ran, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    shutil.copytree(ran.town.folder / "store", root)
+    store = Store(str(root))
+    table = store.read_table(DAYS, NAME)
+    states = [
+        "unknown" if day == SECOND else state
+        for day, state in zip(table["date"].to_pylist(), table["state"].to_pylist(), strict=True)
+    ]
+    at = table.column_names.index("state")
+    store.write_table(DAYS, table.set_column(at, table.schema.field(at), pa.array(states)), NAME)
+    assert f"{SECOND} is missing: its alerts are not known" in ran.score(root).output
 
 
 def test_frozen_models_exclude_later_trainings(ran: Ran, tmp_path: Path) -> None:
