@@ -16,6 +16,7 @@ from shotspotter_assets.cities.city import City, Day, Name
 from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, settings_hash
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.city_files import Cities, find_city, read_keys
+from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.records import installed_versions
@@ -39,6 +40,8 @@ RULES: Final = {
     ),
 }
 """Rules of experiments; the first two are those of the values of `models`."""
+DEFINITIONS: Final = SCORE_DEFINITIONS | COUNT_DEFINITIONS
+"""Formula by name of the scores that an experiment may use; a name also stands for those that begin with it."""
 
 
 class ExperimentError(ValueError):
@@ -53,9 +56,7 @@ class Experiment(StrictModel):
     first_day: Day  # first forecast local day
     last_day: Day
     models: Literal["frozen", "retrained"]  # see `RULES`
-    scores: tuple[str, ...] = Field(
-        min_length=1
-    )  # names of `SCORE_DEFINITIONS`; a name stands for all that begin with it
+    scores: tuple[str, ...] = Field(min_length=1)  # names of `DEFINITIONS`
     references: tuple[str, ...] = Field(min_length=1)  # baselines whose issued forecasts are compared
     max_missing_days: int = Field(0, ge=0)  # maximum number of missing days of each target
 
@@ -108,8 +109,7 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
     problems = {
         f"{frozen_file} exists, so the experiment is frozen. Write another file for another one.": frozen_file.exists(),
         f"last_day: {experiment.last_day} is before first_day.": experiment.last_day < experiment.first_day,
-        f"scores: only {', '.join(SCORE_DEFINITIONS)} are allowed.": not SCORE_DEFINITIONS.keys()
-        >= {*experiment.scores},
+        f"scores: only {', '.join(DEFINITIONS)} are allowed.": not DEFINITIONS.keys() >= {*experiment.scores},
         f"references: only {', '.join(BASELINES)} are allowed.": not {*BASELINES} >= {*experiment.references},
     }
     if any(problems.values()):
@@ -118,7 +118,7 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
         experiment=experiment,
         frozen_at=now.replace(microsecond=0),
         rules=RULES,
-        definitions={name: SCORE_DEFINITIONS[name] for name in experiment.scores},
+        definitions={name: DEFINITIONS[name] for name in experiment.scores},
         versions=installed_versions(),
         settings={
             name: settings_hash(city, Asset.RISK_FORECASTS, KEYS_OF_NEW_FORECASTS)

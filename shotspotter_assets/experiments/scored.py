@@ -12,15 +12,17 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities, read_keys
+from shotspotter_assets.evaluation.count_scores import count_rows
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
-from shotspotter_assets.evaluation.score_rows import all_rows, gain_name
+from shotspotter_assets.evaluation.score_rows import ALL, all_rows, gain_name
 from shotspotter_assets.experiments.frozen import Experiment, ExperimentError, FrozenExperiment, targets_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import SOURCE, source_sha256
 from shotspotter_assets.models.trained_models import read_files
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, grid_version, is_over, load_record
-from shotspotter_assets.serving.issued_scores import scored_days
+from shotspotter_assets.serving.issued_scores import scored_counts, scored_days
 from shotspotter_assets.serving.serving_record import BY_HAND, ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, LIVE_MODEL
 from shotspotter_assets.storage.errors import CorruptObjectError
@@ -173,7 +175,11 @@ def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) 
 def _scores(tables: Mapping[date, pa.Table], history: CityHistory, experiment: Experiment) -> dict[str, Any]:
     """Return values, with the ends of their intervals, by method and score: the frozen scores, and gains over references."""
     scored = scored_days(tables, history, CANDIDATE_COLUMN)
-    rows = {} if scored is None else all_rows(scored, experiment.references)
+    if scored is None:
+        return {}
+    counts = count_rows(scored_counts(tables, history))
+    rows = all_rows(scored, experiment.references)
+    rows |= {(COUNTS, ALL, name, f"{COUNTS}: {score}"): row for (_, _, name, score), row in counts.items()}
     shown = (*experiment.scores, gain_name(""))
     return {
         method: {
@@ -181,5 +187,5 @@ def _scores(tables: Mapping[date, pa.Table], history: CityHistory, experiment: E
             for (_, _, name, score), row in rows.items()
             if name == method and score.startswith(shown)
         }
-        for method in (SERVED, *experiment.references)
+        for method in (SERVED, YEAR, *experiment.references)
     }

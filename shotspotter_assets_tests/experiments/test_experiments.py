@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.experiments.frozen import FrozenExperiment
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.serving.forecast_facts import next_day_rows
+from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import DAYS, FORECAST, FORECAST_RECORD, LIVE_MODEL, SERVING_RECORD, TENSORS
@@ -42,7 +43,7 @@ cities: {town: [gunfire]}
 first_day: 2026-03-18
 last_day: 2026-03-20
 models: retrained
-scores: [log_loss, brier_skill]
+scores: [log_loss, brier_skill, "counts: log_score", "counts: rps", "counts: wis", "counts: coverage"]
 references: [historical_mean]
 """
 
@@ -155,18 +156,26 @@ def test_the_scores_are_those_of_the_issued_tables(ran: Ran) -> None:
     assert target["missing"] == {}
     assert [*target["days"]] == [str(day) for day in days_between(FIRST, LAST)]
     losses = []
+    log_scores = []
     for day in days_between(FIRST, LAST):
         stored = ran.town.store.read_bytes(FORECAST, NAME, day - ONE_DAY)
         facts = target["days"][str(day)]
         assert facts["table_sha256"] == sha256(stored)
         assert facts["issued_at"] < f"{day}T04"
-        forecast = next_day_rows(ran.town.store.read_table(FORECAST, NAME, day - ONE_DAY)).to_pandas()
+        table = next_day_rows(ran.town.store.read_table(FORECAST, NAME, day - ONE_DAY))
+        variance = factor_variance_of(table)
+        assert variance is not None
+        log_scores.append(-CountDistribution.of_forecast(table).total(variance).logpmf(12).item())
+        forecast = table.to_pandas()
         counts = ran.town.store.read_table(TENSORS, NAME, day).to_pandas()
         assert facts["observed_alerts"] == counts["count"].sum() == 12
         cells = {*zip(counts["row"], counts["column"], strict=True)}
         observed = np.array([cell in cells for cell in zip(forecast["row"], forecast["column"], strict=True)])
         losses.append(log_losses(forecast["probability"].to_numpy(), observed))
     assert target["scores"]["served"]["log_loss"]["value"] == pytest.approx(np.concatenate(losses).mean(), abs=1e-6)
+    assert target["scores"]["served"]["counts: log_score_city"]["value"] == pytest.approx(np.mean(log_scores), abs=1e-6)
+    shown = {score.split("_city")[0] for score in target["scores"]["year_reference"]}
+    assert shown >= {"counts: log_score", "counts: rps", "counts: wis", "counts: coverage_95"}
     assert target["scores"]["served"]["gain_over_historical_mean"]["value"] > 0
     models = {day["made_by"]["models"] for day in target["days"].values()}
     assert len(models) == 3  # retrained daily
