@@ -61,8 +61,12 @@ def export_hub(store: Store, city: City, folder: Path, first: date, last: date) 
     lines = [f"Left out: {number_of(number, 'forecast')}: {reason}." for reason, number in left_out.items()]
     if not rounds:
         raise ValueError(f"{city.name}: no issued forecast from {first} to {last} can be exported. {' '.join(lines)}")
-    write_folder(folder.absolute(), _texts(city, pd.concat(rounds), pd.concat(series)))
-    return [f"{folder}: {number_of(len(rounds), 'forecast')} of {number_of(len(locations), 'location')}.", *lines]
+    output = pd.concat(rounds)
+    write_folder(folder.absolute(), _texts(city, output, pd.concat(series)))
+    return [
+        f"{folder}: {number_of(len(rounds), 'forecast')} of {number_of(output['location'].nunique(), 'location')}.",
+        *lines,
+    ]
 
 
 def _texts(city: City, output: pd.DataFrame, observed: pd.DataFrame) -> dict[str, str]:
@@ -95,8 +99,9 @@ def why_left_out(record: ForecastRecord, forecast: pa.Table, city: City) -> str:
     """Return why a forecast is not exported; empty for one that was issued before its day, which has begun."""
     begins = local_time.day_start(record.forecast_date, city.zone)
     reasons = {
-        "its day has not begun, so it may still change": local_time.now() < begins,
-        "computed after its day had begun": record.replayed or datetime.fromisoformat(record.issued_at) >= begins,
+        "the forecast date has not begun, so changes are possible": local_time.now() < begins,
+        "computed after the forecast date had begun": record.replayed
+        or datetime.fromisoformat(record.issued_at) >= begins,
         "the city had another grid": not is_of_grid(forecast, city),
         "stored by an earlier version, without the spread of totals": factor_variance_of(forecast) is None,
     }

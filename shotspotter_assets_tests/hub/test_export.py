@@ -156,7 +156,7 @@ def test_a_forecast_whose_day_has_not_begun_is_left_out(issued: Store, tmp_path:
     with clock(LAST, 20):
         lines = export_hub(issued, CITY, tmp_path / "hub", *ALL)
     assert "2 forecasts of" in lines[0]
-    assert "1 forecast: its day has not begun" in lines[1]
+    assert "1 forecast: the forecast date has not begun" in lines[1]
     assert max(output_of(tmp_path / "hub")["reference_date"]) == LAST - ONE_DAY
 
 
@@ -179,7 +179,7 @@ def without_spread(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [(late, "day had begun"), (replayed, "day had begun"), (without_spread, "earlier version")],
+    [(late, "date had begun"), (replayed, "date had begun"), (without_spread, "earlier version")],
 )
 def test_what_was_not_issued_in_time_or_has_no_spread_is_named(
     own: Store, tmp_path: Path, change: Callable[[Store], Any], reason: str
