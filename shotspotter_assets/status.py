@@ -15,6 +15,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.evaluation.level import newest_level
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.approvals import Approvals
@@ -32,6 +33,7 @@ TITLE_WIDTH: Final = 18
 
 class _Gate(BaseModel):
     overruled: str
+    withheld: str = ""
 
 
 class _Served(BaseModel):
@@ -96,15 +98,25 @@ def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
     waiting = _waiting_models(city, store)
     serves: list[str] = []
     why_none: list[str] = []
+    levels: list[str] = []
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
+        level = newest_level(of_target, city.name)
+        levels += [] if level is None else [before + level.text()]
         served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)
         if served_on is None:
             serves.append(f"{before}nothing yet")
         else:
             record = of_target.read_json(SERVING_RECORD, _Served.model_validate_json, city.name, served_on)
             serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
-            serves += filter(None, [record.gate.overruled, Approvals.read(of_target, city.name).text(record.version)])
+            serves += filter(
+                None,
+                [
+                    record.gate.overruled,
+                    record.gate.withheld,
+                    Approvals.read(of_target, city.name).text(record.version),
+                ],
+            )
         issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
         if issued is None:
             why_none.append(f"{before}{why_none_issued(of_target, view)}")
@@ -113,7 +125,7 @@ def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
         if isinstance(forecast, NoForecast):
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
-    return {"serves": serves, "approval": waiting, "no forecast": why_none}
+    return {"serves": serves, "level": levels, "approval": waiting, "no forecast": why_none}
 
 
 def _waiting_models(city: City, store: Store) -> list[str]:

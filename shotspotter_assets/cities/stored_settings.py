@@ -25,6 +25,7 @@ HARMLESS_KEYS: Final = {
     "is_tried": "It appears only in documents.",
     "time_precision": "It sets the precision of published times; live models use it from their next training on.",
     "retraining": "It sets the date of the next training.",
+    "shadow": "It changes nothing that serves; the next training of the live models adds it.",
 }
 """Keys of the city's file that no asset declares, with the reason why a change outdates nothing that is stored."""
 KEYS_OF_NEW_FORECASTS: Final = (

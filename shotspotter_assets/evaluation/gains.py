@@ -16,6 +16,7 @@ from shotspotter_assets.wording import number_of
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
+MIN_WEEKS: Final = 12  # intervals drawn from fewer calendar weeks are too narrow to decide by; a quarter has 13 or 14
 MIN_WEEKS_FOR_INTERVAL: Final = 4  # with fewer, more than 5% of draws repeat one week, whose gain would be an end
 
 

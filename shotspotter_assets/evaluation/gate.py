@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import LEVEL, MIN_WEEKS, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
@@ -21,7 +21,6 @@ from shotspotter_assets.wording import number_of
 
 NEVER: Final = "never"  # baseline without alerts, which is never served
 
-MIN_WEEKS: Final = 12  # intervals drawn from fewer calendar weeks are too narrow; a quarter has 13 or 14
 MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is calibrated in the large
 
@@ -70,6 +69,7 @@ class Verdict:
     reasons: tuple[str, ...]  # sentences: verdict, failed conditions, and the rule by which a combination is served
     outcome: Outcome
     overruled: str = ""  # sentence if the candidate serves without passing (`gate: alarm` in the city's file)
+    withheld: str = ""  # sentences if its level withholds the candidate (`level: withhold` in the city's file)
 
     @property
     def passed(self) -> bool:
@@ -118,12 +118,13 @@ class _Evidence:
         return [sentence for sentence, holds in holds_by_sentence.items() if not holds]
 
 
-def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Verdict:
+def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withheld: str = "") -> Verdict:
     """Return the verdict on a candidate column by the table `RULES`; a baseline is compared with the other baselines.
 
     The interval is that of the gain over the best baseline (90%, weekly block bootstrap). The conditions: the gain over a
     constant is above zero too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks
     and `MIN_POSITIVES` positives. With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
+    A candidate that is `withheld` for its level (`evaluation.level`) is not served in any case.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     evidence = _evidence_on(forecasts, candidate)
@@ -136,12 +137,14 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
     if passed and not rule.serves_candidate:
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
     overruled = ""
-    if gate == "alarm" and not passed:
+    if gate == "alarm" and not passed and not withheld:
         shortfall = "is worse" if rule.outcome == "worse" else "is not shown to be better"
         overruled = f"{candidate} serves although it {shortfall} than {best} (gate: alarm in the city's file)."
         reasons.append(overruled)
+    if withheld:
+        reasons.append(f"{withheld} Until then {best} serves.")
     return Verdict(
-        served=candidate if passed or overruled else best,
+        served=candidate if (passed or overruled) and not withheld else best,
         candidate=candidate,
         best_baseline=best,
         gain=evidence.gain,
@@ -150,6 +153,7 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
         reasons=tuple(reasons),
         outcome=rule.outcome,
         overruled=overruled,
+        withheld=withheld,
     )
 
 

@@ -193,6 +193,11 @@ def check_forecasters(city: City) -> None:
             raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {', '.join(NEXT_DAY)})")
         city_settings(city, key)
     candidate = candidate_of(city)
+    served = ("never", *live_forecasters(city), *(() if city.network else (NETWORK,)))
+    allowed = [name for name in NEXT_DAY if name not in served]
+    if city.shadow is not None and city.shadow not in allowed:
+        cannot = f"{city.shadow!r} cannot run in the shadow (allowed: {', '.join(allowed)}; others are forecast anyway)"
+        raise CityFileError(f"{city.name}.yaml: shadow: {cannot}")
     members = members_of(city, candidate)
     if not city.network and (candidate == NETWORK or (FORECASTERS[candidate].combines and not members)):
         raise CityFileError(

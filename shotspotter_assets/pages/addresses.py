@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from shotspotter_assets.evaluation.gate import NOT_TESTED
+from shotspotter_assets.evaluation.level import Level
 from shotspotter_assets.pages.shown import NewestForecast
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
@@ -42,6 +43,9 @@ class Status(StoredRecord):
         NOT_TESTED, description="Verdict on the target's forecasts: the outcome of the gate on all folds."
     )
     verdict_reasons: tuple[str, ...] = Field((), description="Sentences of the verdict.")
+    level: Level | None = Field(
+        None, description="Expected / observed of the last 365 days; null before the first score."
+    )
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
     waits: tuple[str, ...] = Field(
         (), description="Landed rows that are not built yet, with the run that they wait for."

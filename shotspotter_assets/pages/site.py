@@ -17,6 +17,7 @@ from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.gate import NOT_TESTED
+from shotspotter_assets.evaluation.level import newest_level
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
@@ -201,6 +202,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         data=_known_in_words(table, issue, view.rows),
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
+        level=newest_level(store, city.name),
         warnings=tuple(_warnings(store, city)),
         waits=tuple(read_waiting(store, city)),
     )

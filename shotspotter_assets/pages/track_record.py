@@ -25,7 +25,13 @@ from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.forecast_facts import is_replayed
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import known_forecasts, scored_counts, scored_days
+from shotspotter_assets.serving.issued_scores import (
+    ShadowScores,
+    known_forecasts,
+    scored_counts,
+    scored_days,
+    shadow_scores,
+)
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
@@ -61,6 +67,7 @@ class TrackRecord:
     months: Sequence[TrackRow]
     charts: Mapping[str, object]  # for `track.js`
     totals: Mapping[str, Score]  # scores of the city's number by name; empty if no distribution of it is stored
+    shadow: ShadowScores | None
 
     @property
     def has_network(self) -> bool:
@@ -74,7 +81,7 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
     forecasts = _scored_forecasts(store, city, first, last)
     if forecasts is None:
         return None
-    table, origin, totals = forecasts
+    table, origin, totals, shadow = forecasts
     days = dates_of(table)
     months = days.astype("datetime64[M]").astype(str)
     scores = score_table(table)
@@ -96,13 +103,14 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
             "hits": _curves(scores, best),
         },
         totals=totals,
+        shadow=shadow,
     )
 
 
 def _scored_forecasts(
     store: Store, city: City, first: date, last: date
-) -> tuple[pa.Table, Names, dict[str, Score]] | None:
-    """Return the scored forecasts from `first` to `last`, the origin of each row, and the totals; None without any.
+) -> tuple[pa.Table, Names, dict[str, Score], ShadowScores | None] | None:
+    """Return the scored forecasts from `first` to `last`, the origin of each row, the totals, and the shadow; None without any.
 
     While few forecasts are stored, the test days of folds stand beside them.
     """
@@ -114,15 +122,17 @@ def _scored_forecasts(
     forecasts = {day: table for day, table in forecasts.items() if day not in tested}
     origins = {day: ISSUED if day in issued else REPLAYED for day in forecasts}
     totals: dict[str, Score] = {}
+    shadow = None
     history = CityHistory.find(store, city, last, min(forecasts, default=last))
     if history is not None and (known := known_forecasts(forecasts, history)):
         tables += filter(None, [scored_days(known, history, "candidate")])
         rows = distribution_rows(scored_counts(known, history))
         totals = {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
+        shadow = shadow_scores(known, history)
     if not tables:
         return None
     table = pool_tables(tables)
-    return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()]), totals
+    return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()]), totals, shadow
 
 
 def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:

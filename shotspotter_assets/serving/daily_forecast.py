@@ -66,7 +66,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     their day are marked as replayed. Raises OtherInputsError for models fitted on other inputs, ValueError for a shorter lead.
     """
     now = local_time.now()
-    stored = _days_at_lead(record, stored)
+    stored = days_at_lead(record, stored)
     city = stored.city
     forecast_date = stored.issue_date + ONE_DAY
     risk = _risk(record, models, stored)
@@ -152,7 +152,7 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
     )
 
 
-def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
+def days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
     """Return the days at the lead of a record's models; raise ValueError for a shorter lead, or another box or grid."""
     key = f"{record.city}|{stored.issue_date}"
     if record.lead < stored.lead:

@@ -13,6 +13,8 @@ from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
 MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a model
+SHADOW_COLUMN: Final = "shadow"  # column of the shadow's probability, for its scores
+SHADOW: Final = "shadow"  # metadata key of the name of the forecaster in the shadow
 LEAD: Final = "lead"  # metadata key
 TOTAL: Final = "total_interval"  # metadata key of the 80% interval of the alerts of all cells on the day
 FACTOR_VARIANCE: Final = "factor_variance"  # metadata key of the variance of the factor that all cells share on the day
@@ -38,6 +40,21 @@ def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed
         YEAR: json.dumps(total.year.tolist()),
     }
     return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
+
+
+def with_shadow_column(table: pa.Table, name: str, probability: Array) -> pa.Table:
+    """Return a forecast with the probabilities of the shadow, shape (cells,), in the next day's rows."""
+    is_next_day = pc.equal(table["horizon"], NEXT_DAY_HORIZON)
+    column = pc.replace_with_mask(
+        pa.nulls(len(table), pa.float64()), is_next_day.combine_chunks(), pa.array(probability)
+    )
+    facts = {**table.schema.metadata, SHADOW: name}
+    return table.append_column(SHADOW_COLUMN, column).replace_schema_metadata(facts)
+
+
+def shadow_of(forecast: pa.Table) -> str:
+    """Return the name of the forecaster in the shadow; "" without one."""
+    return str((forecast.schema.metadata or {}).get(SHADOW.encode(), b"").decode())
 
 
 def next_day_rows(forecast: pa.Table) -> pa.Table:

@@ -65,6 +65,9 @@ class ForecastRecord(_Issue):
     hours: str = Field(description="Division of the day into hours, in words.")
     types: str = Field(description="Forecaster of the kinds of gunfire, or the reason why none are shown, in words.")
     drivers: dict[str, tuple[str, ...]] = Field(description="Phrases for the highest odds, by row and column.")
+    shadow: str = Field(
+        "", description="Forecaster in the shadow, or why it was not forecast, in words; empty without one."
+    )
     issued_at: str = Field(description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
     version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
@@ -207,10 +210,17 @@ def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     return store.read_json(FORECAST_RECORD, _RECORD.validate_json, city, issue_date)
 
 
-def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
-    """Return the next-day rows of sound forecasts for `first` to `last`, by forecast date, without those on older grids."""
+def next_day_forecasts(
+    store: Store, city: City, first: date, last: date, columns: Sequence[str] | None = None
+) -> dict[date, pa.Table]:
+    """Return the next-day rows of sound forecasts for `first` to `last`, by forecast date, without those on older grids.
+
+    With `columns`, only these are read.
+    """
     issued = sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
-    tables = {issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date) for issue_date in issued}
+    tables = {
+        issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date, columns) for issue_date in issued
+    }
     return {
         forecast_date: next_day_rows(table)
         for forecast_date, table in tables.items()

@@ -13,11 +13,13 @@ from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
 from shotspotter_assets.evaluation.distribution_scores import pool_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import Gain, table_gain
-from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
+from shotspotter_assets.evaluation.gains import MIN_WEEKS, Gain, table_gain
+from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
+from shotspotter_assets.evaluation.level import LEVEL_DAYS, Level, level_of
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
@@ -26,15 +28,20 @@ from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
+    SHADOW_COLUMN,
     factor_variance_of,
     is_replayed,
     lead_of,
+    shadow_of,
     total_of,
     year_of,
 )
+from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
+from shotspotter_assets.wording import number_of
 
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
 POOLED_LEAD: Final = 15  # longer leads grow day by day, as at quarterly publishers, and are scored together
@@ -78,6 +85,23 @@ class RollingScores:
         return self.days >= MIN_DAYS_OF_LEVEL and level is not None and not lowest <= level <= highest
 
 
+@dataclass(frozen=True)
+class ShadowScores:
+    """Scores of the shadow on the known days with its forecast."""
+
+    name: str
+    first: date
+    days: int
+    replayed: int  # number of these days whose forecast is replayed
+    gain: Gain  # over what served
+
+    def text(self) -> str:
+        """Return the scores in words."""
+        start = f"In the shadow since {self.first}: {self.name}, on {number_of(self.days, 'day')}"
+        replayed = f" ({self.replayed:,} replayed)" if self.replayed else ""
+        return f"{start}{replayed}. Gain over what served, nats per positive: {self.gain.text()}."
+
+
 class ScoreRecord(StoredRecord):
     """Scores of a day and of the weeks to it."""
 
@@ -91,6 +115,12 @@ class ScoreRecord(StoredRecord):
     rolling: RollingScores | None = Field(description="Scores of the last 91 days; null for fewer than 14 scored days.")
     rolling_gate: Verdict | None = Field(description="Verdict on the candidate, served or not; null for too few weeks.")
 
+    level: Level | None = Field(
+        None, description="Level of the served forecasts of the last 365 days; null without any."
+    )
+
+    shadow: ShadowScores | None = Field(None, description="Scores of the shadow in the last 91 days; null without one.")
+
     def warnings(self) -> list[str]:
         """Return the problems of the last weeks' forecasts in words."""
         reasons = []
@@ -101,7 +131,12 @@ class ScoreRecord(StoredRecord):
         return reasons
 
 
-def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
+def score(
+    stored: CityHistory,
+    forecasts: Mapping[date, pa.Table],
+    serving: ServingRecord | None,
+    level: Level | None = None,
+) -> ScoreRecord:
     """Score the issue date of `stored`, if known, and the weeks to it.
 
     `stored` are the days to the issue date, at most the last `SCORES_HISTORY_DAYS`; `forecasts` are next-day rows of issued
@@ -130,7 +165,30 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         scores=day_scores(known[scored_date], scored_date, stored, candidate) if note is None else None,
         rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, stored, candidate),
         rolling_gate=None if scored is None or serving is None else rolling_gate(scored, serving),
+        level=level,
+        shadow=shadow_scores(of_lead, stored),
     )
+
+
+def issued_level(
+    store: Store, stored: CityHistory, column: str = "probability", after: date = date.min
+) -> Level | None:
+    """Return the level of the served forecasts on the known days of a year later than `after`; None without any.
+
+    With `CANDIDATE_COLUMN`, that of the candidate's forecasts. Both have the number of alerts given one of what was served.
+    """
+    first = max(after + ONE_DAY, stored.last_known - timedelta(days=LEVEL_DAYS - 1), stored.days[0])
+    columns = ["horizon", "row", "column", "expected", "probability", CANDIDATE_COLUMN]
+    forecasts = next_day_forecasts(store, stored.city, first, stored.last_known, columns)
+    known = known_forecasts(forecasts, stored)
+    if not known:
+        return None
+    expected = [
+        (table["expected"].to_numpy() * table[column].to_numpy() / table["probability"].to_numpy()).sum()
+        for table in known.values()
+    ]
+    observed = [_alerts_of(table, day, stored).sum() for day, table in known.items()]
+    return level_of(np.array(list(known), "datetime64[D]"), np.array(expected), np.array(observed))
 
 
 def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> dict[date, pa.Table]:
@@ -237,3 +295,24 @@ def rolling_gate(scored: pa.Table, serving: ServingRecord) -> Verdict | None:
         return None
     verdict = verdict_on(scored, serving.candidate)
     return verdict if verdict.gain.weeks >= MIN_WEEKS else None
+
+
+def shadow_scores(forecasts: Mapping[date, pa.Table], history: CityHistory) -> ShadowScores | None:
+    """Score the shadow of the newest of some forecasts (next-day rows) on all known days with it; None without any."""
+    name = shadow_of(forecasts[max(forecasts)]) if forecasts else ""
+    known = known_forecasts(
+        {day: table for day, table in forecasts.items() if name and shadow_of(table) == name}, history
+    )
+    if not known:
+        return None
+    tables = [
+        scored_day(table, day, history, "candidate").append_column(SHADOW_COLUMN, table[SHADOW_COLUMN])
+        for day, table in known.items()
+    ]
+    return ShadowScores(
+        name=name,
+        first=min(known),
+        days=len(known),
+        replayed=sum(is_replayed(table) for table in known.values()),
+        gain=table_gain(pool_tables(tables), SHADOW_COLUMN, SERVED),
+    )

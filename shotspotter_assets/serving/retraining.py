@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings
+from shotspotter_assets.evaluation.level import withholds
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
@@ -14,7 +15,9 @@ from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
+from shotspotter_assets.serving.issued_scores import issued_level
 from shotspotter_assets.serving.serving_record import BY_HAND, PLACE, WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
@@ -57,8 +60,11 @@ def known_history(store: Store, city: City, issue_date: date, now: datetime) -> 
     return history.as_published() if is_over(issue_date + timedelta(days=1), city, now) else history
 
 
-def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """Return the date's stored record, waiting models first, if its forecast was issued or its inputs are unchanged."""
+def reusable_record(store: Store, stored: CityHistory, now: datetime, withheld: str = "") -> ServingRecord | None:
+    """Return the date's stored record, waiting models first, if its forecast was issued or its inputs are unchanged.
+
+    `withheld` is the reason for which the level withholds the candidate, if it does.
+    """
     city = stored.city
     issue_date = stored.issue_date
     record = ServingRecord.find_sound(store, city.name, issue_date)
@@ -66,7 +72,7 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime) -> Serving
         return record
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
     newest = record if waiting is None else waiting.models
-    if newest is None or outdated(city, newest) or newest.last_known != stored.last_known:
+    if newest is None or outdated(city, newest, withheld) or newest.last_known != stored.last_known:
         return None
     is_approved = waiting is not None and newest.version in Approvals.read(store, city.name).approved
     if is_over(issue_date + ONE_DAY, city, now) and not is_approved:
@@ -85,11 +91,13 @@ def choose_models(
     reuse: ServingRecord | None = None,
     retrain: bool = False,
     serve_from: date | None = None,
+    withheld: str = "",
 ) -> LiveModels:
     """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
     `reuse` is the date's `reusable_record`, `retrain` trains in any case, `serve_from` rolls back to the live models after
-    an earlier day (ValueError if they cannot serve). With `approval: person`, new models wait.
+    an earlier day (ValueError if they cannot serve). `withheld` is the reason for which the level withholds the candidate.
+    With `approval: person`, new models wait.
     """
     issue_date = stored.issue_date
     latest = ServingRecord.latest_before(store, stored.city.name, issue_date)
@@ -99,13 +107,13 @@ def choose_models(
     earlier = [record for record in records if record.is_stored(store)]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = next((record for record in earlier if record.lead == stored.lead), next(iter(earlier), None))
-    reason = training_reason(stored.city, issue_date, before, by_hand=retrain, lead=stored.lead)
+    reason = training_reason(stored.city, issue_date, before, by_hand=retrain, lead=stored.lead, withheld=withheld)
     if reuse is not None:
         proposed = LiveModels(reuse)
     elif before is not None and not reason:
         proposed = LiveModels(carried_over(before, stored))
     else:
-        proposed = _trained(store, stored, context, before, reason)
+        proposed = _trained(store, stored, context, before, reason, withheld)
     if proposed.record is None:
         return proposed
     serves, waiting = serve_approved(store, stored, proposed.record)
@@ -118,6 +126,7 @@ def _trained(
     context: FitContext,
     before: ServingRecord | None,
     reason: str,
+    withheld: str,
 ) -> LiveModels:
     """Train the city's own models or, with too few days, adopt those of other cities; return the reason if neither can be.
 
@@ -140,14 +149,17 @@ def _trained(
     windows = live_windows(stored.days)
     incidents = stored_incidents(store, stored, stored.last_known)
     try:
-        record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
+        record, files = train_live(stored, windows, reason, incidents=incidents, context=context, withheld=withheld)
     except TooFewEventsError as error:
         return LiveModels(None, why_none=str(error))
     return LiveModels(record, files)
 
 
-def outdated(city: City, before: ServingRecord) -> str:
-    """Return the reason why the models of a record cannot serve the city any more; "" if they can."""
+def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
+    """Return the reason why the models of a record cannot serve the city any more; "" if they can.
+
+    `withheld` is the reason for which the level withholds the candidate, if it does.
+    """
     present = model_settings(city)
     keys = dict.fromkeys([*present, *before.settings])
     if changed := [key for key in keys if before.settings.get(key) != present.get(key)]:
@@ -157,19 +169,46 @@ def outdated(city: City, before: ServingRecord) -> str:
     candidate = candidate_of(city)
     if before.candidate != candidate:
         return f"{candidate} is to serve instead of {before.candidate}"
+    if bool(before.gate.withheld) != bool(withheld):
+        return f"the level of {candidate} is {'off' if withheld else 'back'}"
+    if withheld:
+        return ""
     is_served = before.gate.passed or city.gate == "alarm"
     return "" if is_served == (before.served == candidate) else f"the city's file has gate: {city.gate}"
 
 
+def withheld_reason(store: Store, stored: CityHistory) -> str:
+    """Return why the level of the city's candidate withholds it after the issue date; "" if it may serve.
+
+    It is judged by its own forecasts since it became the candidate, which are stored whether it serves or not.
+    """
+    city = stored.city
+    latest = ServingRecord.latest_before(store, city.name, stored.issue_date) if city.level == "withhold" else None
+    candidate = candidate_of(city)
+    if latest is None or latest.candidate != candidate:
+        return ""
+    level = issued_level(store, stored, CANDIDATE_COLUMN, latest.candidate_since or date.min)
+    if level is None or not withholds(level, bool(latest.gate.withheld)):
+        return ""
+    back = "It may serve again once the ratio itself is within that range (level: withhold in the city's file)."
+    return f"{candidate} is withheld for its level. {level.text()} {back}"
+
+
 def training_reason(
-    city: City, issue_date: date, before: ServingRecord | None, *, by_hand: bool = False, lead: int = 1
+    city: City,
+    issue_date: date,
+    before: ServingRecord | None,
+    *,
+    by_hand: bool = False,
+    lead: int = 1,
+    withheld: str = "",
 ) -> str:
     """Return the reason for training on the issue date, given the record before it; "" if it is not due."""
     if before is None:
         return "trained because no earlier day has live models"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
-    cause = outdated(city, before)
+    cause = outdated(city, before, withheld)
     due = {
         f"retrained because {cause}": bool(cause),
         f"retrained for a lead of {number_of(lead, 'day')} because the live models were fitted for {before.lead}": before.lead

@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
@@ -21,6 +21,16 @@ PLACE: Final = (
     "grid",
     "targets",
 )  # keys of `settings` with other values of which models forecast something else
+
+
+class Shadow(BaseModel):
+    """The forecaster in the shadow of a training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    files: dict[str, str] = Field(default_factory=dict)  # SHA-256 of each file; none of a member of the candidate
+    problem: str = ""  # reason why it could not be trained
 
 
 class ServingRecord(TrainingRecord):
@@ -44,6 +54,9 @@ class ServingRecord(TrainingRecord):
     inputs: tuple[str, ...] = Field(description="Names of the next day's inputs.")
     settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key (`model_settings`).")
     gate: Verdict = Field(description="Verdict on the candidate in the validation window.")
+    shadow: Shadow | None = Field(
+        None, description="Forecaster that was trained beside these, is scored, and never shown."
+    )
 
     @property
     def candidate(self) -> str:
@@ -88,7 +101,7 @@ class ServingRecord(TrainingRecord):
 
     def on(self, stored: CityHistory, *reasons: str) -> "ServingRecord":
         """Return this record for the issue date of a history, with other reasons."""
-        sentences = tuple(filter(None, (*reasons, self.gate.overruled)))
+        sentences = tuple(filter(None, (*reasons, self.gate.overruled, self.gate.withheld)))
         changes = {"issue_date": stored.issue_date, "last_known": stored.last_known, "reasons": sentences}
         return self.model_copy(update=changes)
 

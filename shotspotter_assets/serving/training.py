@@ -33,6 +33,7 @@ from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
 from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import BY_HAND, ServingRecord
+from shotspotter_assets.serving.shadow import with_shadow
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.wording import number_of
 
@@ -139,11 +140,13 @@ def train(
     *,
     incidents: Incidents | None,
     context: FitContext,
+    withheld: str = "",
 ) -> Training:
     """Train models on the days before a cutoff, and judge the candidate in the validation window.
 
     `names` are next-day forecasters, the candidate first; `hourly` those of hours. Minutes need `incidents` of two years or
-    more. The gate chooses among the forecasters of the daily chain. Raises TooFewEventsError if nothing was counted.
+    more. The gate chooses among the forecasters of the daily chain, without the candidate if it is `withheld`. Raises
+    TooFewEventsError if nothing was counted.
     """
     if stored.nothing_counted:
         raise TooFewEventsError(stored.nothing_counted)
@@ -155,7 +158,7 @@ def train(
         f"{train_days:,} days to train and {validation_days:,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
-    _judge(training, _fit_next_day(training, names, context), names[0])
+    _judge(training, _fit_next_day(training, names, context), names[0], withheld)
     history.clear_cache()
     _fit_hours(training, hourly, incidents)
     return training
@@ -174,7 +177,7 @@ def _fit_next_day(training: Training, names: Sequence[str], context: FitContext)
     return fitted
 
 
-def _judge(training: Training, fitted: Mapping[str, FittedDaily], candidate: str) -> None:
+def _judge(training: Training, fitted: Mapping[str, FittedDaily], candidate: str, withheld: str) -> None:
     """Choose on the validation window what serves, and fit the counts and the weekly offset of that forecast."""
     history = training.history
     train, validation = training.windows
@@ -185,7 +188,7 @@ def _judge(training: Training, fitted: Mapping[str, FittedDaily], candidate: str
     observed = history.observed[validation.start : validation.stop][known]
     validated = {name: fitted[name].validation_probability[known] for name in compared}
     table = forecasts_table(days, np.nonzero(history.in_coverage), observed, validated)
-    training.gate = verdict_on(table, candidate, history.city.gate)
+    training.gate = verdict_on(table, candidate, history.city.gate, withheld)
     served = training.gate.served
     counts = partial(AlertCounts.of_days, history, train, validation, fitted[served].validation_probability)
     training.add(records.COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)
@@ -233,14 +236,29 @@ def live_windows(days: Sequence[date]) -> Windows:
 
 
 def train_live(
-    stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
+    stored: CityHistory,
+    windows: Windows,
+    reason: str,
+    *,
+    incidents: Incidents,
+    context: FitContext,
+    withheld: str = "",
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
     names = registry.live_forecasters(stored.city)
     tomorrow = stored.issue_date + ONE_DAY
-    training = train(stored, tomorrow, windows, names, [records.HOURLY_STACK], incidents=incidents, context=context)
+    training = train(
+        stored,
+        tomorrow,
+        windows,
+        names,
+        [records.HOURLY_STACK],
+        incidents=incidents,
+        context=context,
+        withheld=withheld,
+    )
     weights = training.models[names[0]].chosen.get("in_words")
-    return training.to_serve(
+    record, files = training.to_serve(
         [
             f"{reason[:1].upper()}{reason[1:]}.",
             f"Settings changed {BY_HAND}: {', '.join(context.changes)}." if context.changes else "",
@@ -249,6 +267,7 @@ def train_live(
             training.types_reason,
         ]
     )
+    return with_shadow(record, files, training.history, windows, context)
 
 
 def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:

@@ -27,7 +27,7 @@ from shotspotter_assets.storage.specs import (
 from shotspotter_assets.storage.stored_file import Column, StoredFile, StoredTable
 
 SCORED_FORECASTS_DAYS: Final = 91  # issue dates of the rolling scores and gate
-SCORES_HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
+SCORES_HISTORY_DAYS: Final = 365  # days of the level; these also show the usual silences, and so which days are known
 
 
 class Asset(StoredFolder):
@@ -90,7 +90,7 @@ class Asset(StoredFolder):
             Partitions.ISSUE_DATES,
             {"grid_tensors": DAYS_TO_OWN},
             keys=("targets", "coverage", "factors", "holidays", "forecasters", "network", "folds"),
-            other_keys=("serves", "gate", "approval"),
+            other_keys=("serves", "gate", "level", "approval"),
             by_target=True,
         ),
     )
@@ -131,7 +131,7 @@ class Asset(StoredFolder):
         "forecast_scores",
         Spec(
             Partitions.SCORED_DAYS,
-            {"risk_forecasts": Days(-SCORED_FORECASTS_DAYS, -1), "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0)},
+            {"risk_forecasts": Days(-SCORES_HISTORY_DAYS, -1), "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0)},
             by_target=True,
             on_pages=True,
         ),
@@ -478,7 +478,9 @@ _RISK: Final = {
     **_INTERVAL,
     **_TYPES,
 }
-_OTHERS: Final = Column("double", "Probability by candidate, network, baselines (`model_<name>`); null for hours.")
+_OTHERS: Final = Column(
+    "double", "Probability by candidate, shadow, network, baselines (`model_<name>`); null for hours."
+)
 _forecast = partial(StoredTable, Asset.RISK_FORECASTS, _ISSUE)
 FORECAST: Final = _forecast("forecast.parquet", "Risk of the next day and hours by cell.", _RISK, _OTHERS)
 _HOUR: Final = {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, **_CHANCES}

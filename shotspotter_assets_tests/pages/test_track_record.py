@@ -9,8 +9,9 @@ from shotspotter_assets.evaluation.distribution_scores import COUNTS, distributi
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
 from shotspotter_assets.evaluation.score_rows import ALL
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record
-from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE
+from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE, with_shadow_column
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, TENSORS
@@ -96,3 +97,21 @@ def test_the_network_is_scored_beside_issued_forecasts(copy: Store, tiny_site: T
     assert [curve["name"] for curve in track.charts["hits"]] == ["forecast", "best simple method", "network"]
     without = track_record(tiny_site.store, tiny_site.city, tiny_site.last_issued)
     assert "network" not in [curve["name"] for curve in without.charts["hits"]]
+
+
+def test_a_shadow_is_on_the_track_record_and_on_no_other_page(copy: Store, tiny_site: TinySite) -> None:
+    before = dict(make_pages(copy, tiny_site.city).hashes)
+    random = np.random.default_rng(0)
+    for day in sorted(copy.days_present(FORECAST, CITY))[2:]:
+        table = copy.read_table(FORECAST, CITY, day)
+        cells_of_day = pc.sum(pc.equal(table["horizon"], "day")).as_py()
+        shadow = random.uniform(0.01, 0.2, cells_of_day)
+        copy.write_table(FORECAST, with_shadow_column(table, "regime_regression", shadow), CITY, day)
+    site = make_pages(copy, tiny_site.city)
+    assert {file for file in before | site.hashes if before.get(file) != site.hashes.get(file)} == {"track_record.html"}
+    text = " ".join(site.contents["track_record.html"].decode().split())
+    first = ISSUED + timedelta(days=3)
+    assert f"In the shadow since {first.day} {first:%B}" in text or f"In the shadow since {first:%-d %b}" in text
+    assert "regime regression. Gain over the forecasts that were issued: " in text
+    known = DAYS - 2
+    assert f", on {known} days, {known} of them replayed" in text, text[text.index("In the shadow") :][:400]

@@ -19,7 +19,7 @@ from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 
-GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")  # checks whose failure is sent
+GATES: Final = ("forecast_beats_best_baseline", "rolling_gate", "level")  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report
 OVERLAP: Final = timedelta(minutes=5)  # overlap of polls, as events are stored a little late; each problem is sent once
 MAX_RUNS: Final = 200  # maximum number of finished runs in one poll

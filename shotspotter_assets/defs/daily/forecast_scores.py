@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def definitions(city: City) -> dg.Definitions:
-    """Build the asset and its check."""
+    """Build the asset and its checks."""
     scores = city_asset(city, Asset.FORECAST_SCORES, forecast_scores, kinds={"json"}, code_version="1")
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
@@ -36,7 +36,23 @@ def definitions(city: City) -> dg.Definitions:
             description=warnings or None,
         )
 
-    return dg.Definitions(assets=[scores], asset_checks=[rolling_gate])
+    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
+    def level(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+        """The served forecasts of the last 365 days expected as many events as were observed."""
+        from shotspotter_assets.serving.issued_scores import ScoreRecord
+
+        scored_date = run_days(context, city)[-1]
+        targets = city.by_target(store.open())
+        levels = [(view, ScoreRecord.load(of_target, city.name, scored_date).level) for of_target, view in targets]
+        known = [(view, level) for view, level in levels if level is not None]
+        return dg.AssetCheckResult(
+            passed=not any(level.is_off for _, level in known),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"scored_date": str(scored_date)},
+            description=panel.sentences([(view, level.text()) for view, level in known]) or None,
+        )
+
+    return dg.Definitions(assets=[scores], asset_checks=[rolling_gate, level])
 
 
 @for_each_target
@@ -48,7 +64,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.issued_scores import score
+    from shotspotter_assets.serving.issued_scores import issued_level, score
     from shotspotter_assets.serving.serving_record import ServingRecord
 
     first = max(city.start, scored_date - timedelta(days=SCORES_HISTORY_DAYS - 1))
@@ -58,7 +74,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
         history = CityHistory.load(store, city, scored_date, first)
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
-    record = score(history, forecasts, serving)
+    record = score(history, forecasts, serving, issued_level(store, history))
     path = record.write(store)
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
@@ -100,6 +116,10 @@ def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
         }
         if HISTORICAL_MEAN in rolling.gain_over:  # it is not where it is the candidate itself
             numbers[f"last weeks: gain over {HISTORICAL_MEAN}"] = rolling.gain_over[HISTORICAL_MEAN].gain
+    if record.level is not None:
+        numbers["last 365 days: level"] = record.level.text()
+    if record.shadow is not None:
+        numbers["last weeks: shadow"] = record.shadow.text()
     gate = record.rolling_gate
     if gate is not None:
         numbers |= {"rolling_gate_passed": gate.passed, "rolling_gate": panel.bullets(gate.reasons)}

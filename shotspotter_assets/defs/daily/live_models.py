@@ -61,13 +61,20 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.approval import WaitingModels
-    from shotspotter_assets.serving.retraining import LiveModels, choose_models, known_history, reusable_record
+    from shotspotter_assets.serving.retraining import (
+        LiveModels,
+        choose_models,
+        known_history,
+        reusable_record,
+        withheld_reason,
+    )
 
     now = local_time.now()
     settings = changes(config.settings)
     history = known_history(store, city, issue_date, now)
     is_forced = config.retrain or config.serve_from or settings
-    reusable = None if is_forced else reusable_record(store, history, now)
+    withheld = withheld_reason(store, history)
+    reusable = None if is_forced else reusable_record(store, history, now, withheld)
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
     if reusable is not None and (waiting is None or reusable != waiting.models):
         note = "Left as it is: its data are unchanged, or its forecast was issued."
@@ -80,6 +87,7 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
         reuse=reusable,
         retrain=config.retrain,
         serve_from=_day(city, config.serve_from),
+        withheld=withheld,
     )
     path = live.write(store, city.name, issue_date)
     return _shown(live, path, f"{city.name} {issue_date}", log)
@@ -94,6 +102,10 @@ def _shown(live: "LiveModels", path: str, where: str, log: Log) -> panel.Metadat
     if record is None:
         log.warning(f"{where}: {live.why_none}")
         return facts | {"note": live.why_none}
+    if record.shadow is not None:
+        facts["shadow"] = record.shadow.problem or record.shadow.name
+        if record.shadow.problem:
+            log.warning(f"{where}: {record.shadow.problem}")
     log.info(f"{where}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
     return {
         **facts,

@@ -44,6 +44,7 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     from shotspotter_assets.serving.daily_forecast import forecast_day, withheld
     from shotspotter_assets.serving.issued_forecasts import issued_on_grid, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
+    from shotspotter_assets.serving.shadow import forecast_shadow
     from shotspotter_assets.storage.fingerprints import sha256
 
     issued = issued_on_grid(store, city, issue_date, local_time.now())
@@ -70,8 +71,11 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
             "path": dg.MetadataValue.path(write_forecast(store, nothing)),
         }
-    forecast = forecast_day(record, record.loaded(store), history)
+    models = record.loaded(store)
+    forecast = forecast_shadow(store, forecast_day(record, models, history), record, models, history)
     path = write_forecast(store, forecast)
+    if forecast.record.shadow:
+        log.info(f"{city.name} {issue_date}: {forecast.record.shadow}")
     return {
         **_forecast_shown(store, city, issue_date, forecast),
         "geojson": dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date)),
@@ -109,6 +113,7 @@ def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forec
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(top_locations),
         "versions": _versions(facts),
+        **({"shadow": facts.shadow} if facts.shadow else {}),
     }
 
 

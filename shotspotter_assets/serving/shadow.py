@@ -1,0 +1,88 @@
+"""The shadow: a forecaster that is trained, forecast and scored beside what serves, and never shown (`shadow` in the city's file).
+
+It comes after all that serves, so it changes none of that. Its failures are sentences in the records, and stop no forecast.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from shotspotter_assets.arrays import Array
+from shotspotter_assets.models import forecaster_registry as registry
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.forecaster import FitContext, FittedDaily
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.records import files_sha256
+from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels
+from shotspotter_assets.serving.daily_forecast import days_at_lead
+from shotspotter_assets.serving.forecast_facts import with_shadow_column
+from shotspotter_assets.serving.issued_forecasts import Forecast
+from shotspotter_assets.serving.serving_record import ServingRecord, Shadow
+from shotspotter_assets.storage.catalogue import LIVE_MODEL
+from shotspotter_assets.storage.store import Store
+
+
+def with_shadow(
+    record: ServingRecord, files: ModelFiles, history: History, windows: tuple[range, range], context: FitContext
+) -> tuple[ServingRecord, ModelFiles]:
+    """Train the city's shadow on the days that serving models were trained on; return their record and files with it."""
+    city = history.city
+    if city.shadow is None:
+        return record, files
+    if city.shadow in registry.members_of(city, record.candidate):
+        return record.model_copy(update={"shadow": Shadow(name=city.shadow)}), files
+    try:
+        chosen = registry.forecaster(
+            city.shadow, registry.city_settings(city, city.shadow, context.changes.get(city.shadow))
+        )
+        content = chosen.fit(history, windows[0], windows[1], context).files()
+    except Exception as error:  # whatever a forecaster raises, what serves is trained
+        problem = f"The shadow {city.shadow} could not be trained: {_in_words(error)}"
+        return record.model_copy(update={"shadow": Shadow(name=city.shadow, problem=problem)}), files
+    shadow = Shadow(name=city.shadow, files=files_sha256(content))
+    return record.model_copy(update={"shadow": shadow}), {**files, f"{city.shadow}{record.suffix}": content}
+
+
+def forecast_shadow(
+    store: Store, forecast: Forecast, record: ServingRecord, models: TrainedModels, stored: CityHistory
+) -> Forecast:
+    """Return a forecast with its shadow's probabilities, or with the reason for their absence in its record."""
+    shadow = record.shadow
+    if shadow is None or shadow.name != stored.city.shadow:
+        return forecast
+    name = shadow.name
+    if shadow.problem:
+        return replace(forecast, record=forecast.record.model_copy(update={"shadow": shadow.problem}))
+    try:
+        fitted = models.next_day[name] if not shadow.files else _loaded(store, record, shadow)
+        table = with_shadow_column(forecast.table, name, _probability(fitted, record, stored))
+        sentence = f"{name} is forecast in the shadow: scored, never shown."
+    except Exception as error:  # whatever a forecaster raises, what serves is issued
+        table = forecast.table
+        sentence = f"The shadow {name} could not be forecast: {_in_words(error)}"
+    return replace(forecast, table=table, record=forecast.record.model_copy(update={"shadow": sentence}))
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _loaded(store: Store, record: ServingRecord, shadow: Shadow) -> FittedDaily:
+    """Read a trained shadow; raise ValueError if its files were changed."""
+    model = f"{shadow.name}{record.suffix}"
+    files = {
+        name: store.read_bytes(LIVE_MODEL.named(model=model, file=name), record.city, record.models_from)
+        for name in shadow.files
+    }
+    if files_sha256(files) != shadow.files:
+        raise ValueError(f"the files of {model} are not those that the record names; materialize live_models again")
+    return registry.forecaster(shadow.name).load(files)
+
+
+def _probability(fitted: FittedDaily, record: ServingRecord, stored: CityHistory) -> Array:
+    """Return the probability of the next day in the covered cells, shape (cells,); raise ValueError for other values."""
+    history = days_at_lead(record, stored).daily(covered_mask(record.covered, stored.city.shape))
+    (probability,) = fitted.predict(history, range(history.next_day, history.next_day + 1))
+    if probability.shape != (len(record.covered),) or not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError("it must return a probability for each covered cell")
+    return np.asarray(probability, np.float64)
