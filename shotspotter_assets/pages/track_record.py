@@ -126,13 +126,18 @@ def _scored_forecasts(
     history = CityHistory.find(store, city, last, min(forecasts, default=last))
     if history is not None and (known := known_forecasts(forecasts, history)):
         tables += filter(None, [scored_days(known, history, "candidate")])
-        rows = distribution_rows(scored_counts(known, history))
-        totals = {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
+        totals = _totals(scored_counts(known, history))
         shadow = shadow_scores(known, history)
     if not tables:
         return None
     table = pool_tables(tables)
     return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()]), totals, shadow
+
+
+def _totals(counts: pa.Table) -> dict[str, Score]:
+    """Return the scores of the city's number by the served forecast, by name."""
+    rows = distribution_rows(counts)
+    return {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
 
 
 def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:
