@@ -105,8 +105,8 @@ def main() -> None:
         for fold in folds(city, chosen.data, chosen.cache)[: chosen.folds]:
             start = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
             parts.append(tables_of(fold, chosen.cache, start)[window])
-        # Validation windows of neighbouring folds overlap.
-        tables[city] = parts[-1] if chosen.validation else pa.concat_tables(parts)
+        # The validation window of a later fold holds test days of an earlier one.
+        tables[city] = parts[0] if chosen.validation else pa.concat_tables(parts)
     everywhere = pa.concat_tables(moved_apart(list(tables.values())))
     # Firework days follow from the date, so they are left out before the cities are moved apart.
     ordinary = pa.concat_tables(moved_apart([without_firework_days(table) for table in tables.values()]))

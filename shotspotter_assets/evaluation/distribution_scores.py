@@ -12,15 +12,13 @@ from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation import proper_scores
 from shotspotter_assets.evaluation.forecasts_table import SERVED, pool_tables
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, gain_name
+from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, gain_name
 from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
 from shotspotter_assets.models.year_reference import negative_binomial
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 COUNTS: Final = "counts"  # facet of the scores of numbers
 YEAR: Final = "year_reference"  # negative binomial on the mean of the last 365 known days
-LOG_SCORE: Final = "log_score"
-RPS: Final = "rps"
 DISTRIBUTION_DEFINITIONS: Final = {  # of the facet `counts`, with `_city` for the city's total and `_cells` for cell-days
     "counts: log_score": "mean of -ln P(n), nats, by the served distribution or year_reference",
     "counts: rps": "mean of sum over k of (P(N <= k) - 1[n <= k])^2, the CRPS of a count",
@@ -73,8 +71,8 @@ def city_losses(forecast: Any, number: Integers) -> dict[str, Array]:
     quantiles = np.stack([forecast.ppf(level) for level in proper_scores.LEVELS])
     cumulative = (forecast.cdf(at_most) for at_most in count())
     return {
-        LOG_SCORE: proper_scores.log_scores(forecast.pmf(number)),
-        RPS: proper_scores.ranked_probability_scores(cumulative, number),
+        "log_score": proper_scores.log_scores(forecast.pmf(number)),
+        "rps": proper_scores.ranked_probability_scores(cumulative, number),
         "wis": proper_scores.weighted_interval_scores(quantiles, number),
     }
 
@@ -112,8 +110,21 @@ def distribution_rows(counts: pa.Table) -> Rows:
         means = {score: float(loss.mean()) for score, loss in losses[name].items()}
         for score, value in (means | _calibration(forecast, totals)).items():
             rows[COUNTS, ALL, name, f"{score}_city"] = Score(value)
-    for score in (LOG_SCORE, RPS):
+    for score in ("log_score", "rps"):
         by_name = {name: losses[name][score] for name in losses}
         gain = weekly_gain(weekly_sums(totals.days, np.ones(len(totals.days)), by_name), SERVED, YEAR)
         rows[COUNTS, ALL, SERVED, f"{score}_city_{gain_name(YEAR)}"] = Score(gain.gain, gain.low, gain.high)
     return rows
+
+
+def total_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:
+    """Return a row of the scores of the city's number for each method; none if no distribution of it is stored."""
+    titles = {"log score": "log_score", "RPS": "rps", "WIS": "wis"}
+    titles |= {f"in {share}%": f"coverage_{share}" for share in proper_scores.SHARES}
+    titles |= {"PIT slope": "pit_slope", "p": "pit_p"}
+    methods = [key[2] for key in scores.rows if key[0] == COUNTS and key[3] == "log_score_city"]
+    return [
+        {"city's number by": name}
+        | {title: scores.value(f"{score}_city", name, COUNTS) for title, score in titles.items()}
+        for name in methods
+    ]

@@ -4,11 +4,10 @@ from typing import Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.count_scores import number_rows
-from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR, total_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY
-from shotspotter_assets.evaluation.proper_scores import SHARES
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import (
     HORIZON,
@@ -61,9 +60,9 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         scores=scores,
         numbers=number_rows(scores),
         within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
-        distribution={key[3]: row for key, row in scores.rows.items() if (key[0], key[2]) == (COUNTS, SERVED)},
+        totals=total_rows(scores),
+        counts=COUNTS,
         year=YEAR,
-        shares=SHARES,
         decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,
         approval=approval,

@@ -82,10 +82,8 @@ def factor_variance_of(forecast: pa.Table) -> float | None:
 def year_of(forecast: pa.Table) -> tuple[float, float] | None:
     """Return mean and size of the yearly reference of the alerts of all cells; None in forecasts of earlier versions."""
     stored = (forecast.schema.metadata or {}).get(YEAR.encode())
-    if stored is None:
-        return None
-    mean, size = json.loads(stored)
-    return mean, size
+    mean, size = json.loads(stored or "[null, null]")
+    return None if stored is None else (mean, size)
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:

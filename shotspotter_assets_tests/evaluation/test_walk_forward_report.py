@@ -192,9 +192,21 @@ def test_the_card_states_the_numbers_of_the_report():
     assert "\n| better | 100 |" in CARD  # a forecaster that does not serve
     assert f"\n| served | {SCORES.value('log_loss', 'served', 'counts'):.5f} |" in CARD
     assert f"city's number on {SCORES.value('within_80_city', 'served', 'counts'):.1%} of the days" in CARD
+    for method in ("served", "year_reference"):
+        assert f"\n| {method} | {SCORES.value('log_score_city', method, 'counts'):.3f} |" in CARD
+    low = SCORES.rows["counts", "all", "served", "rps_city_gain_over_year_reference"].low
+    assert f"({low:+.3f}, " in CARD
+    assert f"{SCORES.value('miscalibration', 'residual_boosting'):.5f} miscalibration" in CARD
     assert CARD.endswith(NOT_FOR)
     assert "None" not in CARD
     assert "nan" not in CARD
+
+
+def test_a_card_of_folds_of_earlier_versions_has_no_totals():
+    stored = ["probability", "size", "factor_variance", "year_mean", "year_size"]
+    card = model_card(*report(counts={first: table.drop_columns(stored) for first, table in COUNTS.items()}), CITY)
+    assert "| year_reference |" in CARD
+    assert "year_reference" not in card
 
 
 def test_only_the_card_of_a_city_with_factors_states_their_gain():
