@@ -1,6 +1,6 @@
 """Scores of an exported hub (docs/how-to/export_to_a_hub.md): `python benchmarks/hub_scores.py FOLDER`.
 
-Reads model output and target data with hubverse's `hubdata`, and prints the weighted interval score (`scoringrules`) and the
+Reads model output and target data with hubverse's `hubdata`, and prints the weighted interval score (of `scoringrules`) and the
 coverage of each model by location. `year` is the reference: the quantiles of the numbers of the 365 days to the issue date.
 
 `--issue CITY FIRST LAST` issues forecasts first, as the alerts that come with this package are of the past: for each issue
@@ -68,10 +68,10 @@ def scores(rows: pd.DataFrame, oracle: pd.DataFrame) -> pd.DataFrame:
     """WIS, absolute error of the median, and coverage of one model, by unit with an observed number."""
     wide = rows.pivot_table("value", UNIT, "output_type_id").reset_index().merge(oracle)
     levels = np.array([level for level in wide.columns if isinstance(level, float)])
-    lower = levels[levels < 0.5]
-    low, high = wide[list(lower)].to_numpy(), wide[list(1 - lower.round(3))].to_numpy()
     observed = wide["oracle_value"].to_numpy(float)
-    wide["wis"] = scoringrules.weighted_interval_score(observed, wide[0.5].to_numpy(float), low, high, 2 * lower)
+    # The mean over symmetric levels, twice, is the score; `weighted_interval_score` of 0.10 takes the median for its distance.
+    losses = scoringrules.quantile_score(observed[:, None], wide[list(levels)].to_numpy(float), levels)
+    wide["wis"] = 2 * losses.mean(axis=1)
     for share in (0.5, 0.8, 0.95):
         ends = round((1 - share) / 2, 3)
         wide[f"within_{share:.0%}"] = (wide[ends] <= observed) & (observed <= wide[round(1 - ends, 3)])

@@ -60,7 +60,8 @@ def export_hub(store: Store, city: City, folder: Path, first: date, last: date) 
             series.append(observations(of_target, view, locations, covered))
     lines = [f"Left out: {number_of(number, 'forecast')}: {reason}." for reason, number in left_out.items()]
     if not rounds:
-        raise ValueError(f"{city.name}: no issued forecast from {first} to {last} can be exported. {' '.join(lines)}")
+        nothing = f"{city.name}: no issued forecast from {first} to {last} can be exported."
+        raise ValueError(" ".join([nothing, *lines]))
     output = pd.concat(rounds)
     write_folder(folder.absolute(), _texts(city, output, pd.concat(series)))
     return [

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from scipy.stats import nbinom
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.evaluation.proper_scores import weighted_interval_scores
 from shotspotter_assets.geometry.cells import quadrants
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.hub.export import LEVELS, export_hub, refuse_crossing
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE, factor_variance_of, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
+from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS, TENSORS
 from shotspotter_assets.storage.store import Store
@@ -125,6 +129,18 @@ def test_quantiles_are_those_of_the_sum_of_the_issued_cells(hub: Path, issued: S
         assert (total.cdf(value - 1) < rows["output_type_id"]).all()
 
 
+def test_the_benchmark_scores_exports_as_the_project_does(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    oracle = pd.read_csv(hub / "target-data" / "oracle-output.csv")
+    output = pd.concat([pd.read_csv(file) for file in sorted((hub / "model-output" / MODEL).iterdir())])
+    scored = import_module("hub_scores").scores(output, oracle)
+    for row in scored.itertuples():
+        task = (output["reference_date"] == row.reference_date) & (output["location"] == row.location)
+        quantiles = output["value"][task].to_numpy(float)
+        assert row.wis == pytest.approx(weighted_interval_scores(quantiles, np.array(float(row.oracle_value)), LEVELS))
+    assert len(scored) == len(oracle)
+
+
 def test_observed_numbers_are_the_alerts_of_covered_cells(hub: Path, issued: Store) -> None:
     series = pd.read_csv(hub / "target-data" / "time-series.csv", parse_dates=["target_end_date", "as_of"])
     day = date(2024, 3, 28)
@@ -199,6 +215,14 @@ def test_forecasts_of_another_grid_are_left_out(issued: Store, tmp_path: Path) -
     coarse = CITY.model_copy(update={"grid": Grid(rows=4, columns=4)})
     with pytest.raises(ValueError, match="3 forecasts: the city had another grid"):
         export_hub(issued, coarse, tmp_path / "hub", *ALL)
+
+
+def test_an_unusable_file_of_districts_is_named(issued: Store, tmp_path: Path) -> None:
+    (tmp_path / "wards.geojson").write_text("{}")
+    districts = Layers(districts=Layer(path=tmp_path / "wards.geojson", name="ward"))
+    with pytest.raises(ValueError, match=r"Areas cannot be exported.*layers\.districts: wards\.geojson"):
+        export_hub(issued, CITY.model_copy(update={"layers": districts}), tmp_path / "hub", *ALL)
+    assert not (tmp_path / "hub").exists()
 
 
 def test_each_target_has_its_own_rows(own: Store, tmp_path: Path) -> None:
@@ -281,8 +305,7 @@ def test_the_command_prints_one_line_for_an_empty_window(issued: Store, tmp_path
     assert (ran.exit_code, ran.output) == (0, f"{tmp_path / 'hub'}: 3 forecasts of 5 locations.\n")
     ran = CliRunner().invoke(main, [*arguments, "--first", "2024-03-29"], env=environ)
     assert ran.exit_code == 1
-    assert ran.output.startswith("Error: tiny_city: no issued forecast from 2024-03-29 to 2099-12-31")
-    assert ran.output.count("\n") == 1
+    assert ran.output == "Error: tiny_city: no issued forecast from 2024-03-29 to 2099-12-31 can be exported.\n"
 
 
 def test_as_of_is_the_day_of_the_last_receipt(own: Store, tmp_path: Path) -> None:
