@@ -1,8 +1,9 @@
 """Evaluation of one fold: forecasts of its test days by its stored models, with scores."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +18,14 @@ from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Sco
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.storage.catalogue import FOLD_REPORT
+from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
+
+LEADS: Final = (1, 7, 14, 28, 56, 91)  # days
 
 
 class FoldReport(StoredRecord):
@@ -57,6 +61,27 @@ def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str
     if models.without_factors is not None:
         forecasts[WITHOUT_FACTORS] = models.without_factors.predict(history.without_factors(), window.test)
     return forecasts
+
+
+def fold_leads(models: TrainedModels, window: FoldWindow, forecasts: Mapping[str, Array]) -> pa.Table:
+    """Return log losses of the known test days, forecast as if the last days before them were not known, by lead.
+
+    The models are those of the fold, fitted at lead 1 before the cutoff (`benchmarks/skill_by_lead.py` fits them anew for each
+    lead, which costs a fold for each). The first member stands for a served stack, as others, such as the network, take
+    longer. `forecasts` are those of lead 1. Returns `catalogue.FOLD_LEADS`.
+    """
+    served = models.next_day[window.record.served]
+    names = (next(iter(served.members)) if isinstance(served, FittedStack) else window.record.served, HISTORICAL_MEAN)
+    tables = []
+    for lead in LEADS:
+        history = replace(window.history, lead=lead)
+        of_lead = [
+            forecasts[name] if lead == 1 else models.next_day[name].predict(history, window.test) for name in names
+        ]
+        losses = [log_losses(probability[window.known], window.observed).sum(axis=1) for probability in of_lead]
+        columns = (window.days, np.full(len(window.days), lead), window.observed.sum(axis=1), *losses)
+        tables.append(pa.table(columns, FOLD_LEADS.schema.names).cast(FOLD_LEADS.schema))
+    return pa.concat_tables(tables)
 
 
 def own_models(record: FoldRecord) -> list[str]:

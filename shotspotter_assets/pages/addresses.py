@@ -46,6 +46,9 @@ class Status(StoredRecord):
     level: Level | None = Field(
         None, description="Expected / observed of the last 365 days; null before the first score."
     )
+    headline_scores: dict[str, Any] | None = Field(
+        None, description="Last row of `headline_scores.parquet`; null before the first full month."
+    )
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
     waits: tuple[str, ...] = Field(
         (), description="Landed rows that are not built yet, with the run that they wait for."

@@ -15,6 +15,7 @@ from shotspotter_assets.accountability.bounds import kept_bounds
 from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.level import newest_level
@@ -41,6 +42,7 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import table_in_words
 from shotspotter_assets.storage.catalogue import (
     CITY_ACCOUNT,
+    HEADLINES,
     INDEX,
     LINEAGE,
     MODEL_CARD,
@@ -196,6 +198,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         site.put_data("forecast", [day.data for day in issue.days])
     # The one verdict on the target: card, check and pages repeat it.
     report = WalkForwardReport.find_sound(store, city.name)
+    headlines = (store.find_sound_table(HEADLINES, city.name) or HEADLINES.schema.empty_table()).to_pylist()[::-1]
     status = Status(
         city=view.name,
         target=view.target,
@@ -203,6 +206,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
         level=newest_level(store, city.name),
+        headline_scores=next(iter(headlines), None),
         warnings=tuple(_warnings(store, city)),
         waits=tuple(read_waiting(store, city)),
     )
@@ -222,7 +226,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     }
     if view.target == city.target:
         pages |= _page_of_hours(site, store, city, places)
-    pages |= _pages_of_the_past(site, store, city, view, report, places)
+    pages |= _pages_of_the_past(site, store, city, view, report, headlines, places)
     _put_pages(site, city, view, pages, pages)
     return _card(city, issue, status.verdict)
 
@@ -243,7 +247,13 @@ def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict
 
 
 def _pages_of_the_past(
-    site: Site, store: Store, city: City, view: City, report: WalkForwardReport | None, places: Places
+    site: Site,
+    store: Store,
+    city: City,
+    view: City,
+    report: WalkForwardReport | None,
+    headlines: Sequence[Values],
+    places: Places,
 ) -> dict[str, Values]:
     """Return the values of the pages about the past by file; those without content are left out."""
     days = np.array(sorted(store.days_present(TENSORS, city.name, last=city.end or date.max)))
@@ -266,6 +276,9 @@ def _pages_of_the_past(
         pages["track_record.html"] = {
             "report": report,
             "outcome": NOT_TESTED if report is None else report.verdict.outcome,
+            "headlines": headlines,
+            "longest_lead": LEADS[-1],
+            "plans": "the patrol plan" if city.patrol else f"the flagged {FLAGGED_PERCENT}% of the area",
             "track": track,
             "card": card,
             "min_weeks": MIN_WEEKS_FOR_INTERVAL,

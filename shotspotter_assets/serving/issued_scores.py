@@ -1,7 +1,7 @@
 """Scores of issued forecasts, by day and rolling over weeks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK
-from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
@@ -45,6 +45,7 @@ from shotspotter_assets.wording import number_of
 
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
 POOLED_LEAD: Final = 15  # longer leads grow day by day, as at quarterly publishers, and are scored together
+POSITIVES: Final = "positives"  # number of cells with an alert, among the sums of a day
 MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predicted / observed
 
 
@@ -58,6 +59,9 @@ class DayScores:
     expected_alerts: float
     observed_alerts: int
     numbers: NumberScores
+    sums: dict[str, float] = field(default_factory=dict)
+    """Sums over the cells of an issued forecast: `positives`, and the log loss by `SERVED` and baseline, nats; empty for a
+    replayed one and in records of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,11 @@ class ScoreRecord(StoredRecord):
     scores: DayScores | None = Field(description="Scores of the day; null with a note.")
     rolling: RollingScores | None = Field(description="Scores of the last 91 days; null for fewer than 14 scored days.")
     rolling_gate: Verdict | None = Field(description="Verdict on the candidate, served or not; null for too few weeks.")
+    flip_flop: float | None = Field(
+        None,
+        description="Flip-flop index of the week of plans to the day, or of flagged cells; null if one is missing.",
+    )
+    flip_flop_of_mean: float | None = Field(None, description="That of plans made from each cell's mean.")
 
     level: Level | None = Field(
         None, description="Level of the served forecasts of the last 365 days; null without any."
@@ -259,6 +268,14 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
     scored = scored_day(forecast, scored_date, history, candidate)
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
     scores = score_cell_days(served, observed_of(scored), reference, dates_of(scored))
+    losses = {
+        name: log_losses(scored[name].to_numpy(), observed_of(scored)) for name in (SERVED, *baselines_in(scored))
+    }
+    sums = {
+        name: float(values.sum())
+        for name, values in {POSITIVES: observed_of(scored), **losses}.items()
+        if name != candidate
+    }
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
         gain_over_historical_mean=scores["gain_nats_per_positive"],
@@ -266,6 +283,7 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(_alerts_of(forecast, scored_date, history).sum()),
         numbers=number_scores(scored_counts({scored_date: forecast}, history)),
+        sums={} if is_replayed(forecast) else sums,
     )
 
 

@@ -27,6 +27,7 @@ from shotspotter_assets.storage.specs import (
 from shotspotter_assets.storage.stored_file import Column, StoredFile, StoredTable
 
 SCORED_FORECASTS_DAYS: Final = 91  # issue dates of the rolling scores and gate
+SEQUENCE_DAYS: Final = 7  # plans whose jumpiness is scored together: each day of the week once
 SCORES_HISTORY_DAYS: Final = 365  # days of the level; these also show the usual silences, and so which days are known
 
 
@@ -73,16 +74,6 @@ class Asset(StoredFolder):
     EVALUATION_REPORTS = (
         "evaluation_reports",
         Spec(Partitions.FOLDS, {"fold_models": SAME, "grid_tensors": Whole.TEST_WINDOW}, by_target=True),
-    )
-    WALK_FORWARD_REPORTS = (
-        "walk_forward_reports",
-        Spec(
-            Partitions.NONE,
-            {"evaluation_reports": Whole.FINISHED, "live_models": Whole.APPROVALS},
-            keys=("gate", "targets"),
-            by_target=True,
-            on_pages=True,
-        ),
     )
     LIVE_MODELS = (
         "live_models",
@@ -131,7 +122,11 @@ class Asset(StoredFolder):
         "forecast_scores",
         Spec(
             Partitions.SCORED_DAYS,
-            {"risk_forecasts": Days(-SCORES_HISTORY_DAYS, -1), "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0)},
+            {
+                "risk_forecasts": Days(-SCORES_HISTORY_DAYS, -1),
+                "patrol_plans": Days(-SEQUENCE_DAYS, -1),
+                "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0),
+            },
             by_target=True,
             on_pages=True,
         ),
@@ -143,6 +138,20 @@ class Asset(StoredFolder):
             {"street_risk": DAY_BEFORE, "cleaned_alerts": LAST_TWO_DAYS, "grid_tensors": LAST_TWO_DAYS},
             by_target=True,
             section="streets",
+        ),
+    )
+    WALK_FORWARD_REPORTS = (
+        "walk_forward_reports",
+        Spec(
+            Partitions.NONE,
+            {
+                "evaluation_reports": Whole.FINISHED,
+                "live_models": Whole.APPROVALS,
+                "forecast_scores": Whole.FULL_MONTHS,
+            },
+            keys=("gate", "targets"),
+            by_target=True,
+            on_pages=True,
         ),
     )
     BURDEN_AUDITS = (
@@ -452,8 +461,48 @@ _FOLD_TYPES: Final = {
 }
 _BY_TYPE: Final = Column("double", "Probability of a type, by the model; columns are named <model>_<type>.")
 FOLD_TYPES: Final = _report("type_forecasts.parquet", "Forecast types by alert.", _FOLD_TYPES, _BY_TYPE)
+FOLD_LEADS: Final = _report(
+    "lead_losses.parquet",
+    "Log losses of the test days by lead, nats.",
+    {
+        "date": Column("date32[day]", "Forecast local day."),
+        "lead": Column("int16", "Days from the last day that the forecast uses to this day."),
+        "positives": Column("int32", "Number of cells with an alert."),
+        "loss": Column(
+            "double", "Log loss of the served forecaster, or of a stack's first member, summed over the cells."
+        ),
+        "loss_of_mean": Column("double", "Log loss of each cell's mean, summed over the cells."),
+    },
+)
 CITY_REPORT: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds; the verdict.")
 CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
+HEADLINES: Final = StoredTable(
+    Asset.WALK_FORWARD_REPORTS,
+    _CITY,
+    "headline_scores.parquet",
+    "Headline scores by month.",
+    {
+        "last": Column("date32[day]", "Last day of a month; all numbers are of the 365 days to it."),
+        "issued_days": Column("int32", "Number of days with an issued forecast, not a replayed one, and known alerts."),
+        "best": Column("string", "Baseline with the least log loss on these days.", required=False),
+        "gain": Column("double", "Gain of the served forecast over it, nats per positive.", required=False),
+        "low": Column("double", "Lower end of the 90% interval of the gain.", required=False),
+        "high": Column("double", "Upper end of that interval.", required=False),
+        "tested_days": Column("int32", "Number of test days of folds."),
+        "lead": Column(
+            "int32",
+            "Longest lead, days, up to which each gain over the cells' means is shown on these days; 0 for none. The longest "
+            "one that is tested means that or more.",
+            required=False,
+        ),
+        "planned_days": Column("int32", "Number of days that end a week of plans; without patrols, of flagged cells."),
+        "flip_flop": Column(
+            "double", "Mean flip-flop index of these weeks: 0 steady, 1 to and fro every day.", required=False
+        ),
+        "flip_flop_of_mean": Column("double", "That of plans made from each cell's mean.", required=False),
+        "unknown": Column("string", "Which numbers are null, and why; empty if none is."),
+    },
+)
 CITY_PICTURE: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "{plot}.png", "A plot.")
 MODEL_CARD: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "model_card.md", "The model card.")
 
@@ -536,6 +585,9 @@ _PLAN: Final = {
     "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
 }
 PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN)
+MEAN_PLAN: Final = StoredTable(
+    Asset.PATROL_PLANS, _ISSUE, "mean_plan.parquet", "Plan by the same rules from each cell's mean, to compare.", _PLAN
+)
 _LOTS: Final = {
     "shift": Column("string", "Name of the shift, which begins on the day after the issue date."),
     "starts_utc": Column(_INSTANT, "Start of the shift."),

@@ -186,7 +186,7 @@ def test_a_new_report_renews_the_walk_forward_report_and_pages(current: Town) ->
     assert [run.assets for run in current.due(TODAY)] == [("walk_forward_reports", "burden_audits", "city_pages")]
 
 
-def test_a_burden_audit_is_due_once_a_month_is_over_and_stored(current: Town) -> None:
+def test_reports_by_month_are_due_once_a_month_is_over_and_stored(current: Town) -> None:
     def audits(today: date) -> list[tuple[str, ...]]:
         return [run.assets for run in current.due(today) if "burden_audits" in run.assets]
 
@@ -197,8 +197,8 @@ def test_a_burden_audit_is_due_once_a_month_is_over_and_stored(current: Town) ->
     current.add(end, end)
     current.make([*PRODUCTS, "forecast_scores"], end)
     current.make(PRODUCTS, date(2024, 4, 1))
-    assert audits(date(2024, 4, 1)) == [("burden_audits", "city_pages")]
-    current.make(["burden_audits", "city_pages"], None)
+    assert audits(date(2024, 4, 1)) == [("walk_forward_reports", "burden_audits", "city_pages")]
+    current.make(["walk_forward_reports", "burden_audits", "city_pages"], None)
     assert audits(date(2024, 4, 1)) == []
     current.add(date(2024, 2, 3), date(2024, 2, 3), version="2")
     stored = Stored.read(current.store, current.city)

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.fold_report import (
+    LEADS,
     FoldReport,
     fold_forecasts,
+    fold_leads,
     fold_pictures,
     fold_report,
     fold_rows,
@@ -102,6 +105,23 @@ def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
     assert list(forecasts) == ["stack", "regime_regression", *BASELINES]
     alone = forecaster("ewma").fit(history, cities.TRAIN, cities.VALIDATION).predict(history, cities.TEST)
     np.testing.assert_allclose(forecasts["ewma"], alone, rtol=1e-9)
+
+
+def test_longer_leads_use_no_later_day_and_lead_one_is_the_forecast(fold) -> None:
+    record, files, history = fold
+    models, window = TrainedModels.load(files), FoldWindow.of(record, history)
+    forecasts = fold_forecasts(models, window, print)
+    losses = fold_leads(models, window, forecasts)
+    by_lead = {lead: losses.filter(pc.field("lead") == lead) for lead in LEADS}
+    assert all((dates_of(table) == window.days).all() for table in by_lead.values())
+    own = log_losses(forecasts[record.served][window.known], window.observed).sum(axis=1)
+    np.testing.assert_allclose(by_lead[1]["loss"], own)
+    np.testing.assert_array_equal(by_lead[7]["positives"], window.observed.sum(axis=1))
+    counts = history.counts.copy()
+    counts[-7:] = 9  # the last test day may use none of the last seven days at lead 7
+    other = replace(window, history=replace(history, counts=counts))
+    unchanged = fold_leads(models, other, forecasts).filter(pc.field("lead") == 7)
+    np.testing.assert_allclose(unchanged["loss"], by_lead[7]["loss"])
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, fold) -> None:

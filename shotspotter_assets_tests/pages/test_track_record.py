@@ -1,3 +1,5 @@
+import json
+import re
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,7 +16,7 @@ from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_rec
 from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE, with_shadow_column
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import ScoreRecord, scored_counts
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, TENSORS
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, HEADLINES, PAGE, STATUS, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
@@ -115,3 +117,36 @@ def test_a_shadow_is_on_the_track_record_and_on_no_other_page(copy: Store, tiny_
     assert "regime regression. Gain over the forecasts that were issued: " in text
     known = DAYS - 2
     assert f", on {known} days, {known} of them replayed" in text, text[text.index("In the shadow") :][:400]
+
+
+def test_page_and_status_show_the_stored_headline_scores(copy: Store, tiny_site: TinySite) -> None:
+    known = {
+        "last": date(2023, 10, 31), "issued_days": 360, "best": "ewma", "gain": 0.0953, "low": 0.0198, "high": 0.1823,
+        "tested_days": 92, "lead": 28, "planned_days": 350, "flip_flop": 0.214, "flip_flop_of_mean": 0.031, "unknown": "",
+    }  # fmt: skip
+    early = dict.fromkeys(known) | {
+        "last": date(2023, 9, 30), "issued_days": 3, "tested_days": 92, "lead": 91, "planned_days": 0, "unknown": "Unknown: both.",
+    }  # fmt: skip
+    copy.write_table(HEADLINES, pa.Table.from_pylist([early, known], HEADLINES.schema), CITY)
+    make_pages(copy, tiny_site.city)
+    assert json.loads(copy.read_bytes(STATUS, CITY))["headline_scores"] == known | {"last": "2023-10-31"}
+    text = copy.read_bytes(PAGE.named(file="track_record.html"), CITY).decode()
+    shown = text[text.index('id="headlines"') :]
+    shown = " ".join(re.sub("<[^>]*>", " ", shown[: shown.index("</section>")]).split())
+    top, months = shown.split("By month")
+    assert "year to 31 October 2023" in top or "31 Oct" in top
+    assert "+10.0% (+2.0% to +20.0%, over recent mean of each cell) 360 days" in top
+    assert "mean 28 92 test days" in top
+    assert "21% (each cell's mean: 3%)" in top
+    newest, oldest = months.index("2023-10-31"), months.index("2023-09-30")
+    assert newest < oldest
+    assert "2023-09-30 - 3 91 or more 92 unknown unknown 0" in months
+    copy.write_table(HEADLINES, pa.Table.from_pylist([early], HEADLINES.schema), CITY)
+    make_pages(copy, tiny_site.city)
+    assert json.loads(copy.read_bytes(STATUS, CITY))["headline_scores"]["gain"] is None
+    assert "Unknown: both." in copy.read_bytes(PAGE.named(file="track_record.html"), CITY).decode()
+
+
+def test_without_headline_scores_the_page_has_no_section(tiny_site: TinySite) -> None:
+    assert json.loads(tiny_site.store.read_bytes(STATUS, CITY))["headline_scores"] is None
+    assert 'id="headlines"' not in tiny_site.store.read_bytes(PAGE.named(file="track_record.html"), CITY).decode()

@@ -63,6 +63,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     of one lead, or of all above two weeks. Rebuilt when alerts of the last year or forecasts of the last 13 weeks change.
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+    from shotspotter_assets.serving.headline_scores import jumpiness
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import issued_level, score
     from shotspotter_assets.serving.serving_record import ServingRecord
@@ -74,9 +75,10 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
         history = CityHistory.load(store, city, scored_date, first)
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
-    record = score(history, forecasts, serving, issued_level(store, history))
+    steadiness = jumpiness(store, city, forecasts, scored_date)
+    record = score(history, forecasts, serving, issued_level(store, history)).model_copy(update=steadiness)
     path = record.write(store)
-    numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
+    numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known), **steadiness}
     numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
     defined = {name: value for name, value in numbers.items() if value is not None}
     return panel.rounded(defined) | {"path": dg.MetadataValue.path(path)}

@@ -14,6 +14,7 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     FOLD_COUNTS,
     FOLD_FORECASTS,
+    FOLD_LEADS,
     FOLD_MODEL,
     FOLD_PICTURE,
     FOLD_RECORD,
@@ -69,7 +70,7 @@ def definitions(city: City) -> dg.Definitions:
 def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config: ReportConfig) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts
-    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
+    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_leads, fold_pictures, fold_report
     from shotspotter_assets.evaluation.fold_window import FoldWindow
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable
@@ -92,11 +93,18 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     report, next_day_scores, table = fold_report(window, forecasts)
     counts = fold_counts(models.counts, window, forecasts)
     scores = ScoreTable(next_day_scores.rows | count_rows(counts))
-    log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
+    log.info(
+        f"{city.name} {cutoff}: forecasting longer leads, the next hours, minutes and the types, where the city has them"
+    )
     files = fold_tables(
         window, models, config.horizons, config.types, HOURS_APART, stored_incidents(store, stored, cutoff)
     )
-    files |= {FOLD_FORECASTS: table, FOLD_COUNTS: counts, FOLD_SCORES: scores.to_arrow()}
+    files |= {
+        FOLD_FORECASTS: table,
+        FOLD_COUNTS: counts,
+        FOLD_LEADS: fold_leads(models, window, forecasts),
+        FOLD_SCORES: scores.to_arrow(),
+    }
     pictures = fold_pictures(window, table)
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
     return {

@@ -72,20 +72,27 @@ def definitions(city: City) -> dg.Definitions:
 
 @for_each_target
 def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: WalkForwardConfig) -> panel.Metadata:
-    """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
+    """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
+
+    Beside them, the headline scores of each full month.
+    """
     from shotspotter_assets.evaluation import walk_forward_report as pooled
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.models.forecaster_registry import candidate_of
     from shotspotter_assets.models.records import HOURLY_STACK, FoldRecord
     from shotspotter_assets.serving.approvals import Approvals
+    from shotspotter_assets.serving.headline_scores import headline_scores
     from shotspotter_assets.serving.serving_record import ServingRecord
 
+    headlines = headline_scores(store, city)
+    by_month = [row | {"last": str(row["last"])} for row in headlines.to_pylist()[::-1]]
     folds = pooled.read_folds(store, city.name, catalogue.FOLD_FORECASTS)
     if not folds:
         note = f"No fold has an evaluation report of {city.target}. Materialize evaluation_reports of the city's folds."
         log.warning(f"City {city.name}: {note}")
         store.clear(catalogue.MODEL_CARD, city.name)
-        return {"note": note}
+        store.write_table(catalogue.HEADLINES, headlines, city.name)
+        return {"note": note, "headline_scores": panel.table(by_month)}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
     report, scores = pooled.walk_forward_report(
         city=city,
@@ -102,11 +109,16 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: Wa
     approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
     card = model_card(report, scores, city, approval)
     pictures = pooled.walk_forward_pictures(store, report, scores, folds)
-    files = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
+    files = {
+        catalogue.MODEL_CARD: card.encode(),
+        catalogue.CITY_SCORES: scores.to_arrow(),
+        catalogue.HEADLINES: headlines,
+    }
     files |= {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
     path = report.write_after(store, files)
     return {
         **_scores_shown(report, scores),
+        "headline_scores": panel.table(by_month),
         "model_card": dg.MetadataValue.md(card),
         "path": dg.MetadataValue.path(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},

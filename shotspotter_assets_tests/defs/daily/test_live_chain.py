@@ -162,6 +162,9 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert sum(row["units"] for row in plan) == 4
     assert {row["forecast_date"] for row in plan} == {NEXT}
     assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
+    of_mean = chain.read(catalogue.MEAN_PLAN, DAY)
+    assert pc.sum(of_mean["units"]).as_py() == 4
+    assert {row["shift"] for row in of_mean.to_pylist()} == {row["shift"] for row in plan}
 
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert scores.scores is None
@@ -175,6 +178,8 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     p = day["probability"].to_numpy()
     record = ScoreRecord.load(chain.store, CITY, NEXT)
     assert record.scores.log_loss == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
+    assert record.scores.sums == {}, "the forecast is replayed"
+    assert (record.flip_flop, record.flip_flop_of_mean) == (None, None)
     # One day decides nothing.
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)

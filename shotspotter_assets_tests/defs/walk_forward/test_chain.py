@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from markupsafe import escape
 
+from shotspotter_assets.defs.panel import rounded
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
@@ -24,6 +25,7 @@ from shotspotter_assets.storage.catalogue import (
     FOLD_PICTURE,
     FOLD_RECORD,
     FOLD_SCORES,
+    HEADLINES,
     MODEL_CARD,
     PAGE,
     STATUS,
@@ -31,7 +33,16 @@ from shotspotter_assets.storage.catalogue import (
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
-from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import (
+    CITIES,
+    copy_days,
+    materialize,
+    metadata_of,
+    resources,
+    run_days,
+    run_fold,
+    with_city,
+)
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
@@ -76,7 +87,13 @@ def test_a_trial_of_a_forecaster_leaves_the_fold_complete(
     record = FoldRecord.load(Store(str(root)), CITY, date(2024, 1, 1))
     assert {"residual_boosting", "city_mean"} <= set(record.models)
     assert run_fold("evaluation_reports", CITY, FOLD, on, instance).success
-    assert materialize(CITY, ["walk_forward_reports"], on, instance=instance, checks=()).success
+    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance, checks=())
+    [row] = [
+        row for row in Store(str(root)).read_table(HEADLINES, CITY).to_pylist() if row["last"] == date(2024, 3, 31)
+    ]
+    assert (row["tested_days"], row["issued_days"], row["gain"]) == (91, 0, None)
+    shown = metadata_of(result)["walk_forward_reports", None]["headline_scores"].records[0].data
+    assert shown == rounded(row | {"last": "2024-03-31"})
 
 
 def check_report(

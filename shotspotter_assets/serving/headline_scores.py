@@ -1,0 +1,190 @@
+"""Headline scores of a city: three numbers at the end of each month, about the 365 days to it, kept for years.
+
+The gain of issued forecasts over the best simple method, the lead up to which the gain over each cell's mean is shown, and
+the jumpiness of plans. Weather services keep few such scores, so that years can be compared (ECMWF's headline scores).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.arrays import Array, Booleans, Names
+from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.fold_report import LEADS
+from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
+from shotspotter_assets.evaluation.gains import MIN_WEEKS, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.gate import NEVER
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import flagged_shares
+from shotspotter_assets.evaluation.walk_forward_report import read_folds
+from shotspotter_assets.geometry.cells import cell_numbers
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.patrol.dispatch import dispatch_table, unit_hours
+from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, next_day_rows
+from shotspotter_assets.serving.issued_scores import POSITIVES, ScoreRecord
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import FOLD_LEADS, HEADLINES, MEAN_PLAN, PLAN, SEQUENCE_DAYS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
+
+WINDOW: Final = timedelta(days=365)
+MIN_DAYS: Final = 7 * MIN_WEEKS  # of each number; with fewer, it is unknown
+FLIP_FLOPS: Final = ("flip_flop", "flip_flop_of_mean")
+DAYS_OF: Final = {
+    "gain": ("issued_days", "with an issued forecast and a known outcome"),
+    "lead": ("tested_days", "tested by folds"),
+    "flip_flop": ("planned_days", "at the end of a week of plans"),
+}
+"""Column with the number of days of each number, and words for these."""
+
+
+def headline_scores(store: Store, city: City) -> pa.Table:
+    """Return the headline scores of each full month from the first scored forecast or test day on (`catalogue.HEADLINES`).
+
+    They are computed from the stored scores of days and losses of folds, all of which are read anew.
+    """
+    last = DayTable.read(store, city.name).last_of_full_month or date.min
+    found = ScoreRecord.find_days(store, city.name, date.min, last)
+    records = [record for record in found if record.scores is not None or record.flip_flop is not None]
+    folds = read_folds(store, city.name, FOLD_LEADS).values()
+    leads = pa.concat_tables([FOLD_LEADS.schema.empty_table(), *folds]).filter(pc.field("date") <= last)
+    first = min([*dates_of(leads).tolist(), *(record.scored_date for record in records)], default=last + ONE_DAY)
+    rows = [_of_year(records, leads, day) for day in days_between(first, last) if (day + ONE_DAY).day == 1]
+    return pa.Table.from_pylist(rows, HEADLINES.schema)
+
+
+def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date) -> dict[str, Any]:
+    """Return the headline scores of the 365 days to `last`, a row of `catalogue.HEADLINES`."""
+    of_year = [record for record in records if last - WINDOW < record.scored_date <= last]
+    issued = {record.scored_date: record.scores.sums for record in of_year if record.scores and record.scores.sums}
+    tested = leads.filter((pc.field("date") > last - WINDOW) & (pc.field("date") <= last))
+    tested_days = len(np.unique(dates_of(tested)))
+    pairs = [(record.flip_flop, record.flip_flop_of_mean) for record in of_year]
+    indexes = np.array([pair for pair in pairs if None not in pair], np.float64)
+    row = {
+        "last": last,
+        "issued_days": len(issued),
+        **(_gain(issued) if len(issued) >= MIN_DAYS else {}),
+        "tested_days": tested_days,
+        "lead": last_shown_lead(tested) if tested_days >= MIN_DAYS else None,
+        "planned_days": len(indexes),
+        **(dict(zip(FLIP_FLOPS, indexes.mean(axis=0).tolist(), strict=True)) if len(indexes) >= MIN_DAYS else {}),
+    }
+    unknown = ", ".join(
+        f"{name} ({number_of(row[days], 'day')} {what})"
+        for name, (days, what) in DAYS_OF.items()
+        if row.get(name) is None
+    )
+    return row | {"unknown": f"Unknown, as {MIN_DAYS} days are needed: {unknown}." if unknown else ""}
+
+
+def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:
+    """Return the best simple method, the baseline of all days with the least log loss, and the gain over it, of sums by day."""
+    common = set.intersection(*({*sums} for sums in issued.values()))
+    sums = {name: np.array([of_day[name] for of_day in issued.values()]) for name in sorted(common)}
+    best = min(sorted(common - {SERVED, POSITIVES, NEVER}), key=lambda name: float(sums[name].sum()))
+    gain = weekly_gain(weekly_sums(np.array([*issued], "datetime64[D]"), sums[POSITIVES], sums), SERVED, best)
+    return {"best": best, "gain": gain.gain, "low": gain.low, "high": gain.high}
+
+
+def last_shown_lead(losses: pa.Table) -> int | None:
+    """Return the longest lead, up to which every gain over each cell's mean is shown, 0 for none; None without an alert.
+
+    `losses` are days of `catalogue.FOLD_LEADS`.
+    """
+    last = 0
+    for lead in LEADS:
+        of_lead = losses.filter(pc.field("lead") == lead)
+        sums = {name: of_lead[name].to_numpy() for name in ("loss", "loss_of_mean")}
+        gain = weekly_gain(weekly_sums(dates_of(of_lead), of_lead[POSITIVES].to_numpy(), sums), "loss", "loss_of_mean")
+        if not gain.is_shown:
+            return None if gain.low is None else last
+        last = lead
+    return last
+
+
+def flip_flop_index(plans: Array) -> float:
+    """Return the flip-flop index of successive plans, shape (days, cells): 0 if steady, 1 if to and fro every day.
+
+    The index of one cell with the amounts x_1, ..., x_n is (sum |x_(i+1) - x_i| - (max x - min x)) / (n - 2): change beyond a
+    steady one (Griffiths et al. 2019, Flip-Flop Index, Meteorological Applications 26, 30-35; Richardson, Cloke and
+    Pappenberger 2020, Geophysical Research Letters 47, do so for whole distributions). There, n forecasts for one time
+    follow each other; here, n plans are for n successive days. Cells are summed up, and divided by twice the mean amount of
+    a day, as what moves changes two cells.
+    """
+    changes = np.abs(np.diff(plans, axis=0)).sum()
+    steady = np.ptp(plans, axis=0).sum()
+    return float((changes - steady) / (len(plans) - 2) / (2 * plans.sum() / len(plans)))
+
+
+def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last: date) -> dict[str, float | None]:
+    """Return the flip-flop index of the week of plans to a day, and that of plans made from each cell's mean.
+
+    The plans are the unit hours of stored plans or, if there is none for the day, the flagged cells of `forecasts`, which are
+    next-day rows by day. None if a day of the week lacks a plan.
+    """
+    days = days_between(last - (SEQUENCE_DAYS - 1) * ONE_DAY, last)
+    plans, of_mean = (
+        [store.find_sound_table(file, city.name, day - ONE_DAY) for day in days] for file in (PLAN, MEAN_PLAN)
+    )
+    if plans[-1]:
+        indexes = (_index(city, plans, unit_hours), _index(city, of_mean, unit_hours))
+    else:
+        flagged = [forecasts.get(day) for day in days]
+        indexes = (
+            _index(city, flagged, lambda next_day: _flagged(next_day["probability"].to_numpy())),
+            _index(city, flagged, lambda next_day: _flagged(_means(next_day))),
+        )
+    return dict(zip(FLIP_FLOPS, indexes, strict=True))
+
+
+def mean_plan(
+    city: City,
+    day: date,
+    forecasts: Mapping[str, pa.Table],  # `catalogue.FORECAST` by target
+    shifts: ShiftForecasts,
+    *,
+    areas: Names,
+    history: Mapping[date, Booleans],
+) -> pa.Table:
+    """Return the plan that the city's rules make if each shift expects the mean of each cell (`catalogue.MEAN_PLAN`).
+
+    Weights, minima, rests and lots are those of the day's plan, whose arguments `patrol.plan.plan_day` explains.
+    """
+    assert city.patrol is not None
+    means = np.zeros_like(shifts.expected)
+    for target, forecast in forecasts.items():
+        next_day = next_day_rows(forecast)
+        means[:, *cells_of(next_day)] += city.patrol.weights.get(target, 1.0) * _means(next_day)
+    return dispatch_table(
+        plan_day(city, day, means, shifts.in_coverage, areas=areas, history=history), city, shifts, areas=areas
+    )
+
+
+def _index(city: City, tables: Sequence[pa.Table | None], amounts: Callable[[pa.Table], Array]) -> float | None:
+    """Return the flip-flop index of amounts of the rows of each day's table, summed by cell; None if a day has no row."""
+    plans = [
+        np.bincount(cell_numbers(city, *cells_of(table)), amounts(table), city.shape[0] * city.shape[1])
+        for table in tables
+        if table
+    ]
+    return flip_flop_index(np.array(plans)) if len(plans) == len(tables) else None
+
+
+def _flagged(probability: Array) -> Array:
+    """Return the share in which each cell of a day is flagged, shape (cells,)."""
+    return flagged_shares(probability, np.zeros(len(probability)))[FLAGGED_PERCENT]
+
+
+def _means(next_day: pa.Table) -> Array:
+    """Return each cell's mean of next-day rows, shape (rows,); as a candidate it has that column."""
+    name = f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
+    return np.asarray(next_day[name if name in next_day.column_names else CANDIDATE_COLUMN])
