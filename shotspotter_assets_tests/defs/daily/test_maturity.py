@@ -1,20 +1,26 @@
-"""A shadow in the live chain: trained, forecast and scored, and nothing that serves differs by a bit."""
+"""Maturity in the live chain: a shadow that changes no bit of what serves, and a candidate that its level withholds."""
 
 import json
+import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.serving.forecast_facts import SHADOW_COLUMN
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import outdated
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days
@@ -138,3 +144,40 @@ def test_what_is_forecast_anyway_is_no_shadow(name: str) -> None:
     with pytest.raises(CityFileError, match=f"{CITY}.yaml: shadow: '{name}' cannot run in the shadow .allowed: "):
         check_forecasters(city)
     check_forecasters(CITIES[CITY].model_copy(update={"shadow": "residual_boosting"}))
+
+
+def test_a_candidate_whose_level_is_off_is_withheld_and_status_says_so(
+    chains: dict[str | None, Chain], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    shutil.copytree(chains[None].root, tmp_path / "store")
+    chain = Chain(tmp_path / "store", instance, gate="alarm", level="withhold", **QUICK)
+    forecast = chain.forecast(DAY)
+    tripled = pa.array(3 * forecast["candidate"].to_numpy())
+    for back in range(1, 101):
+        wrong = forecast.set_column(forecast.column_names.index("candidate"), "candidate", tripled)
+        chain.store.write_table(catalogue.FORECAST, wrong, CITY, DAY - timedelta(days=back))
+    before = chain.models(DAY)
+    gate = replace(before.gate, served="ewma", overruled="Not shown to be better.")
+    yesterday = {
+        "issue_date": DAY - timedelta(days=1),
+        "served": "ewma",
+        "gate": gate,
+        "settings": model_settings(city(chain)),
+    }
+    before.model_copy(update=yesterday).write(chain.store)
+    chain.run(DAY, ["live_models"])
+    record = chain.models(DAY)
+    assert (record.candidate, record.served) == ("ewma", record.gate.best_baseline)
+    assert record.reasons[0] == "Retrained because the level of ewma is off."
+    assert record.gate.withheld.startswith("ewma is withheld for its level. Expected / observed of 100 issued days to ")
+    assert f"Until then {record.served} serves." in " ".join(record.reasons)
+    chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
+    assert not chain.models(NEXT).trained
+    level = ScoreRecord.load(chain.store, CITY, NEXT).level
+    text = status_text(Settings(chain.cities, str(chain.root), str(tmp_path)), CITY, instance)
+    assert record.gate.withheld in text
+    assert level.text() in text
+
+
+def city(chain: Chain) -> City:
+    return chain.cities[CITY]
