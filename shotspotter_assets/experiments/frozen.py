@@ -13,16 +13,15 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City, Day, Name
-from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, settings_hash
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.city_files import Cities, find_city, read_keys
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
-from shotspotter_assets.models.forecaster_registry import BASELINES
+from shotspotter_assets.models.forecaster_registry import FALLBACKS
 from shotspotter_assets.models.records import installed_versions
 from shotspotter_assets.models.trained_models import read_files
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.storage.catalogue import FORECAST, LIVE_MODEL, Asset
+from shotspotter_assets.storage.catalogue import FORECAST, LIVE_MODEL
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
@@ -57,19 +56,18 @@ class Experiment(StrictModel):
     last_day: Day
     models: Literal["frozen", "retrained"]  # see `RULES`
     scores: tuple[str, ...] = Field(min_length=1)  # names of `DEFINITIONS`
-    references: tuple[str, ...] = Field(min_length=1)  # baselines whose issued forecasts are compared
+    references: tuple[str, ...] = Field(min_length=1)  # `FALLBACKS`, whose forecasts are stored with issued ones
     max_missing_days: int = Field(0, ge=0)  # maximum number of missing days of each target
 
 
 class FrozenModels(StrictModel):
-    """Models that serve a target at the freeze."""
+    """Models that serve a target at the freeze, with all that makes its forecasts."""
 
     served: str  # forecaster
     models_from: date  # issue date of the models
-    last_trained: date  # day of the last training or rollback
     version: str  # in the names of their files
     files: dict[str, dict[str, str]]  # SHA-256 by model and file
-    forecasts_from: str  # SHA-256 of all that forecasts take from them
+    made_by: dict[str, str]  # `ServingRecord.made_by`: SHA-256 of models, settings and code; day of the last training
 
 
 class FrozenExperiment(StrictModel):
@@ -80,7 +78,6 @@ class FrozenExperiment(StrictModel):
     rules: dict[str, str]
     definitions: dict[str, str]  # formula by score
     versions: dict[str, str]  # versions of Python and packages, and the hash of this package's code
-    settings: dict[str, str]  # SHA-256 of the settings that change forecasts, by `city/target`
     models: dict[str, FrozenModels]  # by `city/target`
 
 
@@ -110,7 +107,7 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
         f"{frozen_file} exists, so the experiment is frozen. Write another file for another one.": frozen_file.exists(),
         f"last_day: {experiment.last_day} is before first_day.": experiment.last_day < experiment.first_day,
         f"scores: only {', '.join(DEFINITIONS)} are allowed.": not DEFINITIONS.keys() >= {*experiment.scores},
-        f"references: only {', '.join(BASELINES)} are allowed.": not {*BASELINES} >= {*experiment.references},
+        f"references: only {', '.join(FALLBACKS)} are allowed.": not {*FALLBACKS} >= {*experiment.references},
     }
     if any(problems.values()):
         raise ExperimentError("\n".join(f"{file}: {problem}" for problem, is_one in problems.items() if is_one))
@@ -120,10 +117,6 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
         rules=RULES,
         definitions={name: DEFINITIONS[name] for name in experiment.scores},
         versions=installed_versions(),
-        settings={
-            name: settings_hash(city, Asset.RISK_FORECASTS, KEYS_OF_NEW_FORECASTS)
-            for name, (_, city) in targets.items()
-        },
         models={
             name: _serving_models(of_target, city, experiment.first_day, now)
             for name, (of_target, city) in targets.items()
@@ -148,8 +141,7 @@ def _serving_models(store: Store, city: City, first: date, now: datetime) -> Fro
     return FrozenModels(
         served=record.served,
         models_from=record.models_from,
-        last_trained=record.last_trained,
         version=record.version,
         files={model: trained.files for model, trained in record.models.items()},
-        forecasts_from=record.forecasts_from,
+        made_by=record.made_by(city),
     )

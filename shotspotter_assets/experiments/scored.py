@@ -103,7 +103,7 @@ def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str
         except ValueError as error:
             missing[str(day)] = str(error)
         except CorruptObjectError:
-            missing[str(day)] = "its stored files are damaged"
+            missing[str(day)] = "its stored files are damaged; restore them from a backup"
     if len(missing) > experiment.max_missing_days:
         lines = [f"{name}: {day} is missing: {reason}" for day, reason in missing.items()]
         raise ExperimentError("\n".join([*lines, f"{name}: max_missing_days is {experiment.max_missing_days}."]))
@@ -125,7 +125,7 @@ def _counted_forecast(
     city = history.city
     issue_date = day - ONE_DAY
     if day < history.days[0] or day in history.unknown:
-        raise ExperimentError("its alerts are not known, although those of a later day are")
+        raise ExperimentError("its alerts are not known, although those of a later day are (shotspotter status)")
     record = load_record(store, city.name, issue_date) if store.exists(FORECAST_RECORD, city.name, issue_date) else None
     if not isinstance(record, ForecastRecord) or not store.exists(FORECAST, city.name, issue_date):
         raise ExperimentError(getattr(record, "no_forecast", "no forecast is stored"))
@@ -133,20 +133,22 @@ def _counted_forecast(
     trained = ServingRecord.find_sound(store, city.name, record.models_from)
     made_by = record.made_by
     if trained is None or trained.forecasts_from != made_by.get("models"):
-        raise ExperimentError(f"the record of its models of {record.models_from} is missing or changed")
-    serving = frozen.models[name]
-    is_other = made_by.get("models") != serving.forecasts_from
-    is_new = is_other or made_by.get("last_trained") != str(serving.last_trained)
+        raise ExperimentError(
+            f"the record of its models of {record.models_from} is missing or changed; restore it from a backup"
+        )
+    other = {key for key, value in frozen.models[name].made_by.items() if made_by.get(key) != value}
+    is_new = not other.isdisjoint({"models", "last_trained"})
     models = f"its models of {record.models_from}"
-    code = frozen.versions[SOURCE]
     reasons = {
         **_wrong_times(record, frozen.frozen_at, day_start(day, city.zone)),
-        "the city's file has another grid, or counts other events": record.grid != grid_version(city),
-        "its table is not the one that was issued (SHA-256)": sha256(content) != record.table_sha256,
-        "it was made with other settings of the city's file": made_by.get("settings") != frozen.settings[name],
-        "it was made by other code": made_by.get(SOURCE) != code,
-        f"{models} are not the frozen ones": is_other and frozen.experiment.models == "frozen",
-        f"{models} were trained by other code": is_new and trained.versions.get(SOURCE) != code,
+        "the city's file now has another grid, or counts other events; undo the change": record.grid
+        != grid_version(city),
+        "its table is not the one that was issued (SHA-256); restore it from a backup": sha256(content)
+        != record.table_sha256,
+        "it was made with other settings of the city's file": "settings" in other,
+        "it was made by other code": SOURCE in other,
+        f"{models} are not the frozen ones": "models" in other and frozen.experiment.models == "frozen",
+        f"{models} were trained by other code": is_new and trained.versions.get(SOURCE) != made_by.get(SOURCE),
         f"{models} were trained by hand": is_new and any(BY_HAND in reason for reason in trained.reasons),
         f"{models} were rolled back by hand": is_new and made_by.get("last_trained") != str(record.models_from),
     }
@@ -173,12 +175,15 @@ def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) 
 
 
 def _scores(tables: Mapping[date, pa.Table], history: CityHistory, experiment: Experiment) -> dict[str, Any]:
-    """Return values, with the ends of their intervals, by method and score: the frozen scores, and gains over references."""
+    """Return values, with the ends of their intervals, by method and score: the frozen scores, and gains over references.
+
+    A reference that was not forecast on each day has none.
+    """
     scored = scored_days(tables, history, CANDIDATE_COLUMN)
     if scored is None:
         return {}
     counts = count_rows(scored_counts(tables, history))
-    rows = all_rows(scored, experiment.references)
+    rows = all_rows(scored, [name for name in experiment.references if name in scored.column_names])
     rows |= {(COUNTS, ALL, name, f"{COUNTS}: {score}"): row for (_, _, name, score), row in counts.items()}
     shown = (*experiment.scores, gain_name(""))
     return {

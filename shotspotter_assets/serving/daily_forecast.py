@@ -12,14 +12,13 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, model_settings, settings_hash
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
 from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
-from shotspotter_assets.models.records import SOURCE, source_sha256
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.models.year_reference import year_reference
@@ -34,7 +33,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     is_over,
 )
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.storage.catalogue import FORECAST, Asset
+from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -102,12 +101,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
             grid=grid_version(city),
-            made_by={
-                "models": record.forecasts_from,
-                "last_trained": str(record.last_trained),
-                "settings": settings_hash(city, Asset.RISK_FORECASTS, KEYS_OF_NEW_FORECASTS),
-                SOURCE: source_sha256(),
-            },
+            made_by=record.made_by(city),
             version=content_version(record.reasons, [table, top]),
         ),
     )

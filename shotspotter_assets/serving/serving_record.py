@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, settings_hash
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.records import TrainingRecord
+from shotspotter_assets.models.records import SOURCE, TrainingRecord, source_sha256
 from shotspotter_assets.models.trained_models import TrainedModels, read_models
-from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
+from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
@@ -80,6 +82,15 @@ class ServingRecord(TrainingRecord):
         files = {name: model.files for name, model in self.models.items()}
         values = (self.served, files, self.covered, self.weekly_offset, self.types_by, self.lead)
         return sha256(json.dumps(values, sort_keys=True))
+
+    def made_by(self, city: City) -> dict[str, str]:
+        """Return hashes of all that makes a city's forecasts by these models, and the day of the last training."""
+        return {
+            "models": self.forecasts_from,
+            "last_trained": str(self.last_trained),
+            "settings": settings_hash(city, Asset.RISK_FORECASTS, KEYS_OF_NEW_FORECASTS),
+            SOURCE: source_sha256(),
+        }
 
     @property
     def trained(self) -> bool:

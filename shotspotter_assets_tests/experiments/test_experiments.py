@@ -44,7 +44,7 @@ first_day: 2026-03-18
 last_day: 2026-03-20
 models: retrained
 scores: [log_loss, brier_skill, "counts: log_score", "counts: rps", "counts: wis", "counts: coverage"]
-references: [historical_mean]
+references: [historical_mean, ewma]
 """
 
 
@@ -122,7 +122,7 @@ REFUSED_AT_THE_FREEZE = {
     "city": ("town: [", "city_of_oz: ["),
     "target": ("[gunfire]", "[robbery]"),
     "score": ("brier_skill", "beauty"),
-    "reference": ("[historical_mean]", "[oracle]"),
+    "reference": ("[historical_mean, ewma]", "[oracle]"),
     "key": ("models: retrained", "model: retrained"),
 }
 WORDS = {
@@ -174,6 +174,7 @@ def test_the_scores_are_those_of_the_issued_tables(ran: Ran) -> None:
         losses.append(log_losses(forecast["probability"].to_numpy(), observed))
     assert target["scores"]["served"]["log_loss"]["value"] == pytest.approx(np.concatenate(losses).mean(), abs=1e-6)
     assert target["scores"]["served"]["counts: log_score_city"]["value"] == pytest.approx(np.mean(log_scores), abs=1e-6)
+    assert target["scores"]["ewma"] == {}  # a new city has no forecasts by it
     shown = {score.split("_city")[0] for score in target["scores"]["year_reference"]}
     assert shown >= {"counts: log_score", "counts: rps", "counts: wis", "counts: coverage_95"}
     assert target["scores"]["served"]["gain_over_historical_mean"]["value"] > 0
