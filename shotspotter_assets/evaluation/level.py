@@ -38,14 +38,12 @@ class Level:
     @property
     def is_off(self) -> bool:
         """True if the interval lies wholly outside `ALLOWED`."""
-        lowest, highest = ALLOWED
-        return self.low is not None and self.high is not None and (self.high < lowest or self.low > highest)
+        return self.low is not None and self.high is not None and (self.high < ALLOWED[0] or self.low > ALLOWED[1])
 
     @property
     def is_allowed(self) -> bool:
         """True if the ratio lies within `ALLOWED`."""
-        lowest, highest = ALLOWED
-        return self.ratio is not None and lowest <= self.ratio <= highest
+        return self.ratio is not None and ALLOWED[0] <= self.ratio <= ALLOWED[1]
 
     def text(self) -> str:
         """Return the ratio and its interval in words."""
@@ -83,9 +81,7 @@ def level_of(days: npt.NDArray[np.datetime64], expected: Array, observed: Intege
 
 def withholds(level: Level, was_withheld: bool) -> bool:
     """Return True if a model does not serve, by the level of its own forecasts, served or not; without an interval it does."""
-    if level.low is None:
-        return False
-    return level.is_off or (was_withheld and not level.is_allowed)
+    return level.low is not None and (level.is_off or (was_withheld and not level.is_allowed))
 
 
 class _Scored(BaseModel):

@@ -10,7 +10,7 @@ cap on repeats spends its visits, and a lottery, which gives up the best places 
 
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.sparse import csr_array, eye_array, hstack, kron
@@ -57,7 +57,8 @@ def optimum(problem: CoverProblem, number: int, seconds: float = MAX_SECONDS) ->
         constraints=_constraints(problem, number, places, cells),
         options={"mip_rel_gap": TOLERANCE, "time_limit": max(seconds, 0.0)},
     )
-    return Optimum(min(-_bound(result) * total / _SCALE, total), is_proved=result.status == 0)
+    lowest = -np.inf if result.mip_dual_bound is None else result.mip_dual_bound  # None if stopped before it had one
+    return Optimum(float(min(-lowest * total / _SCALE, total)), is_proved=result.status == 0)
 
 
 def _constraints(problem: CoverProblem, number: int, places: Integers, cells: Integers) -> "list[LinearConstraint]":
@@ -75,11 +76,6 @@ def _constraints(problem: CoverProblem, number: int, places: Integers, cells: In
         LinearConstraint(hstack([-reaching, covered]), ub=0.0),
         LinearConstraint(hstack([counted, csr_array((len(least), len(cells) * levels))]), least, most),
     ]
-
-
-def _bound(result: Any) -> float:
-    """Return the lower bound of the minimum; minus infinity if the solver stopped before it had one."""
-    return -np.inf if result.mip_dual_bound is None else float(result.mip_dual_bound)
 
 
 def gap_of_day(plan: "DayPlan", seconds: float = MAX_SECONDS) -> float | None:

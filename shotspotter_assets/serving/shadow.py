@@ -50,16 +50,15 @@ def forecast_shadow(
     shadow = record.shadow
     if shadow is None or shadow.name != stored.city.shadow:
         return forecast
-    name = shadow.name
-    if shadow.problem:
-        return replace(forecast, record=forecast.record.model_copy(update={"shadow": shadow.problem}))
-    try:
-        fitted = models.next_day[name] if not shadow.files else _loaded(store, record, shadow)
-        table = with_shadow_column(forecast.table, name, _probability(fitted, record, stored))
-        sentence = f"{name} is forecast in the shadow: scored, never shown."
-    except Exception as error:  # whatever a forecaster raises, what serves is issued
-        table = forecast.table
-        sentence = f"The shadow {name} could not be forecast: {_in_words(error)}"
+    table = forecast.table
+    sentence = shadow.problem
+    if not sentence:
+        try:
+            fitted = _loaded(store, record, shadow) if shadow.files else models.next_day[shadow.name]
+            table = with_shadow_column(table, shadow.name, _probability(fitted, record, stored))
+            sentence = f"{shadow.name} is forecast in the shadow: scored, never shown."
+        except Exception as error:  # whatever a forecaster raises, what serves is issued
+            sentence = f"The shadow {shadow.name} could not be forecast: {_in_words(error)}"
     return replace(forecast, table=table, record=forecast.record.model_copy(update={"shadow": sentence}))
 
 

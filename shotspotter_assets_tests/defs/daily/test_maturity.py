@@ -181,3 +181,16 @@ def test_a_candidate_whose_level_is_off_is_withheld_and_status_says_so(
 
 def city(chain: Chain) -> City:
     return chain.cities[CITY]
+
+
+def test_a_member_of_the_stack_needs_no_training_of_its_own(
+    tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", str(DAY))
+    members = {"stack": {"members": ["city_mean", "ewma"]}}
+    chain = Chain(root, instance, serves="stack", time_precision="day", forecasters=members, shadow="city_mean")
+    check_forecasters(city(chain))
+    chain.run(DAY, ["live_models", "risk_forecasts"])
+    assert chain.models(DAY).shadow.model_dump() == {"name": "city_mean", "files": {}, "problem": ""}
+    forecast = chain.forecast(DAY)
+    assert forecast[SHADOW_COLUMN].equals(forecast["model_city_mean"])
