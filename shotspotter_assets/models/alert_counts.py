@@ -30,10 +30,9 @@ CONFIDENCE: Final = 0.8  # coverage of each interval
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)  # quantiles at the ends of the interval of a cell
 MIN_LOG_MEAN: Final = -8.0
 MAX_LOG_MEAN: Final = 6.0
-FIREWORK_VARIANCE: Final = (
-    0.4  # of a factor, mean 1, of all cells on firework days, likeliest where models are validated
-)
-USUAL_VARIANCE: Final = 0.06  # of that factor on other days, likeliest in the validation windows of ten cities
+# Variances of a factor, mean 1, of all cells, likeliest in the validation windows of ten cities.
+FIREWORK_VARIANCE: Final = 0.4  # on firework days, added to that of other days
+USUAL_VARIANCE: Final = 0.06  # on other days
 SPREAD_OF_VARIANCES: Final = 0.6  # standard deviation of its logarithm among these cities
 
 
