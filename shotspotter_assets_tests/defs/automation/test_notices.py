@@ -156,7 +156,11 @@ def test_models_that_wait_for_approval_are_sent(tmp_path: Path, instance: dg.Dag
     assert "New models wait." in texts(webhook)[0]
 
 
-GATES = [("walk_forward_reports", "forecast_beats_best_baseline"), ("forecast_scores", "rolling_gate")]
+GATES = [
+    ("walk_forward_reports", "forecast_beats_best_baseline"),
+    ("forecast_scores", "rolling_gate"),
+    ("forecast_scores", "level"),
+]
 
 
 @pytest.mark.parametrize(("asset", "check"), GATES)
