@@ -17,7 +17,7 @@ from benchmark_cities import history_of, print_head, print_row
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts
 from shotspotter_assets.evaluation.distribution_scores import distribution_rows
-from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_leads, fold_pictures, fold_report
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
@@ -57,6 +57,7 @@ def main() -> None:
     _, _, table = timed("report", fold_report, window, forecasts)
     counts = timed("numbers", fold_counts, models.counts, window, forecasts)
     timed("scores of numbers", count_rows, counts)
+    timed("longer leads", fold_leads, models, window, forecasts)
     timed("hours and types", fold_tables, window, models, HORIZONS, True, HOURS_APART)
     timed("pictures", fold_pictures, window, table)
     total = sum(seconds.values())

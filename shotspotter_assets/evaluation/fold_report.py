@@ -16,7 +16,7 @@ from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
-from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NEXT_DAY, networks_among
+from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
@@ -25,7 +25,7 @@ from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-LEADS: Final = (1, 7, 14, 28, 56, 91)  # days
+LEADS: Final = (1, 14, 56)  # days; each costs the features of a whole history
 
 
 class FoldReport(StoredRecord):
@@ -67,17 +67,19 @@ def fold_leads(models: TrainedModels, window: FoldWindow, forecasts: Mapping[str
     """Return log losses of the known test days, forecast as if the last days before them were not known, by lead.
 
     The models are those of the fold, fitted at lead 1 before the cutoff (`benchmarks/skill_by_lead.py` fits them anew for each
-    lead, which costs a fold for each). The first member stands for a served stack, as others, such as the network, take
-    longer. `forecasts` are those of lead 1. Returns `catalogue.FOLD_LEADS`.
+    lead, which costs a fold for each). `forecasts` are those of lead 1. Returns `catalogue.FOLD_LEADS`.
     """
-    served = models.next_day[window.record.served]
-    names = (next(iter(served.members)) if isinstance(served, FittedStack) else window.record.served, HISTORICAL_MEAN)
+    names = (window.record.served, HISTORICAL_MEAN)
+    fitted = [models.next_day[name] for name in names]
+    if isinstance(fitted[0], FittedStack) and NETWORK in fitted[0].members:
+        # A network takes long for each lead. The first member stands for it, with which it shares the prior weight.
+        fitted[0] = replace(fitted[0], members=fitted[0].members | {NETWORK: next(iter(fitted[0].members.values()))})
     tables = []
     for lead in LEADS:
         history = replace(window.history, lead=lead)
-        of_lead = [
-            forecasts[name] if lead == 1 else models.next_day[name].predict(history, window.test) for name in names
-        ]
+        of_lead = (
+            [forecasts[name] for name in names] if lead == 1 else [m.predict(history, window.test) for m in fitted]
+        )
         losses = [log_losses(probability[window.known], window.observed).sum(axis=1) for probability in of_lead]
         columns = (window.days, np.full(len(window.days), lead), window.observed.sum(axis=1), *losses)
         tables.append(pa.table(columns, FOLD_LEADS.schema.names).cast(FOLD_LEADS.schema))

@@ -277,7 +277,7 @@ def _pages_of_the_past(
             "report": report,
             "outcome": NOT_TESTED if report is None else report.verdict.outcome,
             "headlines": headlines,
-            "longest_lead": LEADS[-1],
+            "leads": LEADS,
             "plans": "the patrol plan" if city.patrol else f"the flagged {FLAGGED_PERCENT}% of the area",
             "track": track,
             "card": card,

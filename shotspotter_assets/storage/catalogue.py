@@ -469,7 +469,7 @@ FOLD_LEADS: Final = _report(
         "lead": Column("int16", "Days from the last day that the forecast uses to this day."),
         "positives": Column("int32", "Number of cells with an alert."),
         "loss": Column(
-            "double", "Log loss of the served forecaster, or of a stack's first member, summed over the cells."
+            "double", "Log loss of the served forecaster, summed over the cells; without its network above lead 1."
         ),
         "loss_of_mean": Column("double", "Log loss of each cell's mean, summed over the cells."),
     },

@@ -116,12 +116,12 @@ def test_longer_leads_use_no_later_day_and_lead_one_is_the_forecast(fold) -> Non
     assert all((dates_of(table) == window.days).all() for table in by_lead.values())
     own = log_losses(forecasts[record.served][window.known], window.observed).sum(axis=1)
     np.testing.assert_allclose(by_lead[1]["loss"], own)
-    np.testing.assert_array_equal(by_lead[7]["positives"], window.observed.sum(axis=1))
+    np.testing.assert_array_equal(by_lead[14]["positives"], window.observed.sum(axis=1))
     counts = history.counts.copy()
-    counts[-7:] = 9  # the last test day may use none of the last seven days at lead 7
+    counts[-14:] = 9  # the last test day may use none of the last 14 days at lead 14
     other = replace(window, history=replace(history, counts=counts))
-    unchanged = fold_leads(models, other, forecasts).filter(pc.field("lead") == 7)
-    np.testing.assert_allclose(unchanged["loss"], by_lead[7]["loss"])
+    unchanged = fold_leads(models, other, forecasts).filter(pc.field("lead") == 14)
+    np.testing.assert_allclose(unchanged["loss"], by_lead[14]["loss"])
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, fold) -> None:
