@@ -31,14 +31,8 @@ from shotspotter_assets.storage.store import Store, parquet_table
 
 DECIMALS: Final = 6  # the last digits of floats differ between processors
 FACTS: Final = {
-    "expected_alerts",
-    "issued_at",
-    "last_known",
-    "lead",
-    "made_by",
-    "models_from",
-    "served",
-    "table_sha256",
+    *("expected_alerts", "issued_at", "last_known", "lead", "made_by"),
+    *("models_from", "served", "table_sha256", "written_at"),
 }
 """Fields of a forecast's record that the scores repeat."""
 
@@ -161,16 +155,16 @@ def _counted_forecast(
 
 def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) -> dict[str, bool]:
     """Return whether each reason excludes a forecast by the instants at which its versions were issued."""
-    times = [
-        datetime.fromisoformat(time) for time in (*(version.issued_at for version in record.earlier), record.issued_at)
-    ]
+    issued = [*(version.issued_at for version in record.earlier), record.issued_at]
+    times = [datetime.fromisoformat(time) for time in (*issued, record.written_at)]
     is_late = times[-1] >= begins
     return {
         f"it was replayed at {record.issued_at}": record.replayed,
-        f"it was overwritten at {record.issued_at}, after its day had begun": is_late and times[0] < begins,
-        f"it was issued at {record.issued_at}, after its day had begun": is_late,
+        f"it was overwritten at {record.written_at}, after its day had begun": is_late
+        and any(time < begins for time in times[:-2]),
+        f"it was written at {record.written_at}, after its day had begun": is_late,
         f"it was issued at {times[0]}, before the freeze at {frozen_at}: the clock went back": min(times) < frozen_at,
-        "an earlier version has a later time: the clock went back": times != sorted(times),
+        "a later time is that of an earlier version: the clock went back": times != sorted(times),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import grid_settings
@@ -73,6 +74,7 @@ class ForecastRecord(_Issue):
     version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
     grid: str = Field("", description="Hash of box, cells and counted events; empty in records of earlier versions.")
     table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written; empty in earlier records.")
+    written_at: str = Field("", description="Instant of writing (ISO 8601, UTC); empty in earlier records.")
     made_by: dict[str, str] = Field({}, description="Hashes of models, settings and code, and the last training's day.")
 
     @property
@@ -157,12 +159,14 @@ def content_version(reasons: Sequence[str], tables: Sequence[pa.Table]) -> str:
 
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
+    record = forecast.record if isinstance(forecast, Forecast) else forecast
     table = parquet_bytes(FORECAST, forecast.table) if isinstance(forecast, Forecast) else b""
-    hashed = {"table_sha256": sha256(table)}
-    record = forecast.record.model_copy(update=hashed) if isinstance(forecast, Forecast) else forecast
     city = record.city
     issue_date = record.issue_date
     with store.alone(FORECAST.asset, city):
+        if isinstance(record, ForecastRecord):
+            written_at = local_time.now().isoformat(timespec="seconds")
+            record = record.model_copy(update={"table_sha256": sha256(table), "written_at": written_at})
         record = _after_earlier(store, record)
         store.delete(FORECAST, city, issue_date)
         path = record.write(store)
@@ -186,7 +190,8 @@ def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
     if isinstance(before, NoForecast):
         return record.model_copy(update={"earlier": before.earlier})
     if isinstance(record, ForecastRecord) and all(getattr(record, name) == getattr(before, name) for name in REPEATED):
-        return record.model_copy(update={"earlier": before.earlier, "issued_at": before.issued_at})
+        times = {"issued_at": before.issued_at, "written_at": before.written_at}
+        return record.model_copy(update={"earlier": before.earlier, **times})
     return record.model_copy(update={"earlier": before.versions})
 
 

@@ -213,8 +213,8 @@ def change_table(store: Store) -> None:
 
 def overwrite_late(store: Store) -> None:
     record = ForecastRecord.load(store, NAME, ISSUE)
-    late = {"earlier": record.versions, "issued_at": "2026-03-19T05:00:00+00:00"}
-    record.model_copy(update=late).write(store)
+    late = "2026-03-19T05:00:00+00:00"
+    record.model_copy(update={"earlier": record.versions, "issued_at": late, "written_at": late}).write(store)
 
 
 def lose_a_model(store: Store) -> None:
@@ -227,9 +227,10 @@ CHANGES: dict[str, Callable[[Store], None]] = {
     "no forecast is stored": lambda store: store.delete(FORECAST, NAME, ISSUE),
     "no forecast": lambda store: store.delete(FORECAST_RECORD, NAME, ISSUE),
     "replayed": lambda store: change_record(store, replayed=True),
-    "issued at 2026-03-19T04:00:00+00:00, after": lambda store: change_record(
-        store, issued_at="2026-03-19T04:00:00+00:00"
+    "written at 2026-03-19T04:00:00+00:00, after": lambda store: change_record(
+        store, written_at="2026-03-19T04:00:00+00:00"
     ),
+    "earlier version": lambda store: change_record(store, written_at="2026-03-18T15:00:00+00:00"),
     "overwritten at 2026-03-19T05": overwrite_late,
     "before the freeze": lambda store: change_record(store, issued_at="2026-03-16T15:00:00+00:00"),
     "files are damaged": lambda store: store.write_bytes(FORECAST_RECORD, b"{", NAME, ISSUE),

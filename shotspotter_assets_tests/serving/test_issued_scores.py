@@ -166,7 +166,8 @@ def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: iss
     kept = issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT)
     assert kept is not None
     assert kept.table_sha256 == sha256(store.read_bytes(FORECAST, TOWN.name, DAY))
-    assert kept == issued.record.model_copy(update={"table_sha256": kept.table_sha256})
+    written = {"table_sha256": kept.table_sha256, "written_at": kept.written_at}
+    assert kept == issued.record.model_copy(update=written)
     assert kept.cell_drivers() == {(0, 1): ("near",)}
     assert issued_forecasts.issued_on_grid(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
 

@@ -55,10 +55,13 @@ def chains(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     return made
 
 
+CLOCK_AND_SHADOW = ("issued_at", "written_at", "shadow", "table_sha256")
+
+
 def record(chain: Chain) -> dict[str, Any]:
     """The forecast's record without what a clock writes."""
     facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    return {name: value for name, value in facts.items() if name not in ("issued_at", "shadow", "table_sha256")}
+    return {name: value for name, value in facts.items() if name not in CLOCK_AND_SHADOW}
 
 
 def models(chain: Chain) -> dict[str, Any]:
