@@ -11,7 +11,9 @@ export DAGSTER_HOME
 # Containers often set it; every process would then compile all modules anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 SOAK := shotspotter_assets_tests/soak
-# Only files with slow tests, as collecting all files takes each worker a while.
+# Only files with such tests, as collecting all files takes each worker a while.
+NETWORKS = $(shell grep -rlE --include='test_*.py' 'mark.networks' shotspotter_assets_tests)
+NO_TESTS := 5
 SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
@@ -45,7 +47,8 @@ demo: .venv/runtime .env ## run the whole chain on real alerts and show the scor
 	$(BIN)/shotspotter demo $(CITY) $(ARGS)
 
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and networks' $(PARALLEL) $(NETWORKS) $(ARGS) || [ $$? = $(NO_TESTS) ]
 
 test-slow: setup ## run the slow tests: browsers, real servers and several workers
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(SLOW) $(ARGS)

@@ -1,6 +1,7 @@
 """Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
 
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,9 @@ from hypothesis import settings
 # Containers often set it; this process and those that tests start would then compile all modules anew, for seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Workers share the processors: with threads on each of them, libraries of linear algebra use a third more CPU.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 from shotspotter_assets.city_files import PACKAGE_CITIES  # noqa: E402
 from shotspotter_assets.storage.store import Store  # noqa: E402
@@ -32,6 +36,8 @@ from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa:
 MAX_NAME_LENGTH = 70
 MEMORY_FOLDER = Path("/dev/shm")
 MIN_MEMORY_BYTES = 8 * 2**30
+MAX_WORKER_BYTES = 1.2e9
+NETWORKS_LOADED = set[str]()
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
 
@@ -113,7 +119,7 @@ def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # A busy machine is no fault of the code.
-settings.register_profile("shared machine", deadline=None)
+settings.register_profile("shared machine", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "30")))
 settings.load_profile("shared machine")
 
 
@@ -123,6 +129,21 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
         raise pytest.UsageError(f"names of tests have at most {MAX_NAME_LENGTH} characters: {', '.join(sorted(long))}")
     if "tensorflow" in sys.modules:  # every worker collects all tests, and few of them train networks
         raise pytest.UsageError("a test module imports TensorFlow when it is collected; import it inside its tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Keep workers small: only marked tests load TensorFlow, and no worker of fast tests grows beyond its limit."""
+    yield
+    markers = {marker.name for marker in item.iter_markers()}
+    if "slow" in markers:
+        return
+    if "tensorflow" in sys.modules and not NETWORKS_LOADED and not markers & {"networks"}:
+        pytest.fail("the test or one of its fixtures loads TensorFlow; mark it with `networks`")
+    NETWORKS_LOADED.update(sys.modules.keys() & {"tensorflow"})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if nextitem is None and "PYTEST_XDIST_WORKER" in os.environ and peak > MAX_WORKER_BYTES:
+        pytest.fail(f"this worker has used up to {peak / 1e9:.2f} GB, more than {MAX_WORKER_BYTES / 1e9:.1f} GB")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -62,3 +62,9 @@ def instance_in_memory(folder: Path) -> dg.DagsterInstance:
             run_coordinator=DefaultRunCoordinator(),
             run_launcher=SyncInMemoryRunLauncher(),
         )
+
+
+def copy_runs(made: dg.DagsterInstance, empty: dg.DagsterInstance) -> None:
+    """Copy the runs and events of one instance in memory into another."""
+    for source, target in ((made.run_storage, empty.run_storage), (made.event_log_storage, empty.event_log_storage)):
+        source._held_conn.connection.backup(target._held_conn.connection.driver_connection)

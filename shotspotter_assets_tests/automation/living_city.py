@@ -1,6 +1,7 @@
 """A city of landed files under a clock of its own: files land, the sensor ticks, runs go in this process."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
-from shotspotter_assets_tests.instances import instance_in_memory
+from shotspotter_assets_tests.instances import copy_runs, instance_in_memory
 
 NAME = "town"
 HEADER = "when,lon,lat,kind,id\n"
@@ -57,10 +58,20 @@ class LivingCity:
 
     def __post_init__(self) -> None:
         for name in ("landing/town", "cities", "home"):
-            (self.folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.store = Store(str(self.folder / "store"))
         self.instance = instance_in_memory(self.folder / "home")
-        self.write_city_file()
+        if (self.folder / "cities" / "town.yaml").exists():
+            self.load()
+        else:
+            self.write_city_file()
+
+    def copy(self, folder: Path) -> "LivingCity":
+        """Return a city that goes on from here in its own folder."""
+        shutil.copytree(self.folder, folder)
+        city = LivingCity(folder, self.start, self.now, message=self.message, _cursor=self._cursor)
+        copy_runs(self.instance, city.instance)
+        return city
 
     def close(self) -> None:
         self.instance.dispose()

@@ -44,10 +44,21 @@ def town(tmp_path: Path) -> Iterator[LivingCity]:
     town.close()
 
 
-@pytest.fixture
-def settled(town: LivingCity) -> LivingCity:
+@pytest.fixture(scope="module")
+def settled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingCity]:
+    """The town once everything is built; not to be changed."""
+    town = LivingCity(tmp_path_factory.mktemp("settled") / "town", START, noon(TODAY))
+    town.land("history.csv", *rows(START, YESTERDAY))
     town.settle(checks=False)
-    return town
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def settled(settled_once: LivingCity, tmp_path: Path) -> Iterator[LivingCity]:
+    town = settled_once.copy(tmp_path / "town")
+    yield town
+    town.close()
 
 
 def at_hour(day: date, hour: int, minute: int = 0) -> datetime:
@@ -241,14 +252,15 @@ def test_pages_are_built_once_after_a_new_day(settled: LivingCity) -> None:
 
 @pytest.mark.parametrize("changes", [{"start": str(START - ONE_DAY)}, {"more": "max_share_rejected: 0.6\n"}])
 def test_rows_of_a_last_good_version_outlast_a_change_of_the_citys_file(
-    settled: LivingCity, changes: dict[str, str]
+    town: LivingCity, changes: dict[str, str]
 ) -> None:
-    settled.land("small.csv", row(YESTERDAY, 50))
-    settled.land("history.csv").write_text("junk\n1\n")
-    settled.settle(checks=False)
-    settled.write_city_file(**changes)
-    settled.settle(checks=False)
-    assert [settled.table.days[day].rows for day in days_between(START, YESTERDAY)] == [3] * 13 + [4]
+    town.settle(checks=False)
+    town.land("small.csv", row(YESTERDAY, 50))
+    town.land("history.csv").write_text("junk\n1\n")
+    town.settle(checks=False)
+    town.write_city_file(**changes)
+    town.settle(checks=False)
+    assert [town.table.days[day].rows for day in days_between(START, YESTERDAY)] == [3] * 13 + [4]
 
 
 @pytest.mark.parametrize("time", ["no time", "2020-01-01T17:00:00Z"])

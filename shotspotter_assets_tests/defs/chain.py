@@ -48,7 +48,8 @@ _BUILT: dict[str, dg.Definitions] = {}
 
 
 def with_city(name: str, **changes: Any) -> Cities:
-    return {**CITIES, name: CITIES[name].model_copy(update=changes)}
+    """Return a test city with changed fields, alone: definitions of one city are built in a quarter of the time."""
+    return {name: CITIES[name].model_copy(update=changes)}
 
 
 def resources(store_root: str, landing_root: str = "landing", cities: Cities = CITIES) -> Installation:
@@ -61,20 +62,20 @@ def materialize(
     **how: Any,
 ) -> dg.ExecuteInProcessResult:  # fmt: skip
     """Run assets of a city, or of all cities if its name is empty, and the named checks, or all checks of the assets."""
-    keys = [dg.AssetKey([city, name] if city else [name]) for name in names]
-    selection = dg.AssetSelection.assets(*keys)
+    keys = {dg.AssetKey([city, name] if city else [name]) for name in names}
+    named = None
     if checks is not None:
-        named = [
+        named = {
             key
             for key in on.definitions.resolve_asset_graph().asset_check_keys
             if key.name in checks and key.asset_key.path[0] == city and (not names or key.asset_key in keys)
-        ]
-        selection = selection.without_checks() | dg.AssetSelection.checks(*named)
+        }
     tags = dict(how.pop("tags", {})) | ({} if days is None else range_tags(*map(date.fromisoformat, days)))
     ops = {f"{city}__{name}": {"config": values} for name, values in (config or {}).items()}
-    how |= {"selection": selection, "resources": dict(on), "partition_key": partition_key, "tags": tags}
-    definitions = [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])]
-    return dg.materialize(definitions, run_config={"ops": ops}, **how)
+    job = on.definitions.resolve_implicit_global_asset_job_def()
+    return job.get_subset(asset_selection=keys, asset_check_selection=named).execute_in_process(
+        run_config={"ops": ops}, partition_key=partition_key, tags=tags, resources=dict(on), **how
+    )
 
 
 def run_days(

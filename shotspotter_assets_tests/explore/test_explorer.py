@@ -93,6 +93,7 @@ def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer
     assert explorer.changes() == {"members": ["ewma", "ew_kde"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "days"), [("conv_lstm", 2), ("network", 16)])
 def test_networks_are_trained_on_another_number_of_days(explorer: Explorer, model: str, days: int) -> None:
     explorer.model.value, explorer.days.value = model, 120

@@ -1,11 +1,13 @@
 """Histories of a small made-up city for the forecasters' tests."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
 from shotspotter_assets.calendar.dates import day_axis, is_holiday_fireworks, weekdays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
@@ -22,6 +24,11 @@ TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
 WINDOWS = TRAIN, VALIDATION
 TINY_NETWORK = {"days": 2, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "network": {"filters": 2, "epochs": 5, "networks": 1, "learning_rate": 0.01}}
+
+
+def mark_networks(names: Iterable[str]) -> list[Any]:
+    """Return names of forecasters as parameters; networks have their marker."""
+    return [pytest.param(name, marks=pytest.mark.networks) if name in FAST else name for name in names]
 
 
 def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:

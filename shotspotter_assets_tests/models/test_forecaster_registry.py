@@ -22,6 +22,7 @@ from shotspotter_assets_tests.models.histories import (
     context_of,
     fitted,
     history,
+    mark_networks,
     silent,
 )
 
@@ -29,7 +30,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")  # forecasters that the latest days do not move
 
 
-@pytest.mark.parametrize("name", registry.NEXT_DAY)
+@pytest.mark.parametrize("name", mark_networks(registry.NEXT_DAY))
 def test_keeps_the_protocol(name):
     days = range(TEST.start, len(history().counts) + 1)
     model = fitted(name)
@@ -72,7 +73,7 @@ def test_forecasts_other_events(name):
     assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6)
 
 
-@pytest.mark.parametrize("name", registry.NEXT_DAY)
+@pytest.mark.parametrize("name", mark_networks(registry.NEXT_DAY))
 def test_at_a_longer_lead_the_days_between_are_not_used(name):
     lead, target = 4, 280
     ahead = replace(history(), lead=lead)
@@ -90,7 +91,7 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
     np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", registry.NEXT_DAY)
+@pytest.mark.parametrize("name", mark_networks(registry.NEXT_DAY))
 def test_a_forecaster_is_loaded_from_its_files(name):
     model, days = fitted(name), range(TEST.start, TEST.stop + 1)
     files = model.files()
@@ -100,13 +101,15 @@ def test_a_forecaster_is_loaded_from_its_files(name):
     assert again.chosen == model.chosen
 
 
-@pytest.mark.parametrize("name", [name for name in registry.NEXT_DAY if name != "conv_lstm"])
+@pytest.mark.parametrize("name", mark_networks(name for name in registry.NEXT_DAY if name != "conv_lstm"))
 def test_a_fit_sees_nothing_after_its_windows(name):
     again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))
 
 
-@pytest.mark.parametrize("name", sorted({*registry.NEXT_DAY} - {"never", "city_mean", "persistence", "conv_lstm"}))
+@pytest.mark.parametrize(
+    "name", mark_networks(sorted({*registry.NEXT_DAY} - {"never", "city_mean", "persistence", "conv_lstm"}))
+)
 def test_learns_more_than_the_base_rate(name):
     observed, days = history().observed, history().days()
     tested = np.array([day for day in TEST if str(days[day]) not in ("2021-12-31", "2022-01-01")])

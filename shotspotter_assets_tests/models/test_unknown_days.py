@@ -129,6 +129,7 @@ def test_unknown_last_validation_days_are_like_a_shorter_window(name: str) -> No
         np.testing.assert_allclose(found.predict(past, TEST), expected.predict(past, TEST), rtol=1e-9)
 
 
+@pytest.mark.networks
 def test_networks_see_the_cells_mean_on_unknown_days_and_learn_from_others() -> None:
     past = masked(7)
     network = build("conv_lstm", class_weight=1.0).fit(past, TRAIN, VALIDATION)

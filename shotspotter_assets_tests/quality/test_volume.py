@@ -197,10 +197,10 @@ def test_stored_days_make_the_window_of_their_tables(tmp_path: Path) -> None:
 
 def test_sound_data_raise_no_warning() -> None:
     for seed, per_day in ((1, 12.0), (2, 1.0), (3, 60.0)):
-        rows = sound(per_day, seed)
-        assert firing(rows) == {}
-        for day in (date(2024, 3, 9), date(2024, 7, 4), date(2024, 12, 31)):
-            assert firing(rows, days=[day]) == {}
+        city = city_of(sound(per_day, seed))
+        for days in (None, [date(2024, 3, 9)], [date(2024, 7, 4)], [date(2024, 12, 31)]):
+            found = findings(city.window(days))
+            assert [name for name, finding in found.items() if not finding.passed] == []
 
 
 def test_a_check_passes_where_it_has_nothing_to_check() -> None:

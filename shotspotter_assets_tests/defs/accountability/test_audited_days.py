@@ -17,7 +17,6 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.defs.conftest import ReportedFold
 
 CITY = CITIES["tiny_city"]
 LAST = date(2024, 3, 31)
@@ -30,8 +29,8 @@ def one_row(table: Any, **values: Any) -> pa.Table:
 
 
 @pytest.fixture
-def store(tmp_path: Path, reported_fold: ReportedFold) -> Store:
-    return Store(shutil.copytree(reported_fold.root, tmp_path / "store").as_posix())
+def store(tmp_path: Path, reported_fold: Path) -> Store:
+    return Store(shutil.copytree(reported_fold, tmp_path / "store").as_posix())
 
 
 def audited(store: Store, **changes: Any) -> AuditedDays:

@@ -10,15 +10,14 @@ from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER, FRONTIER_PICT
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.layers import write_halves
 from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, with_city
-from shotspotter_assets_tests.defs.conftest import ReportedFold
 
 CITY = "tiny_city"
 
 
 def test_a_fold_is_audited_by_area_and_by_group(
-    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: ReportedFold
+    tmp_path: Path, instance: dg.DagsterInstance, reported_fold: Path
 ) -> None:
-    root = Path(shutil.copytree(reported_fold.root, tmp_path / "store"))
+    root = Path(shutil.copytree(reported_fold, tmp_path / "store"))
     store = Store(str(root))
     run = {"instance": instance}
     assert materialize(CITY, ["burden_audits"], resources(str(root)), **run).success

@@ -26,7 +26,7 @@ class LandingTown:
         self.use(CITIES[CITY])
 
     def use(self, city: City) -> None:
-        self.on = resources(self.store.root, str(self.file.parents[1]), {**CITIES, CITY: city})
+        self.on = resources(self.store.root, str(self.file.parents[1]), {CITY: city})
 
     def land(self, *rows: str, at: datetime | None = None) -> None:
         self.file.write_text("\n".join([HEADER, *rows, ""]))

@@ -1,13 +1,10 @@
 import hashlib
 import json
-import shutil
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import numpy as np
-import polars as pl
 import pytest
 from markupsafe import escape
 
@@ -30,7 +27,7 @@ from shotspotter_assets.storage.catalogue import (
     PAGE,
     STATUS,
 )
-from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import (
@@ -43,7 +40,6 @@ from shotspotter_assets_tests.defs.chain import (
     run_fold,
     with_city,
 )
-from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
 from shotspotter_assets_tests.s3_server import S3Server
@@ -52,13 +48,6 @@ CITY, FOLD = "tiny_city", "2024-01-01"
 BASELINES = {
     "never", "city_mean", "historical_mean", "persistence", "ew_kde", "ewma", "logistic_regression", "gradient_boosting",
 }  # fmt: skip
-
-
-def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
-    root, trained, reported = reported_fold
-    # All that serves is in the fold, and what the report compares with.
-    beside = {"alert_counts", "hourly_stack", "climatology", "gunshot_types"}
-    check_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"}, beside)
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
@@ -136,41 +125,6 @@ def check_report(
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 
 
-def test_missing_and_stale_inputs_are_named(
-    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path, reported_fold: ReportedFold
-) -> None:
-    copy_days(tiny_city_days, tmp_path / "short", "2023-12-15")
-    with pytest.raises(MissingPartitionsError, match=r"16 .*2023-12-16.*tiny_city/grid_tensors"):
-        run_fold("fold_models", CITY, FOLD, resources(str(tmp_path / "short")), instance)
-    on = resources(str(copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")))
-    settings = {"conv_lstm": {"days": 64, "recurrent_layers": 2}}
-    with pytest.raises(ValueError, match="184 days"):
-        run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["conv_lstm"], "settings": settings})
-    with pytest.raises(MissingObjectError, match=r"fold_models.*record\.json.*tiny_city.*2024-01-01"):
-        run_fold("evaluation_reports", CITY, FOLD, on, instance)
-
-    shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models", dirs_exist_ok=True)
-    grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
-    day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
-    content = day.read_bytes()
-    day.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match="fold_models for tiny_city 2024-01-01"):
-        run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    day.write_bytes(content)
-    model = (
-        tmp_path
-        / "store"
-        / "fold_models"
-        / "city=tiny_city"
-        / "target=gunfire"
-        / "fold=2024-01-01"
-        / "conv_lstm.network_0.keras"
-    )
-    model.write_bytes(model.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="fold_models"):
-        run_fold("evaluation_reports", CITY, FOLD, on, instance)
-
-
 def test_the_launchpad_sets_the_windows_of_a_fold(
     tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:
@@ -191,21 +145,6 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
     config = {"evaluation_reports": {"folds": {"test": "1y"}}}
     with pytest.raises(MissingPartitionsError, match=r"275 .*772"):
         materialize(CITY, ["evaluation_reports"], on, partition_key=FOLD, config=config, instance=instance)
-
-
-def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
-    reports = reported_fold.root / "evaluation_reports"
-    hours = pl.scan_parquet(f"{reports}/**/hourly_forecasts.parquet").collect()
-    assert set(hours["horizon"]) == {4}
-    assert {"next_hours", "climatology", "self_exciting"} < set(hours.columns)
-    types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
-    for name in ("type_regression", "trailing_mix", "conv_lstm"):
-        np.testing.assert_allclose(sum(types[f"{name}_{code}"].to_numpy() for code in range(3)), 1)
-    pattern = f"{reports}/**/forecasts.parquet"
-    table = f"read_parquet('{pattern}', hive_partitioning=true)"
-    [(city, fold, rows)] = duckdb.sql(f"select city, fold, count(*) from {table} group by all").fetchall()
-    assert (city, str(fold)) == (CITY, FOLD)
-    assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows
 
 
 FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]

@@ -19,6 +19,7 @@ from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 if TYPE_CHECKING:
     from shotspotter_assets.models.networks.windows import Windows
 
+pytestmark = pytest.mark.networks
 CONFIG = NetworkSettings(
     days=2, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
 )

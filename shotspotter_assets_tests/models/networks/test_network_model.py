@@ -13,6 +13,7 @@ from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 if TYPE_CHECKING:
     import keras  # loads TensorFlow, which workers that only collect these tests must not
 
+pytestmark = pytest.mark.networks
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
 GRID = (7, 8)
 SHAPES = {"frames": (8, *GRID, 4), "maps": (*GRID, 5), "start": GRID}

@@ -39,6 +39,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
         assert every_day[2] > 0.5 > every_day[1]
 
 
+@pytest.mark.networks
 def test_residual_network_is_no_worse_than_its_regression_on_validation():
     network, data = fitted("network"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
     at = data.scoring_days - VALIDATION.start
@@ -53,6 +54,7 @@ def test_residual_network_is_no_worse_than_its_regression_on_validation():
     assert 0 < network.share <= 1
 
 
+@pytest.mark.networks
 def test_untrained_it_is_the_regression_that_it_starts_at():
     untrained = build("network", learning_rate=1e-12).fit(history(), TRAIN, VALIDATION)
     start, added = untrained.parts(history(), TEST)
@@ -65,6 +67,7 @@ def test_channels_that_the_city_lacks_are_named():
         build("network", channels=["factors"]).fit(history(), TRAIN, VALIDATION)
 
 
+@pytest.mark.networks
 def test_a_class_weight_starts_at_the_odds_of_the_regression():
     untrained = build("network", learning_rate=1e-12, class_weight=10).fit(history(), TRAIN, VALIDATION)
     np.testing.assert_allclose(untrained.parts(history(), TEST)[1], 0, atol=1e-4)
