@@ -130,11 +130,12 @@ def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last
     """Return the flip-flop index of the week of plans to a day, and that of plans made from each cell's mean.
 
     The plans are the unit hours of stored plans or, if there is none for the day, the flagged cells of `forecasts`, which are
-    next-day rows by day. None if a day of the week lacks a plan.
+    next-day rows by day. None if a day of the week lacks a plan, or a forecast on the present grid.
     """
     days = days_between(last - (SEQUENCE_DAYS - 1) * ONE_DAY, last)
     plans, of_mean = (
-        [store.find_sound_table(file, city.name, day - ONE_DAY) for day in days] for file in (PLAN, MEAN_PLAN)
+        [store.find_sound_table(file, city.name, day - ONE_DAY) if day in forecasts else None for day in days]
+        for file in (PLAN, MEAN_PLAN)
     )
     if plans[-1]:
         indexes = (_index(city, plans, unit_hours), _index(city, of_mean, unit_hours))

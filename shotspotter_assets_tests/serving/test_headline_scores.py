@@ -177,10 +177,11 @@ def test_plans_are_compared_by_unit_hours_with_those_of_the_mean(store: Store) -
     means = {day: random.random(cells).tolist() if day < DAYS[3] else [0.5] + [0.1] * (cells - 1) for day in DAYS[:7]}
     everywhere = np.ones(city.shape, bool)
     plans = {}
+    forecasts = {day: next_day(mean, mean) for day, mean in means.items()}
     for day, mean in means.items():
         expected = np.full((1, *city.shape), 0.1)
         plan = mean_plan(
-            city, day, {"gunfire": next_day(mean, mean)}, ShiftForecasts(expected, expected, everywhere),
+            city, day, {"gunfire": forecasts[day]}, ShiftForecasts(expected, expected, everywhere),
             areas=np.full(city.shape, "", object), history={},
         )  # fmt: skip
         assert unit_hours(plan).sum() == 24
@@ -189,11 +190,13 @@ def test_plans_are_compared_by_unit_hours_with_those_of_the_mean(store: Store) -
         plans[day] = plan
         store.write_table(MEAN_PLAN, plan, city.name, day - ONE_DAY)
         store.write_table(PLAN, plans[DAYS[0]], city.name, day - ONE_DAY)
-    found = jumpiness(store, city, {}, DAYS[6])
+    found = jumpiness(store, city, forecasts, DAYS[6])
     hours = np.zeros((7, *city.shape))
     for at, plan in enumerate(plans.values()):
         hours[at, plan["row"].to_numpy(), plan["column"].to_numpy()] = unit_hours(plan)
     assert found == {"flip_flop": 0.0, "flip_flop_of_mean": flip_flop_index(hours.reshape(7, -1))}
     assert found["flip_flop_of_mean"] > 0
     store.delete(MEAN_PLAN, city.name, DAYS[3] - ONE_DAY)
-    assert jumpiness(store, city, {}, DAYS[6])["flip_flop_of_mean"] is None
+    assert jumpiness(store, city, forecasts, DAYS[6])["flip_flop_of_mean"] is None
+    of_present_grid = {day: table for day, table in forecasts.items() if day > DAYS[1]}
+    assert jumpiness(store, city, of_present_grid, DAYS[6])["flip_flop"] is None
