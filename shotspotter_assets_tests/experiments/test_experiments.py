@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.experiments.frozen import FrozenExperiment
+from shotspotter_assets.city_files import read_keys
+from shotspotter_assets.experiments.frozen import DEFINITIONS, Experiment, FrozenExperiment
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import DAYS, FORECAST, FORECAST_RECORD, LIVE_MODEL, SERVING_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -313,6 +315,15 @@ def test_another_file_is_no_frozen_record(ran: Ran) -> None:
     refused = ran.score(frozen=ran.frozen.with_name("spring.yaml"))
     assert refused.exit_code == 1
     assert "frozen_at: is missing" in refused.output
+
+
+def test_the_guide_shows_the_experiment_of_the_benchmark() -> None:
+    plan = CHECKOUT / "benchmarks" / "experiment.yaml"
+    page = (CHECKOUT / "docs" / "how-to" / "experiments.md").read_text()
+    assert f"```yaml\n{plan.read_text()}```" in page
+    experiment = read_keys(plan, Experiment)
+    assert [key for key in Experiment.model_fields if f"`{key}`" not in page] == []
+    assert {*experiment.scores} <= {*DEFINITIONS}
 
 
 def test_the_record_names_all_that_is_fixed(ran: Ran) -> None:
