@@ -147,6 +147,24 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
         materialize(CITY, ["evaluation_reports"], on, partition_key=FOLD, config=config, instance=instance)
 
 
+def test_reports_open_as_one_data_set(reported_fold: Path) -> None:
+    import duckdb
+    import polars as pl
+
+    reports = reported_fold / "evaluation_reports"
+    hours = pl.scan_parquet(f"{reports}/**/hourly_forecasts.parquet").collect()
+    assert set(hours["horizon"]) == {4}
+    assert {"next_hours", "climatology", "self_exciting"} < set(hours.columns)
+    types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
+    for name in ("type_regression", "trailing_mix"):
+        np.testing.assert_allclose(sum(types[f"{name}_{code}"].to_numpy() for code in range(3)), 1)
+    pattern = f"{reports}/**/forecasts.parquet"
+    table = f"read_parquet('{pattern}', hive_partitioning=true)"
+    [(city, fold, rows)] = duckdb.sql(f"select city, fold, count(*) from {table} group by all").fetchall()
+    assert (city, str(fold)) == (CITY, FOLD)
+    assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows
+
+
 FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
 
 
