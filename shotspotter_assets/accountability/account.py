@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import ClassVar, Final
+from typing import Final
 
 from pydantic import BaseModel, Field
 
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 UNKNOWN: Final = "unknown"
@@ -66,7 +65,7 @@ class Section(BaseModel, frozen=True, extra="forbid"):
 class Account(StoredRecord):
     """The account of a city's last year, which its page shows."""
 
-    stored_as: ClassVar[StoredFile] = CITY_ACCOUNT
+    stored_as = CITY_ACCOUNT
 
     title: str = Field(description="Name of the city.")
     first: date = Field(description="First day of the period.")
@@ -77,7 +76,7 @@ class Account(StoredRecord):
 class AnnualReport(Account):
     """The account of one calendar year."""
 
-    stored_as: ClassVar[StoredFile] = ANNUAL_REPORT
+    stored_as = ANNUAL_REPORT
 
     year: date = Field(description="1 January of the year.")
     is_under_way: bool = Field(description="True if days of the year are not stored yet.")

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Final, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation.gains import LEVEL
@@ -15,10 +15,8 @@ MIN_RESIDENTS: Final = 1_000  # of a population; also the weight of the mean of 
 MIN_SHOWN_RATIO: Final = 1.1  # smaller ratios are not reported: residents are spread over cells by area
 
 
-class Estimate(BaseModel):
+class Estimate(BaseModel, frozen=True, extra="forbid"):
     """A value with its 90% interval, whose ends are null if it cannot be given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float | None = None
@@ -49,10 +47,8 @@ class Estimate(BaseModel):
         return f"{self.value:{form}} (90% interval {self.low:{form}} to {self.high:{form}})"
 
 
-class Comparison(BaseModel):
+class Comparison(BaseModel, frozen=True, extra="forbid"):
     """Exposure of one population beside another one, by one policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str = Field(description="area, group or income.")
     policy: str = Field(description="Forecast that flags cells, or `observed` for days with an alert.")

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +15,13 @@ from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, OUTCOMES_RECORD
-from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 class OutcomesRecord(StoredRecord):
     """Counts of a day's reports, and rows filed under the day that are not used."""
 
-    stored_as: ClassVar[StoredFile] = OUTCOMES_RECORD
+    stored_as = OUTCOMES_RECORD
 
     day: date
     alerts: int  # gunshot alerts of the day

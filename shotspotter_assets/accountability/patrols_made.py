@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
@@ -16,7 +16,6 @@ from shotspotter_assets.geometry.cells import cell_name
 from shotspotter_assets.patrol.dispatch import unit_hours
 from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_RECORD, PLAN
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 State = Literal["no plan", "not reported", "partly reported", "reported"]
@@ -33,7 +32,7 @@ class Visit(NamedTuple):
 class PatrolsRecord(StoredRecord):
     """Plan of a day and what was reported of it. A visit that is not reported is not a visit that was not made."""
 
-    stored_as: ClassVar[StoredFile] = PATROLS_RECORD
+    stored_as = PATROLS_RECORD
 
     scored_date: date = Field(description="Local day on which the shifts begin.")
     state: State = Field(description="Whether visits of the plan are reported.")

@@ -4,17 +4,15 @@ import re
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel
 
 SECRET_NAME: Final = re.compile(
     r"(?i)token|secret|password|passwd|pwd|signature|credential|(?:api|access|subscription|auth)[-_]?key|^(?:key|sig|auth|code)$"
 )
 
 
-class StrictModel(BaseModel):
+class StrictModel(BaseModel, frozen=True, extra="forbid"):
     """Frozen part of a city's file that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _is_safe(url: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.history import History, TooFewEventsError
@@ -42,10 +42,8 @@ def require_both_labels(history: History, days: range, labels: Booleans) -> None
         )
 
 
-class SharedRegression(BaseModel):
+class SharedRegression(BaseModel, frozen=True, extra="forbid"):
     """A regression of several cities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     slopes: dict[str, float]  # log odds by unit of each named input
     intercept: float  # log odds where all inputs are 0

@@ -3,16 +3,14 @@
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
-class ForecasterSettings(BaseModel):
+class ForecasterSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings that users may change, in plain types for any front end; none for baselines, which nobody may weaken."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":

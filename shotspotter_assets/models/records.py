@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from shotspotter_assets.models.history import History
 from shotspotter_assets.storage.catalogue import FOLD_RECORD
@@ -25,10 +25,8 @@ NEXT_MINUTES: Final = "next_minutes"
 TYPES: Final = "gunshot_types"
 
 
-class TrainedModel(BaseModel):
+class TrainedModel(BaseModel, frozen=True, extra="forbid"):
     """One trained model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     chosen: dict[str, JsonValue]  # settings that the fit chose, its validation loss and history of networks
     files: dict[str, str]  # SHA-256 of each file

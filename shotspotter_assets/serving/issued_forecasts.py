@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Final
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
@@ -22,10 +22,8 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.wording import number_of
 
 
-class IssuedVersion(BaseModel):
+class IssuedVersion(BaseModel, frozen=True, extra="forbid"):
     """One version of a forecast that was stored before a later one replaced it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     issued_at: str = Field(description="Instant of the version (ISO 8601, UTC).")
     lead: int = Field(description="Days from `last_known` to the forecast date.")

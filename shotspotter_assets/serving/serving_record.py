@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, settings_hash
@@ -25,10 +25,8 @@ PLACE: Final = (
 )  # keys of `settings` with other values of which models forecast something else
 
 
-class Shadow(BaseModel):
+class Shadow(BaseModel, frozen=True, extra="forbid"):
     """The forecaster in the shadow of a training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     files: dict[str, str] = Field(default_factory=dict)  # SHA-256 of each file; none of a member of the candidate

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class StoredRecord(BaseModel):
+class StoredRecord(BaseModel, frozen=True, extra="forbid"):
     """Facts of one partition; a field of the file's `date_name` holds the partition's date."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stored_as: ClassVar[StoredFile]
 

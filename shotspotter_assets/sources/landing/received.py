@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.grid import Box
@@ -31,10 +31,8 @@ class LostRowsError(SourceError):
     """The kept rows of a file are lost; it is read again the next time."""
 
 
-class Places(BaseModel):
+class Places(BaseModel, frozen=True):
     """Numbers of rows of a file by where they lie."""
-
-    model_config = ConfigDict(frozen=True)
 
     points: int = 0  # rows with a point
     outside: int = 0  # rows outside the city's box, those with swapped coordinates excepted
@@ -49,10 +47,8 @@ class FileVersion(NamedTuple):
     meaning: str = ""  # hash of the settings that give its rows their meaning
 
 
-class ReceivedFile(BaseModel):
+class ReceivedFile(BaseModel, frozen=True):
     """A landed file."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: FileVersion  # version of the file when it was last read
     received: datetime  # time at which that version was written
