@@ -16,7 +16,6 @@ from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
-from shotspotter_assets.serving.nowcast_refit import RefitRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
@@ -29,7 +28,7 @@ RECORDS = {
     record.stored_as: record
     for record in (
         Account, AnnualReport, Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord,
-        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, RefitRecord, ScoreRecord,
+        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, ScoreRecord,
         ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
         WalkForwardReport,
     )

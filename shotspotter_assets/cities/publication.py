@@ -58,4 +58,3 @@ class NowcastRules(StrictModel):
     """Cadence of automatic nowcasts: after each new alert, and on the hour."""
 
     every_seconds: int = Field(default=60, ge=30, le=3600)  # seconds between polls of the source
-    refit_hourly: bool = False  # True refits the models of hours and minutes every hour, beside the live models

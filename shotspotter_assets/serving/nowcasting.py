@@ -1,7 +1,7 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -21,10 +21,9 @@ from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, forecast_minutes
-from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
+from shotspotter_assets.models.records import NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.quality.day_decisions import day_decisions
-from shotspotter_assets.serving.nowcast_refit import Refit, RefitRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, shown_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
@@ -48,7 +47,7 @@ class NowcastRecord(StoredRecord):
     now: str = Field(description="Instant of the forecast, and start of its minutes (ISO 8601).")
     starts: str = Field(description="Start of the forecast hours (ISO 8601): end of the running hour.")
     models_from: date = Field(description="Issue date of the models.")
-    refitted: str | None = Field(description="Instant of the refit of hours and minutes (ISO 8601); null without one.")
+    refitted: str | None = Field(None, description="Instant of a refit (ISO 8601) in records of earlier versions.")
     alerts_since_midnight: int = Field(description="Number of alerts since local midnight.")
     incidents_last_hour: int = Field(description="Number of incidents that began in the last hour.")
     incidents: list[tuple[float, int, int]] = Field(description="Second since 1970, row, column; from yesterday on.")
@@ -90,14 +89,12 @@ class Nowcaster:
     clock: Callable[[], datetime] = local_time.now
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; new models count from the next hour on."""
-    _last_refit: tuple[RefitRecord, Refit] | None = field(default=None, init=False)
 
-    def issue(self, last_inputs: str, *, refits: bool = False) -> tuple[Nowcast | None, str]:
+    def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
-        Inputs are a hash of the sources' rows, and the hour; "" equals none. With `refits`, the models of hours and minutes
-        are refitted first and stored; a city with `refit_hourly` uses the stored ones. Raises SourceError if a source cannot
-        be read, ValueError without models of hours, or if the source has not reported the last days yet.
+        Inputs are a hash of the sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read,
+        ValueError without models of hours, or if the source has not reported the last days yet.
         """
         store, record, models = self._load(self.clock())
         days = days_to_read(store, self.city, self.clock())
@@ -109,23 +106,9 @@ class Nowcaster:
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)
-        if refits:
-            Refit.fit(record, store, until_now.history, until_now.incidents, now).write(store, record)
-        nowcast = forecast_now(record, models, until_now, now, self._stored_refit(store, record, now))
+        nowcast = forecast_now(record, models, until_now, now)
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
-
-    def _stored_refit(self, store: Store, record: ServingRecord, now: datetime) -> Refit | None:
-        """Return the refit that was stored before now beside the record's models; None without one."""
-        if self.city.nowcasts is None or not self.city.nowcasts.refit_hourly:
-            return None
-        stored = RefitRecord.find_sound(store, self.city.name)
-        if stored is None or stored.version != record.version or stored.instant > now:
-            return None
-        if self._last_refit is None or self._last_refit[0] != stored:
-            refit = Refit.read(store, stored)
-            self._last_refit = None if refit is None else (stored, refit)
-        return None if self._last_refit is None else self._last_refit[1]
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
@@ -214,14 +197,9 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
         )
 
 
-def forecast_now(
-    record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime, refitted: Refit | None = None
-) -> Nowcast:
-    """Forecast the next minutes and hours, these by `refitted` models if given; raise ValueError without models of hours."""
+def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime) -> Nowcast:
+    """Forecast the next minutes and hours; raise ValueError without models of hours."""
     city = until_now.history.city
-    if refitted is not None:
-        hourly = {**models.hourly, HOURLY_STACK: refitted.hours}
-        models = replace(models, hourly=hourly, minutes=refitted.minutes or models.minutes)
     if models.hours is None:
         raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
     history = until_now.history.hourly(covered_mask(record.covered, city.shape))
@@ -239,7 +217,6 @@ def forecast_now(
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
             models_from=record.models_from,
-            refitted=refitted and refitted.instant.isoformat(timespec="seconds"),
             alerts_since_midnight=until_now.alerts_since_midnight,
             incidents_last_hour=len(until_now.incidents.within(now.timestamp() - 3600, np.inf)),
             incidents=until_now.incidents.points,

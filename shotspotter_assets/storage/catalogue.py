@@ -670,8 +670,6 @@ ANNUAL_REPORT_PAGE: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_rep
 
 # nowcasts
 NOWCAST_RECORD: Final = StoredFile(Asset.NOWCASTS, _CITY, RECORD, "Facts of the latest nowcast.")
-NOWCAST_REFIT: Final = StoredFile(Asset.NOWCASTS, _CITY, "refit.json", "The models of the latest refit.")
-NOWCAST_MODEL: Final = StoredFile(Asset.NOWCASTS, _CITY, "{model}.{file}", "One file of a refitted model.")
 NOWCAST_HOURS: Final = StoredTable(Asset.NOWCASTS, _CITY, "forecast.parquet", "Risk of the next hours by cell.", _RISK)
 _MINUTES: Final = {
     "horizon": Column("string", 'Forecast period, such as "15m".'),

@@ -38,8 +38,8 @@ def city(**changes: Any) -> City:
 
 
 def test_rules_are_read() -> None:
-    both = city(**NOW, nowcasts={"every_seconds": 30, "refit_hourly": True}, retraining="daily")
-    assert (both.nowcasts, both.retraining) == (NowcastRules(every_seconds=30, refit_hourly=True), "daily")
+    both = city(**NOW, nowcasts={"every_seconds": 30}, retraining="daily")
+    assert (both.nowcasts, both.retraining) == (NowcastRules(every_seconds=30), "daily")
     assert city(patrol=PATROL).patrol == PatrolRules(
         shifts=(Shift(name="day", start=6, end=18, units=4), Shift(name="night", start=18, end=6, units=6)),
         shares=(0.5, 0.2),

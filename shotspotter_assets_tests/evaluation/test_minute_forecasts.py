@@ -50,7 +50,7 @@ def test_cells_with_an_incident_within_the_minutes_are_observed(history: HourlyH
     past = simulated_incidents.simulated(history, rates.even[: len(history)]).within(-np.inf, LATER)
     ahead = np.array([0.0, 20 * 60.0, 3600 * 5 + 1])  # at the instant itself, which is not after it, and later
     test = Incidents(LATER + ahead, np.zeros((3, 2)), np.array([[6, 6], [6, 7], [11, 0]]))
-    table = minute_forecasts(history, rates, past.before(test), CUTOFF, hours_apart=1)
+    table = minute_forecasts(history, rates, simulated_incidents.joined(past, test), CUTOFF, hours_apart=1)
     observed = table.filter(pc.equal(table["observed"], 1)).select(["hour", "horizon", "row", "column"]).to_pylist()
     assert [tuple(row.values()) for row in observed] == [
         (5, 15, 11, 0),

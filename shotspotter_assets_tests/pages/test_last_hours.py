@@ -26,7 +26,7 @@ def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, in
     ]  # fmt: skip
     found = incidents(*begun)
     record = NowcastRecord(
-        city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="", refitted=None,
+        city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
         alerts_since_midnight=len(begun), incidents_last_hour=len(found.within(now.timestamp() - 3600, np.inf)),
         incidents=found.points,
     )  # fmt: skip

@@ -9,7 +9,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.defs.requested_runs import CITY_TAG
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
@@ -49,7 +48,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         description="Polls the source for new alerts, and forecasts the next minutes and hours at once.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
-        """Issue a nowcast if rows changed or an hour began, and request the hour's refit."""
+        """Issue a nowcast if rows changed or an hour began."""
         from shotspotter_assets.pages.site import renew_last_hours
 
         nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")
@@ -63,19 +62,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         issued = dg.AssetMaterialization(
             asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record)
         )
-        requests = [_refit(city, inputs)] if rules.refit_hourly else []
         why = f"Issued a nowcast from {nowcast.record.now}."
-        return dg.SensorResult(requests, None if requests else why, inputs, asset_events=[issued])
+        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[issued])
 
     return sensor
-
-
-def _refit(city: City, inputs: str) -> dg.RunRequest:
-    """Request the refit of the hour that the inputs of a nowcast name; Dagster drops a repeated request."""
-    _, _, hour = inputs.rpartition(" ")
-    return dg.RunRequest(
-        run_key=f"{city.name} refit {hour}",
-        asset_selection=[asset_key(city, Asset.NOWCASTS)],
-        run_config={"ops": {f"{city.name}__{Asset.NOWCASTS}": {"config": {"refit": True}}}},
-        tags={CITY_TAG: city.name},
-    )

@@ -22,9 +22,6 @@ class NowcastConfig(dg.Config):
         description="Instant to forecast from, with a zone, as 2018-12-15T22:30:00-05:00; empty for the present. A past "
         "instant uses live models of the day before, and alerts until then.",
     )
-    refit: bool = Field(
-        False, description="Refit the models of hours and minutes first, in a city with `refit_hourly`."
-    )
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -44,7 +41,7 @@ def definitions(city: City) -> dg.Definitions:
         opened = store.open()
         now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
         nowcaster = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now)
-        nowcast, _ = nowcaster.issue("", refits=config.refit)
+        nowcast, _ = nowcaster.issue("")
         assert nowcast is not None  # no inputs equal "", and the clock stands still
         renew_last_hours(opened, city, Places(city))
         record = nowcast.record

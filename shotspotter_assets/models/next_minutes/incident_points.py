@@ -50,15 +50,6 @@ class Incidents:
         """Return the incidents with the numbers `start` to `end - 1`, in the order of time."""
         return Incidents(self.seconds[start:end], self.metres[start:end], self.places[start:end])
 
-    def before(self, later: "Incidents") -> "Incidents":
-        """Return these up to the first one of `later`, and all of `later`."""
-        past = self.within(-np.inf, later.seconds[0]) if len(later) else self
-        return Incidents(
-            np.concatenate([past.seconds, later.seconds]),
-            np.concatenate([past.metres, later.metres]),
-            np.concatenate([past.places, later.places]),
-        )
-
     def covered_cells(self, in_coverage: Booleans) -> Integers:
         """Return each one's covered cell, numbered row by row; -1 outside of all; shape (incidents,)."""
         number = np.where(in_coverage, in_coverage.ravel().cumsum().reshape(in_coverage.shape) - 1, -1)

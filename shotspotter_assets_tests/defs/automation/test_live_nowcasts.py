@@ -28,7 +28,7 @@ def a_nowcast(alerts: int) -> Nowcast:
     }  # fmt: skip
     record = NowcastRecord(
         city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
-        alerts_since_midnight=alerts, incidents_last_hour=0, incidents=[], without_minutes="", refitted=None,
+        alerts_since_midnight=alerts, incidents_last_hour=0, incidents=[], without_minutes="",
     )  # fmt: skip
     minutes = pa.table(rows, schema=catalogue.NOWCAST_MINUTES.schema)
     return Nowcast(catalogue.NOWCAST_HOURS.schema.empty_table(), minutes, record)
@@ -39,15 +39,13 @@ class Ticks:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.find: Callable[[], int] = lambda: 3
-        self.hour = "2024-01-23T12"
-        self.requested: list[dg.RunRequest] = []
         self.on = resources(str(folder), cities=with_city(CITY, **LIVE))
         self.store, self.instance, self.cursor = Store(str(folder)), instance, None
 
         class CountingNowcaster:
             def issue(_, last_inputs: str) -> tuple[Nowcast | None, str]:
                 alerts = self.find()
-                inputs = f"{alerts} {self.hour}"
+                inputs = f"{alerts} 2024-01-23T12"
                 if inputs == last_inputs:
                     return None, last_inputs
                 nowcast = a_nowcast(alerts)
@@ -59,7 +57,6 @@ class Ticks:
     def tick(self) -> list[Any]:
         result = evaluate(f"{CITY}_nowcasts", self.on, self.instance, self.cursor)
         self.cursor = result.cursor
-        self.requested += result.run_requests or ()
         assert all(event.asset_key.path == [CITY, "nowcasts"] for event in result.asset_events)
         return [event.metadata["alerts_since_midnight"].value for event in result.asset_events]
 
@@ -78,21 +75,6 @@ def test_each_change_of_the_source_makes_a_nowcast(ticks: Ticks) -> None:
     assert stored["alerts_since_midnight"] == 4
     # Both start at one instant here, and one instant is stored once.
     assert ticks.store.read_table(catalogue.ISSUED_MINUTES, CITY, date(2024, 1, 23)).num_rows == 1
-
-
-def test_a_run_for_each_hour_refits_the_models(ticks: Ticks) -> None:
-    ticks.tick()
-    assert ticks.requested == []
-    rules = NowcastRules(every_seconds=30, refit_hourly=True)
-    ticks.on = resources(ticks.store.root, cities=with_city(CITY, **LIVE | {"nowcasts": rules}))
-    for ticks.hour in ("2024-01-23T13", "2024-01-23T14"):
-        ticks.tick()
-    assert [request.run_key for request in ticks.requested] == [f"{CITY} refit 2024-01-23T{hour}" for hour in (13, 14)]
-    job = ticks.on.definitions.resolve_implicit_global_asset_job_def().get_subset(
-        asset_selection=set(ticks.requested[0].asset_selection)
-    )
-    resolved = dg.validate_run_config(job, ticks.requested[0].run_config)
-    assert resolved["ops"][f"{CITY}__nowcasts"]["config"]["refit"]
 
 
 def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Ticks) -> None:

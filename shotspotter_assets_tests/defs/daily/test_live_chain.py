@@ -22,14 +22,14 @@ from shotspotter_assets.serving import training
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasting import Nowcast, Nowcaster, NowcastRecord
+from shotspotter_assets.serving.nowcasting import Nowcaster
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetScoreRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -63,8 +63,8 @@ class Chain:
         ops = {"live_models": config} if "live_models" in assets else {}
         return materialize(CITY, assets, on, checks=(), instance=self.instance, partition_key=str(day), config=ops)
 
-    def nowcast(self, now: str, refit: bool = False) -> pa.Table:
-        on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now, "refit": refit}}
+    def nowcast(self, now: str) -> pa.Table:
+        on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
         return self.store.read_table(catalogue.NOWCAST_HOURS, CITY)
 
@@ -398,48 +398,6 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
     later, next_inputs = nowcaster.issue(inputs)
     assert next_inputs.split()[0] == inputs.split()[0]
     assert later.minutes["starts_utc"][0].as_py() == at[0]
-
-
-def test_a_run_refits_hours_and_minutes_for_later_nowcasts(chain: Chain) -> None:
-    chain.change_city(nowcasts=NowcastRules(refit_hourly=True), publication=Publication(days_late=0))
-    city = chain.cities[CITY]
-    first = datetime.fromisoformat("2024-01-23T20:10:00-05:00")
-    at = [first]
-    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
-
-    def issued() -> Nowcast:
-        nowcast, _ = nowcaster.issue("")
-        assert nowcast is not None
-        return nowcast
-
-    weekly = issued()
-    assert weekly.record.refitted is None
-    chain.nowcast(first.isoformat(), refit=True)
-    refitted = issued()
-    assert datetime.fromisoformat(refitted.record.refitted) == first
-    assert refitted.record.models_from == weekly.record.models_from
-    probability = [nowcast.hours["probability"].to_numpy() for nowcast in (weekly, refitted)]
-    assert not np.array_equal(*probability)
-    np.testing.assert_allclose(*np.log(probability), atol=1.5)
-    at[0] += timedelta(minutes=60)
-    assert datetime.fromisoformat(issued().record.refitted) == first, "it serves until the next refit"
-    [file] = chain.root.glob(f"nowcasts/city={CITY}/next_minutes.*")
-    file.write_bytes(b"of a newer refit")
-    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
-    assert issued().record.refitted is None
-    at[0] = first - timedelta(minutes=1)
-    assert issued().record.refitted is None, "a past nowcast uses nothing later"
-
-
-def test_a_failed_refit_fails_its_run_and_the_weekly_models_serve(chain: Chain) -> None:
-    chain.change_city(nowcasts=NowcastRules(refit_hourly=True), publication=Publication(days_late=0))
-    now = "2024-01-23T20:10:00-05:00"
-    [file] = chain.root.glob("cleaned_alerts/*/date=2024-01-10/alerts.parquet")
-    file.write_bytes(b"torn")
-    with pytest.raises(CorruptObjectError, match="2024-01-10"):
-        chain.nowcast(now, refit=True)
-    chain.nowcast(now)
-    assert NowcastRecord.load(chain.store, CITY).refitted is None
 
 
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:

@@ -74,3 +74,11 @@ def incidents(*at: tuple[datetime, int]) -> Incidents:
     """Build incidents of instants in the middle of cells, by their place in `CELLS`."""
     seconds = np.array([instant.timestamp() for instant, _ in at])
     return Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in at]]), CITY)
+
+
+def joined(earlier: Incidents, later: Incidents) -> Incidents:
+    return Incidents(
+        np.concatenate([earlier.seconds, later.seconds]),
+        np.concatenate([earlier.metres, later.metres]),
+        np.concatenate([earlier.places, later.places]),
+    )

@@ -56,7 +56,7 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
     cell = simulated_incidents.COVERED.ravel()[: 6 * 12 + 6].sum()
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
     young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
-    found = lift(lifts, history, old.before(young))
+    found = lift(lifts, history, simulated_incidents.joined(old, young))
     assert found[0, cell] == pytest.approx((4 * 5 + 2 * 10) / 15)
     assert (found > 1).sum() == 3
     assert (lift(lifts, history, incident(history, 250, tuple(middle))) == 1).all()
