@@ -68,8 +68,7 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
         """True if the interval of the difference excludes zero, and that of the ratio small ones."""
         nearest = self.ratio.nearest_to(1.0)
         is_large = max(nearest, 1 / nearest) >= MIN_SHOWN_RATIO if nearest > 0 else False
-        has_interval = self.difference.low is not None
-        return has_interval and self.difference.nearest_to(0.0) != 0 and is_large
+        return self.difference.low is not None and self.difference.nearest_to(0.0) != 0 and is_large
 
 
 class BurdenAudit(StoredRecord):

@@ -210,7 +210,13 @@ def _comparisons(audit: BurdenAudit, compared: Sequence[Comparison]) -> FigureTa
         title=f"{_cell(audit)} was flagged on so many days a year (brackets: 90% interval; ratios are shrunk towards 1)",
         columns=("Population", "Days", "Compared with", "Days", "Ratio"),
         rows=tuple(
-            (pair.first, round(pair.exposure[0], 1), pair.second, round(pair.exposure[1], 1), _ratio(pair))
+            (
+                pair.first,
+                round(pair.exposure[0], 1),
+                pair.second,
+                round(pair.exposure[1], 1),
+                pair.ratio.text(".1f").replace("90% interval ", ""),
+            )
             for pair in compared[:MAX_COMPARISONS]
         ),
     )
@@ -218,10 +224,6 @@ def _comparisons(audit: BurdenAudit, compared: Sequence[Comparison]) -> FigureTa
 
 def _cell(audit: BurdenAudit) -> str:
     return "A cell" if audit.unit == "cell" else f"A {audit.unit}'s cell"
-
-
-def _ratio(pair: Comparison) -> str:
-    return pair.ratio.text(".1f").replace("90% interval ", "")
 
 
 def _frontier(rows: Sequence[dict[str, Any]]) -> FigureTable:

@@ -15,8 +15,8 @@ from shotspotter_assets.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.calendar.dates import local_dates
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.geometry.cells import cell_numbers, cells_at
-from shotspotter_assets.gridding.tensors import counted_alerts
+from shotspotter_assets.geometry.cells import cell_numbers, numbers_at
+from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, counted_alerts
 from shotspotter_assets.serving.forecast_facts import is_of_grid
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, LOTS, PATROLS_MADE
@@ -25,7 +25,6 @@ from shotspotter_assets.wording import number_of
 
 MIN_DRAWS: Final = 200  # places drawn with a chance below 1
 MAX_HALF_WIDTH: Final = 0.5  # half of the interval, as a share of the expected alerts
-_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 _PLACES: Final = {"cell": "In the cell", "around": "In the cells around it"}
 _TIMES: Final = {"shift": "during the shift", "next days": "in the next three days"}
 
@@ -186,7 +185,7 @@ def _alerts(store: Store, city: City, cells: Integers, starts: Days, ends: Days)
     table = DayTable.read(store, city.name)
     is_stored = [np.isin(column, sorted(store.days_present(CLEANED, city.name, first, last))) for column in days]
     is_known = np.logical_and.reduce([*is_stored, *map(table.is_counted, days)])
-    rows = store.read_present(CLEANED, city.name, first, last, _COLUMNS)
+    rows = store.read_present(CLEANED, city.name, first, last, ALERT_COLUMNS)
     if rows is None:
         return np.zeros((len(starts), len(cells))), is_known
     return _counts(_planned_for(counted_alerts(rows, city), city), city, cells, np.stack([starts, ends])), is_known
@@ -194,8 +193,7 @@ def _alerts(store: Store, city: City, cells: Integers, starts: Days, ends: Days)
 
 def _counts(alerts: pa.Table, city: City, cells: Integers, bounds: Days) -> Array:
     """Count alerts in order of time by shift, given starts and ends (`bounds`), and cell; shape (shifts, cells)."""
-    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    number = np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
+    number = numbers_at(city, alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy())
     in_cells = np.isin(number, cells)
     time = alerts["time_utc"].to_numpy().astype("datetime64[us]")[in_cells]
     cell = np.searchsorted(cells, number[in_cells])

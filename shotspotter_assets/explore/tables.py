@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.gridding.tensors import ALERT_COLUMNS
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.past_days import ALERT_COLUMNS, alerts_of_types
+from shotspotter_assets.pages.past_days import alerts_of_types
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import known_forecasts, scored_days
 from shotspotter_assets.settings import BASE_FOLDER, Settings

@@ -113,6 +113,11 @@ def cell_numbers(city: Gridded, row: Any, column: Any) -> Integers:
     return np.asarray(np.ravel_multi_index((row, column), city.grid.shape, mode="clip"))
 
 
+def numbers_at(city: Gridded, longitude: Array, latitude: Array) -> Integers:
+    """Return the number of each point's cell, -1 outside the box; same shape."""
+    return np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
+
+
 def cell_shapes(city: Gridded) -> Shapes:
     """Return all cells as Shapely boxes in metres of the box's `Plane`, shape (cells,)."""
     height, width = cell_metres(city)

@@ -19,6 +19,8 @@ from shotspotter_assets.storage.catalogue import TENSORS
 
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
+"""Columns of cleaned alerts that grids, maps and counts by place read."""
 COUNTED_COLUMNS: Final = ("user_id", "incident_id")  # columns of cleaned alerts that `miscounted_alerts` reads
 
 

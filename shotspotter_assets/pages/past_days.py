@@ -16,8 +16,8 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
-from shotspotter_assets.gridding.tensors import counted_alerts
+from shotspotter_assets.geometry.cells import Plane, cell_numbers, numbers_at
+from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
@@ -28,7 +28,6 @@ from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
-ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 REACHED: Final = "within reach"
 OUT_OF_REACH: Final = "out of reach"
 NO_PLAN: Final = "no plan"
@@ -67,7 +66,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, object] | None:
     probability = forecast["probability"].to_numpy()
     counts = _counts(store, city, day)[cells]
     alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).sort_values("wall")
-    alerts["cell"] = _cells_of_alerts(alerts, city)
+    alerts["cell"] = numbers_at(city, alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy())
     alerts["unit"] = _reached(store, city, day, alerts)
     outside = len(alerts) - int(counts.sum())
     sentences = [
@@ -96,12 +95,6 @@ def _counts(store: Store, city: City, day: date) -> Integers:
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     numbers = cell_numbers(city, *cells_of(grid))
     return np.bincount(numbers, grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)
-
-
-def _cells_of_alerts(alerts: pd.DataFrame, city: City) -> Integers:
-    """Return the number of each alert's cell, -1 outside the box; shape (alerts,)."""
-    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    return np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
 
 
 def _caught(record: ForecastRecord, forecast: pa.Table, counts: Integers, event: str) -> str:

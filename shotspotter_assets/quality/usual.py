@@ -17,6 +17,7 @@ from shotspotter_assets.sources.known_days import (
     MIN_DISPERSION,
     MIN_SILENCE_DAYS,
     YEAR_DAYS,
+    silences,
 )
 
 if TYPE_CHECKING:
@@ -40,22 +41,24 @@ class Usual:
     def silences(self) -> Booleans:
         """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""
         result = np.zeros(len(self.days), dtype=bool)
-        for start, end in self._silent_runs():
-            result[start:end] = _is_impossible(self.quiet_mean[start], self.dispersion[start], end - start)
+        for run in silences(self.counts):
+            result[run.start : run.stop] = _is_impossible(
+                self.quiet_mean[run.start], self.dispersion[run.start], len(run)
+            )
         return result
 
     def all_silences(self) -> Booleans:
         """Flag `silences`, and early ones that the days after them rule out; shape (days,)."""
         result = self.silences()
-        for start, end in self._silent_runs()[::-1]:
-            after = self.counts[end:][~(self.special | result)[end:]]
+        for run in silences(self.counts)[::-1]:
+            after = self.counts[run.stop :][~(self.special | result)[run.stop :]]
             after = after[np.isfinite(after)]
-            if np.isfinite(self.quiet_mean[start] * self.dispersion[start]) or len(after) < LEVEL_DAYS:
+            if np.isfinite(self.quiet_mean[run.start] * self.dispersion[run.start]) or len(after) < LEVEL_DAYS:
                 continue
             mean = max(float(after.mean()), 1e-3)
             dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
             quiet = np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE)
-            result[start:end] = _is_impossible(quiet, dispersion, end - start)
+            result[run.start : run.stop] = _is_impossible(quiet, dispersion, len(run))
         return result
 
     def chances(self) -> tuple[Array, Array]:
@@ -66,9 +69,6 @@ class Usual:
         probability = 1 / (1 + self.dispersion * self.mean)
         at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
         return at_least, betainc(size, self.counts + 1, probability)
-
-    def _silent_runs(self) -> Integers:
-        return np.flatnonzero(np.diff(np.r_[False, self.counts == 0, False])).reshape(-1, 2)
 
 
 def special_days(days: Sequence[date], country: str) -> Booleans:

@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_table import Day, DayRows, Decision, Found
@@ -42,7 +43,6 @@ CAP_QUANTILE: Final = 0.98  # counts above are cut: one extreme day must neither
 MIN_SHARE_OF_FILES: Final = 0.9  # minimum share of days with a file, or with rows, for a missing file to be a gap
 
 Decisions = dict[date, Decision]
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Timeline:
         start = max((begins - self.days[0]).days, 0)
         has_rows = Decision("known", "It has rows.")
         yield from ((day, has_rows) for day in self.days[start:] if day in self.own)
-        for silence in _silences(self.counts, start):
+        for silence in silences(self.counts, start):
             yield from self._silent_days(silence)
 
     @cached_property
@@ -104,7 +104,7 @@ class _Timeline:
         return {day: rows for day, rows in usable.items() if gives is None or any(map(gives, rows.origins))}
 
     @cached_property
-    def counts(self) -> Counts:
+    def counts(self) -> Integers:
         """Rows of the source by day, shape (days,)."""
         return np.array([self.own[day].rows if day in self.own else 0 for day in self.days], dtype=np.int64)
 
@@ -175,14 +175,14 @@ class _Timeline:
         return "Later days have rows." if is_within else ""
 
 
-def _silences(counts: Counts, start: int) -> list[range]:
-    """Return the runs of days without rows from a position on."""
+def silences(counts: Integers | Array, start: int = 0) -> list[range]:
+    """Return the runs of days without rows from a position on; NaN is no silence."""
     is_silent = np.r_[False, counts[start:] == 0, False]
     edges = np.flatnonzero(np.diff(is_silent.astype(np.int8))).reshape(-1, 2) + start
     return [range(first, stop) for first, stop in edges.tolist()]
 
 
-def implausible(counts: Counts, days: Sequence[date], min_chance: float) -> Decision | None:
+def implausible(counts: Integers, days: Sequence[date], min_chance: float) -> Decision | None:
     """Return the decision about days without a row that are rarer than a chance after `counts`; None for other days."""
     level = counts[-LEVEL_DAYS:]
     # No dispersion makes a negative binomial silence rarer than a Poisson one, which is quickly excluded.

@@ -1,7 +1,7 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
@@ -12,8 +12,6 @@ from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_da
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS, Asset
 from shotspotter_assets.wording import number_of
-
-READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -28,7 +26,7 @@ def definitions(city: City) -> dg.Definitions:
         The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
         """
         from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
-        from shotspotter_assets.gridding.tensors import sparse_tensors
+        from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, sparse_tensors
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
@@ -38,7 +36,7 @@ def definitions(city: City) -> dg.Definitions:
         days = run_days(context, city)
         table = DayTable.read(opened, city.name)
         lineage = read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
-        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
+        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], ALERT_COLUMNS)
         table.require(city.name, days)
         refuse_other_settings(lineage, days, city, Asset.CLEANED_ALERTS)
         tensors = sparse_tensors(alerts, days, city)

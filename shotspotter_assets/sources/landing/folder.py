@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError, UnusableFilesError
+from shotspotter_assets.sources.day_table import EPOCH
 from shotspotter_assets.sources.day_words import day_of_word
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing import received
@@ -42,7 +43,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 HIDDEN: Final = (".", "_")  # first characters of the names of files and folders that are ignored
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")  # endings in a transfer
 MAX_SHARE_WITHDRAWN: Final = 0.5  # maximum share of a folder's rows; more looks like a lost disk or a tidied folder
 FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; objects on S3 are fetched before, side by side
