@@ -27,6 +27,7 @@ from shotspotter_assets.sources.side_settings import sections_of
 from shotspotter_assets.sources.snapshot import Snapshot
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, SCORES, TRAINING, Asset
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.lineage import Key
 from shotspotter_assets.storage.specs import Partitions
 from shotspotter_assets.wording import number_of
 
@@ -211,9 +212,7 @@ def _is_issued(stored: Stored, issue_date: date, now: datetime) -> bool:
 def _stale_products(stored: Stored, last: date, now: datetime) -> dict[date, list[Asset]]:
     """Return the outdated products of the present by issue date; none without stored days, or while some are missing."""
     newest = max((day for day in stored.table.days if day <= last), default=None)  # some may lie after the city's end
-    if newest is None or stored.table.last_counted(newest) is None:
-        return {}
-    if not _has_days_before(stored, newest + ONE_DAY):
+    if newest is None or stored.table.last_counted(newest) is None or not _has_days_before(stored, newest + ONE_DAY):
         return {}
     of_dates = {day: _stale_products_of(stored, day, now) for day in _issue_dates(stored.city, last, now)}
     return {day: assets for day, assets in of_dates.items() if assets}
@@ -270,20 +269,18 @@ def _table_runs(stored: Stored, last: date) -> Iterator[DueRun]:
         stale = [day for day in sorted(days) if day <= last and not stored.is_current(asset, day)]
         for stretch in contiguous(stale):
             priority = CORRECTIONS if len(stretch) <= MAX_CORRECTION_DAYS else BACKLOG
-            version = sha256(*(stored.made_from(asset, day) for day in stretch))[:16]
-            why = f"{asset} of {stretch[0]} {stored.why_due(asset, stretch[0])}."
-            yield DueRun((asset,), (stretch[0], stretch[-1]), priority, why, version)
+            yield _due_run(stored, (asset,), stretch, priority, f"{asset} of {stretch[0]}")
 
 
 def _closing_runs(stored: Stored, last: date) -> Iterator[DueRun]:
     """Yield the run of an outdated walk-forward report or burden audit with the pages, or else those made from them."""
     outdated = [asset for asset in MADE_FROM_REPORTS if not stored.is_current(asset)]
     if stored.versions(Asset.EVALUATION_REPORTS) and outdated:
-        yield _due_run(stored, (*outdated, Asset.CITY_PAGES), None, CORRECTIONS, MADE_FROM_REPORTS[outdated[0]])
+        yield _due_run(stored, (*outdated, Asset.CITY_PAGES), [None], CORRECTIONS, MADE_FROM_REPORTS[outdated[0]])
         return
     yield from _annual_runs(stored, last)
     if not stored.is_current(Asset.CITY_PAGES):
-        yield _due_run(stored, (Asset.CITY_PAGES,), None, CORRECTIONS, "The site")
+        yield _due_run(stored, (Asset.CITY_PAGES,), [None], CORRECTIONS, "The site")
 
 
 def _annual_runs(stored: Stored, last: date) -> Iterator[DueRun]:
@@ -293,7 +290,7 @@ def _annual_runs(stored: Stored, last: date) -> Iterator[DueRun]:
         days = days_between(max(city.start, year), min(city.end or date.max, date(year.year, 12, 31)))
         is_over = days[-1] <= last and _is_settled(stored, days[-1]) and all(day in stored.table.days for day in days)
         if is_over and not stored.is_current(Asset.ANNUAL_REPORTS, year):
-            yield _due_run(stored, (Asset.ANNUAL_REPORTS,), year, REPORTS, f"The annual report of {year.year}")
+            yield _due_run(stored, (Asset.ANNUAL_REPORTS,), [year], REPORTS, f"The annual report of {year.year}")
 
 
 def _report_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
@@ -302,7 +299,7 @@ def _report_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
     for cutoff in _trained(stored.city, days):
         is_ready = _is_tested(stored, days, cutoff) and stored.is_current(Asset.FOLD_MODELS, cutoff)
         if is_ready and not stored.is_current(asset, cutoff):
-            yield _due_run(stored, (asset,), cutoff, REPORTS, f"The report of fold {cutoff}")
+            yield _due_run(stored, (asset,), [cutoff], REPORTS, f"The report of fold {cutoff}")
 
 
 def _is_tested(stored: Stored, days: DueDays, cutoff: date) -> bool:
@@ -316,7 +313,7 @@ def _fold_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
     for cutoff in _outdated_folds(stored, days):
         if _why_fold_waits(stored, days, cutoff):
             return
-        yield _due_run(stored, (Asset.FOLD_MODELS,), cutoff, FOLDS, f"Fold {cutoff}")
+        yield _due_run(stored, (Asset.FOLD_MODELS,), [cutoff], FOLDS, f"Fold {cutoff}")
 
 
 def _waiting_fold(stored: Stored, days: DueDays) -> list[str]:
@@ -340,11 +337,12 @@ def _why_fold_waits(stored: Stored, days: DueDays, cutoff: date) -> str:
     return ""
 
 
-def _due_run(stored: Stored, assets: tuple[Asset, ...], key: date | None, priority: int, subject: str) -> DueRun:
-    """Return a run of one partition, whose reason and version are those of the first asset."""
-    days = None if key is None else (key, key)
-    version = sha256(stored.made_from(assets[0], key))[:16]
-    return DueRun(assets, days, priority, f"{subject} {stored.why_due(assets[0], key)}.", version)
+def _due_run(stored: Stored, assets: tuple[Asset, ...], keys: Sequence[Key], priority: int, subject: str) -> DueRun:
+    """Return a run of successive partitions, or of `[None]`; its version is the first asset's, its reason the first one's."""
+    days = [key for key in keys if key is not None]
+    version = sha256(*(stored.made_from(assets[0], key) for key in keys))[:16]
+    why = f"{subject} {stored.why_due(assets[0], keys[0])}."
+    return DueRun(assets, (days[0], days[-1]) if days else None, priority, why, version)
 
 
 def _is_settled(stored: Stored, day: date) -> bool:

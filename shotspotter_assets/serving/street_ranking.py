@@ -262,11 +262,10 @@ def _reasons(
         share = float(shares.share[part])
         by_length = float(parts.metres[part] / street_metres[cell])
         cell_reasons = "; ".join(drivers.get((row, column), ())[:MAX_REASONS])
-        text = (
+        why.append(
             f"{share:.0%} of the {city.event}s of {cell_name(row, column)}, {share / by_length:.1f} times its share of the streets "
             f"there; the cell has an {city.event} with {cells.probability[cell]:.0%}{f': {cell_reasons}' if cell_reasons else ''}"
         )
-        why.append(text)
     return why
 
 

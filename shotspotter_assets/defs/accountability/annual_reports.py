@@ -13,8 +13,9 @@ from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, Asset
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    reports = city_asset(city, Asset.ANNUAL_REPORTS, annual_reports, kinds={"html", "json"}, code_version="1")
-    return dg.Definitions(assets=[reports])
+    return dg.Definitions(
+        assets=[city_asset(city, Asset.ANNUAL_REPORTS, annual_reports, kinds={"html", "json"}, code_version="1")]
+    )
 
 
 def annual_reports(log: Log, store: Store, city: City, year: date) -> panel.Metadata:

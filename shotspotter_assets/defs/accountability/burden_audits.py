@@ -11,10 +11,13 @@ from shotspotter_assets.storage.catalogue import BURDEN, BURDEN_AUDIT, FRONTIER,
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    audits = city_asset(
-        city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="1", table=BURDEN
+    return dg.Definitions(
+        assets=[
+            city_asset(
+                city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="1", table=BURDEN
+            )
+        ]
     )
-    return dg.Definitions(assets=[audits])
 
 
 @for_each_target

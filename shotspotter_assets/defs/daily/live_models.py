@@ -34,10 +34,13 @@ class LiveModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    models = city_asset(
-        city, Asset.LIVE_MODELS, live_models, LiveModelConfig, kinds={"lightgbm", "json"}, code_version="3"
+    return dg.Definitions(
+        assets=[
+            city_asset(
+                city, Asset.LIVE_MODELS, live_models, LiveModelConfig, kinds={"lightgbm", "json"}, code_version="3"
+            )
+        ]
     )
-    return dg.Definitions(assets=[models])
 
 
 def live_models(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:

@@ -41,8 +41,11 @@ class _Issued(NamedTuple):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    plans = city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="3", table=PLAN)
-    return dg.Definitions(assets=[plans])
+    return dg.Definitions(
+        assets=[
+            city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="3", table=PLAN)
+        ]
+    )
 
 
 def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:

@@ -24,10 +24,11 @@ FORECAST_FACTS: Final = {
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    forecasts = city_asset(
-        city, Asset.RISK_FORECASTS, risk_forecasts, kinds={"parquet"}, code_version="2", table=FORECAST
+    return dg.Definitions(
+        assets=[
+            city_asset(city, Asset.RISK_FORECASTS, risk_forecasts, kinds={"parquet"}, code_version="2", table=FORECAST)
+        ]
     )
-    return dg.Definitions(assets=[forecasts])
 
 
 @for_each_target

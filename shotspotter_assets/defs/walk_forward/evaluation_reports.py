@@ -54,16 +54,19 @@ class ReportConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    reports = city_asset(
-        city,
-        Asset.EVALUATION_REPORTS,
-        evaluation_reports,
-        ReportConfig,
-        kinds={"json", "parquet"},
-        code_version="1",
-        table=FOLD_FORECASTS,
+    return dg.Definitions(
+        assets=[
+            city_asset(
+                city,
+                Asset.EVALUATION_REPORTS,
+                evaluation_reports,
+                ReportConfig,
+                kinds={"json", "parquet"},
+                code_version="1",
+                table=FOLD_FORECASTS,
+            )
+        ]
     )
-    return dg.Definitions(assets=[reports])
 
 
 @for_each_target

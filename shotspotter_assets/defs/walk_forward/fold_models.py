@@ -36,10 +36,13 @@ class FoldModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    models = city_asset(
-        city, Asset.FOLD_MODELS, fold_models, FoldModelConfig, kinds={"keras", "lightgbm"}, code_version="5"
+    return dg.Definitions(
+        assets=[
+            city_asset(
+                city, Asset.FOLD_MODELS, fold_models, FoldModelConfig, kinds={"keras", "lightgbm"}, code_version="5"
+            )
+        ]
     )
-    return dg.Definitions(assets=[models])
 
 
 @for_each_target
