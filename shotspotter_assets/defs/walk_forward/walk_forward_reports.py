@@ -4,7 +4,6 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
@@ -20,23 +19,12 @@ if TYPE_CHECKING:
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
 
-class WalkForwardConfig(dg.Config):
-    """The candidate of a walk-forward report."""
-
-    candidate: str = Field(
-        "",
-        description="The next-day forecast to serve if it passes the gate, by default the one that the city's file names. "
-        "Choose it before its scores are seen.",
-    )
-
-
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     reports = city_asset(
         city,
         Asset.WALK_FORWARD_REPORTS,
         walk_forward_reports,
-        WalkForwardConfig,
         kinds={"json", "markdown"},
         code_version="1",
     )
@@ -71,7 +59,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: WalkForwardConfig) -> panel.Metadata:
+def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
 
     Beside them, the headline scores of each full month.
@@ -96,7 +84,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: Wa
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
     report, scores = pooled.walk_forward_report(
         city=city,
-        candidate=config.candidate or candidate_of(city),
+        candidate=candidate_of(city),
         hourly_candidate=HOURLY_STACK,
         newest=FoldRecord.load(store, city.name, max(folds)),
         folds=folds,

@@ -180,11 +180,10 @@ def store(tmp_path: Path) -> Store:
 
 
 def run(
-    tmp_path: Path, instance: dg.DagsterInstance, candidate: str | None = None
+    tmp_path: Path, instance: dg.DagsterInstance, **changes: str
 ) -> tuple[dg.ExecuteInProcessResult, dg.AssetMaterialization, dg.AssetCheckEvaluation]:
-    config = {"walk_forward_reports": {"candidate": candidate}} if candidate else None
-    on = resources(str(tmp_path / "store"))
-    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance, config=config)
+    on = resources(str(tmp_path / "store"), cities=with_city(CITY, **changes))
+    result = materialize(CITY, ["walk_forward_reports"], on, instance=instance)
     [event] = result.get_asset_materialization_events()
     [check] = result.get_asset_check_evaluations()
     return result, event.step_materialization_data.materialization, check
@@ -256,7 +255,7 @@ def test_all_places_repeat_one_verdict(
 
 def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     with pytest.raises(ValueError, match=r"tiny_city.*2024-01-01.*conv_lstm"):
-        run(tmp_path, instance, candidate="conv_lstm")
+        run(tmp_path, instance, serves="conv_lstm")
     for cutoff in FOLDS:
         store.delete(FOLD_FORECASTS, CITY, cutoff)
     _, made, check = run(tmp_path, instance)
