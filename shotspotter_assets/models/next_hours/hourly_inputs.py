@@ -82,7 +82,8 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     long_sums = {days * DAY_HOURS: filters.decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for sums, weights in ((long_sums, None), *((near_sums, weights) for weights in near)):
-        yield from (_log_rate(rate) for rate in _means(occupied, hours, sums, weights, history.is_known))
+        for rate in _means(occupied, hours, sums, weights, history.is_known):
+            yield np.log(rate + np.float32(MIN_HOURLY_RATE))
     recent_sums = {half_life: filters.decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
     for weights in (None, *near):
         rates = _means(alerts, hours, recent_sums, weights, history.is_known)
@@ -126,10 +127,6 @@ def _means(
     for half_life, before in sums_before.items():
         state = before if weights is None else weights @ before
         yield filters.running_sums(state, during, half_life) / filters.full_weight(hours, half_life, is_known)[:, None]
-
-
-def _log_rate(hourly: Singles) -> Singles:
-    return np.log(hourly + np.float32(MIN_HOURLY_RATE))
 
 
 def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> dict[str, Singles]:
