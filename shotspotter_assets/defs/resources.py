@@ -1,6 +1,7 @@
 """The resources of assets; what reads, writes and simulates is imported by runs, so that definitions load quickly."""
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -8,13 +9,11 @@ from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.alert_source import Access
+from shotspotter_assets.sources.alert_source import Access, AlertSource
+from shotspotter_assets.sources.side_settings import sections_of, table_city
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shotspotter_assets.notifications.send import Notifier
-    from shotspotter_assets.sources.alert_source import AlertSource
     from shotspotter_assets.sources.day_words import WordFolder
     from shotspotter_assets.storage import store as storage
 
@@ -61,15 +60,13 @@ class SourcesResource(S3User):
 
     landing_root: str
 
-    def readers(self, city: City, store: Store) -> "list[AlertSource]":
+    def readers(self, city: City, store: Store) -> list[AlertSource]:
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
         return [source.open(city, access) for source in city.all_sources]
 
-    def table(self, city: City, section: str, store: Store) -> "tuple[City, list[AlertSource]]":
+    def table(self, city: City, section: str, store: Store) -> tuple[City, list[AlertSource]]:
         """Return the city with a side table as its only source, and the reader of it."""
-        from shotspotter_assets.sources.side_settings import table_city
-
         of_table = table_city(city, section)
         return of_table, self.readers(of_table, store)
 
@@ -77,13 +74,12 @@ class SourcesResource(S3User):
         self,
         city: City,
         store: Store,
-        now: "datetime",
+        now: datetime,
         *,
         poll_seconds: float | None,
         max_seconds: float = float("inf"),
     ) -> None:
         """Store the present state of the city's side tables, see `look_at_table`; live ones answer within a tick."""
-        from shotspotter_assets.sources.side_settings import sections_of, table_city
         from shotspotter_assets.sources.side_tables import look_at_table
         from shotspotter_assets.sources.snapshot import impatient
 

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from shotspotter_assets.quality.spans import Block
 from shotspotter_assets.wording import first_of, number_of
-
-if TYPE_CHECKING:
-    from shotspotter_assets.quality.spans import Block
 
 Numbers = Mapping[str, float | int | str]
 MAX_DAYS_NAMED: Final = 10
@@ -36,7 +34,7 @@ class Problems:
     times: dict[str, list[str]] = field(default_factory=dict)
     days: dict[date, float] = field(default_factory=dict)
 
-    def add(self, problem: str | None, block: "Block", number: float) -> None:
+    def add(self, problem: str | None, block: Block, number: float) -> None:
         """Add a problem of a block, with a number for the block's last day; None adds nothing."""
         if problem is not None:
             self.times.setdefault(problem, []).append(str(block))

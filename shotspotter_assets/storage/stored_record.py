@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class StoredRecord(BaseModel, frozen=True, extra="forbid"):
@@ -60,7 +58,7 @@ class StoredRecord(BaseModel, frozen=True, extra="forbid"):
         store.write_bytes(self.stored_as, self.content(), self.city, self._date)
         return store.uri(self.stored_as, self.city, self._date)
 
-    def write_after(self, store: Store, files: Mapping[StoredFile, "pa.Table | bytes"]) -> str:
+    def write_after(self, store: Store, files: Mapping[StoredFile, pa.Table | bytes]) -> str:
         """Write other files of the partition and then the record, which marks them as complete; return its address."""
         with store.alone(self.stored_as.asset, self.city):
             for file, content in files.items():

@@ -10,6 +10,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
 
 def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:
     """Return panel entries of the day's scores, with the word for an event; none for a day that was not scored."""
-    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-
     scores = record.scores
     if scores is None:
         return {}
@@ -104,7 +103,6 @@ def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:
 def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
     """Return panel entries of the last weeks' scores and of the gate, as far as the record has them."""
     from shotspotter_assets.evaluation.forecasts_table import SERVED
-    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 
     numbers: panel.Metadata = {}
     rolling = record.rolling

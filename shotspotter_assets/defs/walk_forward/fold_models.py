@@ -13,6 +13,8 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
+from shotspotter_assets.models.forecaster_registry import FALLBACKS, city_settings, live_forecasters, require_next_day
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD, Asset
 
@@ -95,8 +97,6 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
 
 def _forecasters(city: City, more: Sequence[str]) -> list[str]:
     """Return the next-day forecasters that the city serves, first the candidate, and `more`. Raises ValueError for others."""
-    from shotspotter_assets.models.forecaster_registry import FALLBACKS, live_forecasters, require_next_day
-
     served = [name for name in live_forecasters(city) if name not in FALLBACKS]
     names = list(dict.fromkeys([*served, *more]))
     require_next_day(names)
@@ -105,9 +105,6 @@ def _forecasters(city: City, more: Sequence[str]) -> list[str]:
 
 def _longest_input(city: City, names: Sequence[str], changes: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the longest input of a network in days; at least the default's, so that all folds have equal windows."""
-    from shotspotter_assets.models.forecaster_registry import city_settings
-    from shotspotter_assets.models.forecaster_settings import NetworkSettings
-
     settings = [NetworkSettings(), *(city_settings(city, name, changes.get(name)) for name in names)]
     return max(of_network.days for of_network in settings if isinstance(of_network, NetworkSettings))
 

@@ -12,7 +12,7 @@ from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWind
 from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import run_day
 from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
-from shotspotter_assets.models.forecaster_registry import SEARCHED
+from shotspotter_assets.models.forecaster_registry import SEARCHED, city_settings
 from shotspotter_assets.storage.catalogue import TRIALS, Asset
 
 if TYPE_CHECKING:
@@ -159,7 +159,6 @@ def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "Tuni
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
-    from shotspotter_assets.models.forecaster_registry import city_settings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.training_windows import split_days
     from shotspotter_assets.models.tuning.search import TuningTask
