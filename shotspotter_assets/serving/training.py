@@ -32,7 +32,7 @@ from shotspotter_assets.models.next_minutes.lift_table import fit_on_hours
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
 from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.serving.intervals import weekly_offset
-from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.serving.serving_record import BY_HAND, ServingRecord
 from shotspotter_assets.serving.shadow import with_shadow
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.wording import number_of
@@ -261,6 +261,7 @@ def train_live(
     record, files = training.to_serve(
         [
             f"{reason[:1].upper()}{reason[1:]}.",
+            f"Settings changed {BY_HAND}: {', '.join(context.changes)}." if context.changes else "",
             f"Weights: {weights}." if weights else "",
             *training.gate.reasons,
             training.types_reason,

@@ -9,6 +9,7 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import Asset
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
     from shotspotter_assets.serving.retraining import LiveModels
 
 RECORD_FACTS: Final = {"served", "since", "lead", "last_known", "models_from"}  # shown in the panel
+Sections = sections()
 
 
 class LiveModelConfig(dg.Config):
-    """A forced training, a rollback, or an approval."""
+    """Settings of the training, a forced training, a rollback, or an approval."""
 
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field("", description="Roll back to what served after this day (YYYY-MM-DD), without training.")
     approve: str = Field("", description="Version of waiting models that may serve (city with `approval: person`).")
     approver: str = Field("", description="Name of the person who approves these models.")
     target: str = Field("", description="The only target that the run changes; by default all.")
+    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -70,8 +73,9 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
     )
 
     now = local_time.now()
+    settings = changes(config.settings)
     history = known_history(store, city, issue_date, now)
-    is_forced = config.retrain or config.serve_from
+    is_forced = config.retrain or config.serve_from or settings
     withheld = withheld_reason(store, history)
     reusable = None if is_forced else reusable_record(store, history, now, withheld)
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
@@ -82,7 +86,7 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
     live = choose_models(
         store,
         history,
-        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info),
+        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=settings),
         reuse=reusable,
         retrain=config.retrain,
         serve_from=_day(city, config.serve_from),

@@ -25,8 +25,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("network", NETWORKS)
 def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
     root = copy_days(tiny_city_days, tmp_path / "store", str(DAY))
-    chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network] | {"epochs": 1}})
-    chain.run(DAY)
+    chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network]})
+    chain.run(DAY, settings={network: {"epochs": 1}})
     record = ServingRecord.load(chain.store, CITY, DAY)
     assert (record.candidate, next(iter(record.models))) == (network, network)
     # Four weeks are too few for the gate, so a baseline serves and the network is forecast beside it.
