@@ -48,7 +48,8 @@ class CountDistribution:
     def of_forecast(cls, forecast: pa.Table) -> "CountDistribution":
         """Return the distributions of the rows of a stored forecast (`catalogue.FORECAST`)."""
         probability, expected, size = (forecast[name].to_numpy() for name in ("probability", "expected", "size"))
-        return cls(probability, expected / probability - 1, size)
+        # Fewer expected alerts than the probability allows have no distribution, and its sums would not end.
+        return cls(probability, np.maximum(expected / probability - 1, 0.0), size)
 
     @property
     def expected(self) -> Array:
