@@ -16,8 +16,16 @@ from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parse
 from shared_model import start_of
 from stack_members import MEMBERS, members_of, stack_of
 
+from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks
 from shotspotter_assets.evaluation.count_scores import counts_table
-from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR, distribution_rows
+from shotspotter_assets.evaluation.distribution_scores import (
+    COUNTS,
+    YEAR,
+    city_losses,
+    city_totals,
+    distribution_rows,
+    stored_distributions,
+)
 from shotspotter_assets.evaluation.forecasts_table import SERVED, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, Score
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
@@ -90,26 +98,38 @@ def show_pit(table: pa.Table) -> None:
     print(f"\nPIT by tenth: {', '.join(f'{share:.1%}' for share in tenths)}")
 
 
+def show_worst(city: str, table: pa.Table) -> None:
+    """The day on which the RPS lost most against the reference."""
+    totals = city_totals(*stored_distributions(table))
+    scores = {name: city_losses(forecast, totals.number)["rps"] for name, forecast in totals.forecasts.items()}
+    worst = int(np.argmax(scores[SERVED] - scores[YEAR]))
+    expected = totals.forecasts[SERVED].mean()[worst]
+    print(f"- {city}, {totals.days[worst]}: {expected:.0f} expected, {totals.number[worst]} observed")
+
+
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=list(GROUPS), choices=[*GROUPS, *BENCHMARKS])
     arguments.add_argument("--validation", action="store_true", help="score the validation windows")
     arguments.add_argument("--alone", action="store_true", help="without other cities, and their data")
-    arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
+    arguments.add_argument("--folds", type=int, nargs="+", default=[1, 2, 3, 4], help="of each city, from 1 on")
     chosen = arguments.parse_args()
     window = VALIDATION if chosen.validation else TEST
     cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
     tables = {}
     for city in cities:
         parts = []
-        for fold in folds(city, chosen.data, chosen.cache)[: chosen.folds]:
+        of_city = folds(city, chosen.data, chosen.cache)
+        for fold in [of_city[number - 1] for number in chosen.folds]:
             start = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
             parts.append(tables_of(fold, chosen.cache, start)[window])
         # The validation window of a later fold holds test days of an earlier one.
         tables[city] = parts[0] if chosen.validation else pa.concat_tables(parts)
     everywhere = pa.concat_tables(moved_apart(list(tables.values())))
-    # Firework days follow from the date, so they are left out before the cities are moved apart.
+    # Firework days follow from the date, so they are split off before the cities are moved apart.
     ordinary = pa.concat_tables(moved_apart([without_firework_days(table) for table in tables.values()]))
+    is_firework = [is_holiday_fireworks(dates_of(table)) for table in tables.values()]
+    fireworks = everywhere.filter(pa.array(np.concatenate(is_firework)))
     methods = [f"{score}{of}" for score in ("log score", "RPS") for of in ("", " of the year", " gain")]
     print_head("city", "days", *methods, "50%", "80%", "95%", "PIT slope", "expected / observed")
     for city, table in tables.items():
@@ -117,7 +137,11 @@ def main() -> None:
     if len(cities) > 1:
         show("all", everywhere)
         show("all, without firework days", ordinary)
+        show("all, firework days", fireworks)
     show_pit(everywhere)
+    print("\nWorst day against the year, by RPS:\n")
+    for city, table in tables.items():
+        show_worst(city, table)
 
 
 if __name__ == "__main__":
