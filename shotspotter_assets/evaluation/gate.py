@@ -142,7 +142,7 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
         overruled = f"{candidate} serves although it {shortfall} than {best} (gate: alarm in the city's file)."
         reasons.append(overruled)
     if withheld:
-        reasons.append(f"{withheld} Until then {best} serves.")
+        reasons.append(f"{withheld} Until then these models serve {best}.")
     return Verdict(
         served=candidate if (passed or overruled) and not withheld else best,
         candidate=candidate,

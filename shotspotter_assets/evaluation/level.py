@@ -25,7 +25,7 @@ ALLOWED: Final = (0.9, 1.1)
 
 @dataclass(frozen=True)
 class Level:
-    """Expected and observed alerts of the issued days of a year, in the forecast cells."""
+    """Expected and observed alerts of the forecast days of a year, replayed ones included, in the forecast cells."""
 
     days: int  # number of days with a forecast and known alerts
     last: date  # the last one
@@ -47,7 +47,7 @@ class Level:
 
     def text(self) -> str:
         """Return the ratio and its interval in words."""
-        start = f"Expected / observed of {number_of(self.days, 'issued day')} to {self.last}"
+        start = f"Expected / observed of {number_of(self.days, 'forecast day')} to {self.last}"
         if self.ratio is None:
             return f"{start} is unknown, as nothing was observed."
         if self.low is None or self.high is None:

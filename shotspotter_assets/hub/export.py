@@ -63,7 +63,7 @@ def export_hub(store: Store, city: City, folder: Path, first: date, last: date) 
         nothing = f"{city.name}: no issued forecast from {first} to {last} can be exported."
         raise ValueError(" ".join([nothing, *lines]))
     output = pd.concat(rounds)
-    write_folder(folder.absolute(), _texts(city, output, pd.concat(series)))
+    write_folder(folder.resolve(), _texts(city, output, pd.concat(series)))
     return [
         f"{folder}: {number_of(len(rounds), 'forecast')} of {number_of(output['location'].nunique(), 'location')}.",
         *lines,
@@ -160,8 +160,8 @@ def observations(
     day was over, and its last row was received. A day without rows is known from other days, at the latest since their last.
     """
     stored = store.days_present(TENSORS, city.name)
-    first = max(min(covered) - DAYS_BEFORE, min(stored))
-    history = CityHistory.load(store, city, min(max(covered), max(stored)), first)
+    first = max(min(covered) - DAYS_BEFORE, min(stored, default=city.start))
+    history = CityHistory.load(store, city, min(max(covered), max(stored, default=max(covered))), first)
     rows = store.read_window(RAW_ROWS, city.name, history.days[0], history.last_known, ["received_at"]).drop_null()
     received = rows.to_pandas().groupby("date")["received_at"].max().dt.tz_convert(city.zone).dt.date.to_dict()
     newest = max(received.values(), default=history.last_known)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.patrol.plan import DayPlan
 
 MAX_SECONDS: Final = 1.0  # of a day's shifts together
+MAX_PAIRS: Final = 100_000  # of cells in reach of each other; with more, the solver does not heed its limit
 TOLERANCE: Final = 1e-6  # of a proved optimum, as a share of its value
 _SCALE: Final = 1_000.0  # expected alerts of a scaled problem; the tolerances of the solver are absolute
 
@@ -81,8 +82,10 @@ def _constraints(problem: CoverProblem, number: int, places: Integers, cells: In
 def gap_of_day(plan: "DayPlan", seconds: float = MAX_SECONDS) -> float | None:
     """Return how far the greedy plans of a day lie below the best ones, as a share; None if the time does not suffice.
 
-    With a lottery, this is the gap of the plans that the lottery replaces.
+    Larger plans than `MAX_PAIRS` are not tried. With a lottery, this is the gap of the plans that the lottery replaces.
     """
+    if any(shift.problem.reach.nnz > MAX_PAIRS for shift in plan.shifts):
+        return None
     ends = monotonic() + seconds
     best = 0.0
     for shift in plan.shifts:

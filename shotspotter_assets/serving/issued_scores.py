@@ -91,17 +91,17 @@ class RollingScores:
 
 @dataclass(frozen=True)
 class ShadowScores:
-    """Scores of the shadow on the known days with its forecast."""
+    """Scores of the shadow on the known days of a window with its forecast."""
 
     name: str
-    first: date
+    first: date  # first one of these days; the shadow may have run before the window
     days: int
     replayed: int  # number of these days whose forecast is replayed
     gain: Gain  # over what served
 
     def text(self) -> str:
         """Return the scores in words."""
-        start = f"In the shadow since {self.first}: {self.name}, on {number_of(self.days, 'day')}"
+        start = f"In the shadow: {self.name}, on {number_of(self.days, 'scored day')} since {self.first}"
         replayed = f" ({self.replayed:,} replayed)" if self.replayed else ""
         return f"{start}{replayed}. Gain over what served, nats per positive: {self.gain.text()}."
 

@@ -102,7 +102,7 @@ def choose_models(
     issue_date = stored.issue_date
     latest = ServingRecord.latest_before(store, stored.city.name, issue_date)
     if serve_from is not None:
-        return LiveModels(rolled_back(store, stored, serve_from).after(latest))
+        return LiveModels(rolled_back(store, stored, serve_from, withheld).after(latest))
     records = (record for record, _ in stored_models(store, stored.city.name, issue_date - ONE_DAY))
     earlier = [record for record in records if record.is_stored(store)]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
@@ -170,7 +170,7 @@ def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
     if before.candidate != candidate:
         return f"{candidate} is to serve instead of {before.candidate}"
     if bool(before.gate.withheld) != bool(withheld):
-        return f"the level of {candidate} is {'off' if withheld else 'back'}"
+        return f"the level of {candidate} {'is off' if withheld else 'no longer withholds it'}"
     if withheld:
         return ""
     is_served = before.gate.passed or city.gate == "alarm"
@@ -228,8 +228,11 @@ def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     return before.on(stored, reason)
 
 
-def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
-    """Return the record with which an earlier day's models serve again; raise ValueError if they cannot."""
+def rolled_back(store: Store, stored: CityHistory, serve_from: date, withheld: str = "") -> ServingRecord:
+    """Return the record with which an earlier day's models serve again; raise ValueError if they cannot.
+
+    `withheld` is the reason for which the level withholds the candidate, if it does: the next run would undo the rollback.
+    """
     issue_date = stored.issue_date
     key = f"{stored.city.name}|{issue_date}"
     if serve_from >= issue_date:
@@ -241,6 +244,8 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
             f"{number_of(record.lead, 'day')}, and the last known day is {stored.last_known}, a lead of {stored.lead}. "
             "Name a day with models of that lead, or train."
         )
+    if withheld and record.served == candidate_of(stored.city):
+        raise ValueError(f"{key}: serve_from: {withheld} Write level: alarm to serve it all the same.")
     present = model_settings(stored.city)
     if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):
         cause = f"files of the live models after {serve_from} are lost, or the city's {', '.join(PLACE)} have changed"

@@ -36,6 +36,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS, TENSORS
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import REAL_DATA, TEST_CITIES
 from shotspotter_assets_tests.hub.conftest import CITY, FIRST, LAST, clock
@@ -211,6 +212,12 @@ def test_what_was_not_issued_in_time_or_has_no_spread_is_named(
     assert not (tmp_path / "none").exists()
 
 
+def test_missing_counts_are_named(own: Store, tmp_path: Path) -> None:
+    shutil.rmtree(Path(own.root) / "grid_tensors" / f"city={CITY.name}")
+    with pytest.raises(MissingPartitionsError, match=CITY.name):
+        export_hub(own, CITY, tmp_path / "hub", *ALL)
+
+
 def test_forecasts_of_another_grid_are_left_out(issued: Store, tmp_path: Path) -> None:
     coarse = CITY.model_copy(update={"grid": Grid(rows=4, columns=4)})
     with pytest.raises(ValueError, match="3 forecasts: the city had another grid"):
@@ -256,6 +263,10 @@ def test_repeated_exports_are_equal_and_shorter_ones_have_no_old_rounds(
     export_hub(issued, CITY, copy, LAST, LAST)
     assert [file.name for file in (copy / "model-output" / MODEL).iterdir()] == [f"{LAST}-{MODEL}.csv"]
     assert [file.name for file in tmp_path.iterdir()] == ["hub"]
+    (tmp_path / "link").symlink_to(copy)
+    export_hub(issued, CITY, tmp_path / "link", *ALL)
+    assert (tmp_path / "link").is_symlink()
+    assert contents(copy) == contents(hub)
 
 
 def test_a_folder_with_other_files_stays_as_it_is(hub: Path, issued: Store, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.patrol.optimum import gap_of_day, optimum
+from shotspotter_assets.patrol.optimum import MAX_PAIRS, gap_of_day, optimum
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
@@ -70,3 +70,10 @@ def test_a_bound_without_time_is_no_optimum():
     assert not best.is_proved
     assert plan.shifts[0].totals.covered <= best.bound <= expected.sum() + 1e-9
     assert gap_of_day(plan, 0.0) is None
+
+
+def test_a_plan_of_very_many_cells_in_reach_is_not_tried():
+    expected = np.ones((1, 40, 40))
+    plan = plan_day(patrol_city(40, 40, 1, radius_m=3_000), DAY, expected, np.ones((40, 40), bool))
+    assert plan.shifts[0].problem.reach.nnz > MAX_PAIRS
+    assert gap_of_day(plan, 60.0) is None

@@ -112,6 +112,15 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
             retraining.rolled_back(store, history_to(later, 1, TOWN.model_copy(update=changes)), DAY)
 
 
+def test_a_rollback_to_a_withheld_candidate_is_refused(tmp_path: Path) -> None:
+    store, later = with_record(Store(str(tmp_path)), IN_FORCE), history_to(DAY + timedelta(days=5))
+    with pytest.raises(ValueError, match=r"serve_from: Its level is off\. .*level: alarm"):
+        retraining.choose_models(store, later, FitContext(), serve_from=DAY, withheld="Its level is off.")
+    serving_record(inputs=names_of_inputs(TOWN), served="ewma").write(store)
+    made = retraining.choose_models(store, later, FitContext(), serve_from=DAY, withheld="Its level is off.")
+    assert made.record.served == "ewma"
+
+
 def test_few_days_without_a_shared_model_give_no_models_and_a_reason(tmp_path: Path) -> None:
     made = retraining.choose_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
     assert made.record is None

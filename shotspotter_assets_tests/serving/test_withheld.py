@@ -61,7 +61,7 @@ def test_the_candidate_is_judged_by_its_own_forecasts_since_it_is_one(town: Stor
     latest(town, candidate_since=CHANGE + timedelta(days=1))
     reason = retraining.withheld_reason(town, stored)
     assert reason.startswith(
-        f"{CANDIDATE} is withheld for its level. Expected / observed of 88 issued days to {DAY} is 1."
+        f"{CANDIDATE} is withheld for its level. Expected / observed of 88 forecast days to {DAY} is 1."
     )
     assert "level: withhold" in reason
     latest(town, candidate_since=DAY - timedelta(days=60))  # fewer than 12 weeks
@@ -98,7 +98,7 @@ def test_models_are_retrained_when_their_level_is_off_and_when_it_is_back() -> N
     assert retraining.outdated(TOWN, serving, "Off.") == f"the level of {CANDIDATE} is off"
     off = serving.model_copy(update={"served": "ewma", "gate": replace(VERDICT, served="ewma", withheld="Off.")})
     assert retraining.outdated(TOWN, off, "Off.") == ""
-    assert retraining.outdated(TOWN, off) == f"the level of {CANDIDATE} is back"
+    assert retraining.outdated(TOWN, off) == f"the level of {CANDIDATE} no longer withholds it"
     assert retraining.outdated(TOWN.model_copy(update={"gate": "alarm"}), off, "Off.") == ""
     carried = retraining.carried_over(off, history())
     assert "Off." in carried.reasons
@@ -110,7 +110,7 @@ def test_the_best_simple_method_serves_instead_of_a_withheld_candidate(gate: str
     free = verdict_on(table, "network", gate)
     held = verdict_on(table, "network", gate, "Its level is off.")
     assert (free.served, held.served, held.passed) == ("network", "historical_mean", False)
-    assert held.reasons == (*free.reasons, "Its level is off. Until then historical_mean serves.")
+    assert held.reasons == (*free.reasons, "Its level is off. Until then these models serve historical_mean.")
     record = serving_record(served=held.served, gate=held)
     record.write(Store(str(tmp_path)))
     assert type(record).load(Store(str(tmp_path)), TOWN.name, DAY) == record

@@ -16,6 +16,7 @@ from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.retraining import LiveModels
+    from shotspotter_assets.serving.serving_record import ServingRecord
 
 RECORD_FACTS: Final = {"served", "since", "lead", "last_known", "models_from"}  # shown in the panel
 Sections = sections()
@@ -93,11 +94,12 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
         withheld=withheld,
     )
     path = live.write(store, city.name, issue_date)
-    return _shown(live, path, f"{city.name} {issue_date}", log)
+    return _shown(live, path, city, issue_date, log)
 
 
-def _shown(live: "LiveModels", path: str, where: str, log: Log) -> panel.Metadata:
+def _shown(live: "LiveModels", path: str, city: City, issue_date: date, log: Log) -> panel.Metadata:
     """Return the panel of chosen models, and log what serves, or why nothing does."""
+    where = f"{city.name} {issue_date}"
     facts: panel.Metadata = {"data_version": live.data_version}
     if live.waiting is not None:
         facts |= {"waits": live.waiting.text, "approve": live.waiting.models.version}
@@ -105,10 +107,10 @@ def _shown(live: "LiveModels", path: str, where: str, log: Log) -> panel.Metadat
     if record is None:
         log.warning(f"{where}: {live.why_none}")
         return facts | {"note": live.why_none}
-    if record.shadow is not None:
-        facts["shadow"] = record.shadow.problem or record.shadow.name
-        if record.shadow.problem:
-            log.warning(f"{where}: {record.shadow.problem}")
+    if city.shadow is not None:
+        facts["shadow"] = _shadow_in_words(record, city.shadow)
+        if facts["shadow"] != city.shadow:
+            log.warning(f"{where}: {facts['shadow']}")
     log.info(f"{where}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
     return {
         **facts,
@@ -118,6 +120,13 @@ def _shown(live: "LiveModels", path: str, where: str, log: Log) -> panel.Metadat
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
         "path": dg.MetadataValue.path(path),
     }
+
+
+def _shadow_in_words(record: "ServingRecord", name: str) -> str:
+    """Return the name of the city's shadow, or why the models of a record have none of that name."""
+    if record.shadow is None or record.shadow.name != name:
+        return f"{name} was not trained with these models; the next training adds it."
+    return record.shadow.problem or name
 
 
 def _day(city: City, serve_from: str) -> date | None:

@@ -24,7 +24,7 @@ from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days
-from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain
+from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, metadata_of
 from shotspotter_assets_tests.instances import instance_in_memory
 
 DAY = date(2023, 11, 5)
@@ -94,7 +94,7 @@ def test_a_shadow_is_stated_and_scored(chains: dict[str | None, Chain]) -> None:
     assert not np.allclose(shadow, day["probability"].to_numpy())
     scores = ScoreRecord.load(chain.store, CITY, NEXT)
     assert (scores.shadow.name, scores.shadow.first, scores.shadow.days) == (SHADOW, NEXT, 1)
-    assert f"In the shadow since {NEXT}: {SHADOW}, on 1 day" in scores.shadow.text()
+    assert f"In the shadow: {SHADOW}, on 1 scored day since {NEXT}" in scores.shadow.text()
     came = {(row["row"], row["column"]) for row in chain.read(catalogue.TENSORS, NEXT).to_pylist()}
     cells = zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)
     observed = np.array([cell in came for cell in cells])
@@ -129,6 +129,19 @@ def test_a_shadow_that_is_lost_or_was_removed_is_not_forecast(
     chain.change_city(**QUICK)
     chain.run(DAY, ["risk_forecasts"])
     assert json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))["shadow"] == ""
+
+
+def test_the_panel_names_the_shadow_of_the_city_and_not_that_of_the_models(
+    chains: dict[str | None, Chain], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    shutil.copytree(chains[SHADOW].root, tmp_path / "store")
+    panels = {}
+    for shadow in (SHADOW, "logistic_regression", None):
+        chain = Chain(tmp_path / "store", instance, shadow=shadow, forecasters={UNUSABLE: {"trees": 3}}, **QUICK)
+        panels[shadow] = metadata_of(chain.run(NEXT, ["live_models"]))["live_models"].get("shadow")
+        chain.store.delete(catalogue.SERVING_RECORD, CITY, NEXT)
+    later = "logistic_regression was not trained with these models; the next training adds it."
+    assert panels == {SHADOW: SHADOW, "logistic_regression": later, None: None}
 
 
 def test_another_shadow_outdates_nothing(chains: dict[str | None, Chain]) -> None:
@@ -172,8 +185,10 @@ def test_a_candidate_whose_level_is_off_is_withheld_and_status_says_so(
     record = chain.models(DAY)
     assert (record.candidate, record.served) == ("ewma", record.gate.best_baseline)
     assert record.reasons[0] == "Retrained because the level of ewma is off."
-    assert record.gate.withheld.startswith("ewma is withheld for its level. Expected / observed of 100 issued days to ")
-    assert f"Until then {record.served} serves." in " ".join(record.reasons)
+    assert record.gate.withheld.startswith(
+        "ewma is withheld for its level. Expected / observed of 100 forecast days to "
+    )
+    assert f"Until then these models serve {record.served}." in " ".join(record.reasons)
     chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
     assert not chain.models(NEXT).trained
     level = ScoreRecord.load(chain.store, CITY, NEXT).level
