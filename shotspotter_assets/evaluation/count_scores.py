@@ -45,7 +45,7 @@ def poisson_losses(expected: Array, number: npt.NDArray[np.number]) -> Array:
 def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Table:
     """Return numbers of alerts and their forecasts (`catalogue.FOLD_COUNTS`); the shapes of all columns broadcast.
 
-    An absent column that may be null is null.
+    An absent column that may be null is null, and so is an undefined value (NaN), as that of a first day without a year.
     """
     low, high = served.interval()
     own = {"low": low, "high": high, SERVED: served.expected, "probability": served.probability, "size": served.size}
@@ -53,7 +53,8 @@ def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Ta
     types = {field.name: field.type for field in FOLD_COUNTS.schema}
     in_order: dict[str, Any] = {name: columns.get(name) for name in dict.fromkeys([*types, *columns])}
     flat = {name: np.broadcast_to(values, served.expected.shape).ravel() for name, values in in_order.items()}
-    return pa.table({name: pa.array(values).cast(types.get(name, pa.float64())) for name, values in flat.items()})
+    arrays = {name: pa.array(values, from_pandas=True) for name, values in flat.items()}
+    return pa.table({name: values.cast(types.get(name, pa.float64())) for name, values in arrays.items()})
 
 
 def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[str, Array]) -> pa.Table:

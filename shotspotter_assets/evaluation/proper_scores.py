@@ -29,7 +29,8 @@ def ranked_probability_scores(cumulative: Iterable[Array], number: Values) -> Ar
     most = number.max(initial=0)
     for count, at_most in enumerate(cumulative):
         score += (at_most - (number <= count)) ** 2
-        if count >= most and (at_most > 1 - NEGLIGIBLE).all():
+        # Undefined probabilities (NaN) must end the sum, too.
+        if count >= most and not (at_most <= 1 - NEGLIGIBLE).any():
             break
     return score
 

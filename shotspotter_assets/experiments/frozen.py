@@ -4,18 +4,23 @@ The file of an experiment names days to come, targets of cities, scores and refe
 models that serve, the settings and the code, before the first day begins.
 """
 
+import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final, Literal
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City, Day, Name
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.city_files import Cities, find_city, read_keys
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
+from shotspotter_assets.evaluation.distribution_scores import YEAR
+from shotspotter_assets.evaluation.score_rows import gain_name
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS
 from shotspotter_assets.models.forecaster_registry import FALLBACKS
 from shotspotter_assets.models.records import installed_versions
@@ -39,7 +44,11 @@ RULES: Final = {
     ),
 }
 """Rules of experiments; the first two are those of the values of `models`."""
-DEFINITIONS: Final = SCORE_DEFINITIONS | COUNT_DEFINITIONS
+DEFINITIONS: Final = {
+    name: formula
+    for name, formula in (SCORE_DEFINITIONS | COUNT_DEFINITIONS).items()
+    if not name.endswith(gain_name(YEAR))  # this gain stands beside the score that it is of
+}
 """Formula by name of the scores that an experiment may use; a name also stands for those that begin with it."""
 
 
@@ -51,7 +60,7 @@ class Experiment(StrictModel):
     """Content of an experiment's file."""
 
     name: Name
-    cities: dict[Name, tuple[Name, ...]] = Field(min_length=1)  # targets by city
+    cities: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(min_length=1)  # targets by city
     first_day: Day  # first forecast local day
     last_day: Day
     models: Literal["frozen", "retrained"]  # see `RULES`
@@ -68,13 +77,14 @@ class FrozenModels(StrictModel):
     version: str  # in the names of their files
     files: dict[str, dict[str, str]]  # SHA-256 by model and file
     made_by: dict[str, str]  # `ServingRecord.made_by`: SHA-256 of models, settings and code; day of the last training
+    settings: dict[str, str]  # hash of each key of the city's file by which later models have to be trained
 
 
 class FrozenExperiment(StrictModel):
     """Record of a frozen experiment."""
 
     experiment: Experiment
-    frozen_at: datetime  # UTC
+    frozen_at: AwareDatetime  # UTC
     rules: dict[str, str]
     definitions: dict[str, str]  # formula by score
     versions: dict[str, str]  # versions of Python and packages, and the hash of this package's code
@@ -123,8 +133,24 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
         },
     )
     content = frozen.model_dump_json(indent=1)
-    frozen_file.write_text(content)
+    _write_once(frozen_file, content)
     return f"{frozen_file}: SHA-256 {sha256(content)}"
+
+
+def _write_once(file: Path, content: str) -> None:
+    """Write a whole new file; raise ExperimentError if another freeze has written it meanwhile."""
+    with NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-") as whole:
+        whole.write(content)
+        whole.flush()
+        os.fsync(whole.fileno())
+        Path(whole.name).chmod(0o644)
+        try:
+            # Unlike a rename, a second name never replaces a file.
+            os.link(whole.name, file)
+        except FileExistsError:
+            raise ExperimentError(
+                f"{file} exists, so the experiment is frozen. Write another file for another one."
+            ) from None
 
 
 def _serving_models(store: Store, city: City, first: date, now: datetime) -> FrozenModels:
@@ -144,4 +170,5 @@ def _serving_models(store: Store, city: City, first: date, now: datetime) -> Fro
         version=record.version,
         files={model: trained.files for model, trained in record.models.items()},
         made_by=record.made_by(city),
+        settings=model_settings(city),
     )

@@ -1,7 +1,7 @@
 """Scores of a frozen experiment: equal bytes from equal stores, with all missing days and the reason for each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,7 @@ def score(store: Store, cities: Cities, file: Path) -> str:
     frozen = read_keys(file, FrozenExperiment, content)
     experiment = frozen.experiment
     targets = targets_of(store, cities, experiment)
-    if refusals := _refusals(frozen, [city for _, city in targets.values()]):
+    if refusals := _refusals(frozen, targets):
         raise ExperimentError("\n".join(f"{file}: {refusal}." for refusal in refusals))
     scores = {name: _scored_target(of_target, city, frozen, name) for name, (of_target, city) in targets.items()}
     facts = {
@@ -61,19 +61,22 @@ def score(store: Store, cities: Cities, file: Path) -> str:
     return json.dumps(rounded, indent=1, sort_keys=True)
 
 
-def _refusals(frozen: FrozenExperiment, cities: Sequence[City]) -> list[str]:
+def _refusals(frozen: FrozenExperiment, targets: Mapping[str, tuple[Store, City]]) -> list[str]:
     """Return the reasons why an experiment cannot be scored now, or by this code."""
     now = local_time.now()
     last = frozen.experiment.last_day
-    version = frozen.versions["shotspotter_assets"]
+    version = frozen.versions.get("shotspotter_assets", "")
     refused = {
+        "its models are not those of its cities and targets: it was changed after the freeze": (
+            frozen.models.keys() != targets.keys()
+        ),
         f"it was frozen at {frozen.frozen_at}, and now is {now}: the clock went back": frozen.frozen_at > now,
         f"it was frozen with other code; install shotspotter_assets {version} as it was": (
-            frozen.versions[SOURCE] != source_sha256()
+            frozen.versions.get(SOURCE) != source_sha256()
         ),
         **{
             f"{last} is not over in {city.name}; score the experiment after it": not is_over(last, city, now)
-            for city in cities
+            for _, city in targets.values()
         },
     }
     return [reason for reason, applies in refused.items() if applies]
@@ -143,6 +146,7 @@ def _counted_forecast(
         "it was made by other code": SOURCE in other,
         f"{models} are not the frozen ones": "models" in other and frozen.experiment.models == "frozen",
         f"{models} were trained by other code": is_new and trained.versions.get(SOURCE) != made_by.get(SOURCE),
+        f"{models} were trained with other settings": is_new and trained.settings != frozen.models[name].settings,
         f"{models} were trained by hand": is_new and any(BY_HAND in reason for reason in trained.reasons),
         f"{models} were rolled back by hand": is_new and made_by.get("last_trained") != str(record.models_from),
     }

@@ -278,7 +278,12 @@ def _pages_of_the_past(
             "outcome": NOT_TESTED if report is None else report.verdict.outcome,
             "headlines": headlines,
             "leads": LEADS,
-            "plans": "the patrol plan" if city.patrol else f"the flagged {FLAGGED_PERCENT}% of the area",
+            # Plans are of the city, and scored with its first target.
+            "plans": (
+                "the patrol plan"
+                if city.patrol and view.target == city.target
+                else f"the flagged {FLAGGED_PERCENT}% of the area"
+            ),
             "track": track,
             "card": card,
             "min_weeks": MIN_WEEKS_FOR_INTERVAL,

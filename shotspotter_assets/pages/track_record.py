@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.distribution_scores import distribution_rows
+from shotspotter_assets.evaluation.distribution_scores import distribution_rows, stored_distributions
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
@@ -135,9 +135,11 @@ def _scored_forecasts(
 
 
 def _totals(counts: pa.Table) -> dict[str, Score]:
-    """Return the scores of the city's number by the served forecast, by name."""
+    """Return the scores of the city's number by the served forecast, by name, and their days; none without distributions."""
     rows = distribution_rows(counts)
-    return {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
+    scores = {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
+    stored, _ = stored_distributions(counts)
+    return {**scores, "days": Score(float(len(stored["date"].unique())))} if scores else {}
 
 
 def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:

@@ -61,11 +61,11 @@ def headline_scores(store: Store, city: City) -> pa.Table:
     leads = pa.concat_tables([FOLD_LEADS.schema.empty_table(), *folds]).filter(pc.field("date") <= last)
     days = [*dates_of(leads).tolist(), *(record.scored_date for record in records)]
     ends = (day for day in days_between(min(days, default=last + ONE_DAY), last) if (day + ONE_DAY).day == 1)
-    return pa.Table.from_pylist([_of_year(records, leads, end) for end in ends], HEADLINES.schema)
+    return pa.Table.from_pylist([_of_year(records, leads, end, city.event) for end in ends], HEADLINES.schema)
 
 
-def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date) -> dict[str, Any]:
-    """Return the headline scores of the 365 days to `last`, a row of `catalogue.HEADLINES`."""
+def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event: str) -> dict[str, Any]:
+    """Return the headline scores of the 365 days to `last`, a row of `catalogue.HEADLINES`; `event` is the word for one."""
     of_year = [record for record in records if last - WINDOW < record.scored_date <= last]
     issued = {record.scored_date: record.scores.sums for record in of_year if record.scores and record.scores.sums}
     tested = leads.filter((pc.field("date") > last - WINDOW) & (pc.field("date") <= last))
@@ -84,14 +84,21 @@ def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date) -> dic
     unknown = ", ".join(
         words.format(number_of(row[days], "day")) for name, (days, words) in DAYS_OF.items() if row.get(name) is None
     )
-    return row | {"unknown": f"Unknown, as {MIN_DAYS} days are needed: {unknown}." if unknown else ""}
+    needed = f"{MIN_DAYS} days are needed, with an {event} and a simple method common to all"
+    return row | {"unknown": f"Unknown, as {needed}: {unknown}." if unknown else ""}
 
 
 def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:
-    """Return the best simple method, the baseline of all days with the least log loss, and the gain over it, of sums by day."""
+    """Return the best simple method, the baseline of all days with the least log loss, and the gain over it, of sums by day.
+
+    Nothing if no method forecast all days, as when a city outgrows its first models and its mean becomes the candidate.
+    """
     common = set.intersection(*({*sums} for sums in issued.values()))
     sums = {name: np.array([of_day[name] for of_day in issued.values()]) for name in sorted(common)}
-    best = min(sorted(common - {SERVED, POSITIVES, NEVER}), key=lambda name: float(sums[name].sum()))
+    simple = sorted(common - {SERVED, POSITIVES, NEVER})
+    if not simple:
+        return {}
+    best = min(simple, key=lambda name: float(sums[name].sum()))
     gain = weekly_gain(weekly_sums(np.array([*issued], "datetime64[D]"), sums[POSITIVES], sums), SERVED, best)
     return {"best": best, "gain": gain.gain, "low": gain.low, "high": gain.high}
 
@@ -137,7 +144,7 @@ def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last
         [store.find_sound_table(file, city.name, day - ONE_DAY) if day in forecasts else None for day in days]
         for file in (PLAN, MEAN_PLAN)
     )
-    if plans[-1]:
+    if plans[-1] is not None:
         indexes = (_index(city, plans, unit_hours), _index(city, of_mean, unit_hours))
     else:
         flagged = [forecasts.get(day) for day in days]

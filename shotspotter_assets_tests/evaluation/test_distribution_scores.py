@@ -104,3 +104,13 @@ def test_losses_follow_the_distribution() -> None:
     np.testing.assert_allclose(losses["rps"], expected, rtol=1e-5)
     # Seven quantiles come near the integral over all of them.
     assert losses["wis"].mean() == pytest.approx(losses["rps"].mean(), rel=0.3)
+
+
+def test_a_day_without_a_yearly_reference_is_left_out() -> None:
+    of_day = np.where(np.arange(3) > 0, 2.0, np.nan)[:, None]
+    cells = CountDistribution(*np.full((3, 3, 2), 0.5))
+    columns = {"date": days_from(date(2024, 1, 1), np.zeros((3, 2)))[:, None], "row": 0, "column": np.arange(2)}
+    numbers_of_days = {"alerts": 1, "total_low": 0.0, "total_high": 2.0, "factor_variance": 0.1}
+    years = {"year_mean": of_day, "year_size": of_day}
+    stored, _ = stored_distributions(counts_table(cells, columns | numbers_of_days | years))
+    assert stored["date"].to_pylist() == [date(2024, 1, 2)] * 2 + [date(2024, 1, 3)] * 2

@@ -134,3 +134,8 @@ def test_corp_of_one_forecast_or_outcome_is_defined() -> None:
     constant = corp(np.full(10, 0.5), np.arange(10) < 2)
     assert (constant["discrimination"], constant["miscalibration"]) == pytest.approx((0, 0.09))
     assert (recalibrated(np.linspace(0, 0.1, 10), np.zeros(10, bool)) == 0).all()
+
+
+def test_a_ranked_probability_score_of_an_undefined_distribution_ends() -> None:
+    undefined = (np.array([np.nan, number]) for number in count())
+    assert np.isnan(ranked_probability_scores(undefined, np.array([2, 0]))[0])

@@ -21,7 +21,13 @@ from hypothesis import strategies as st
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import read_keys
-from shotspotter_assets.experiments.frozen import DEFINITIONS, Experiment, FrozenExperiment
+from shotspotter_assets.experiments.frozen import (
+    DEFINITIONS,
+    Experiment,
+    ExperimentError,
+    FrozenExperiment,
+    _write_once,
+)
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows
@@ -126,6 +132,7 @@ REFUSED_AT_THE_FREEZE = {
     "score": ("brier_skill", "beauty"),
     "reference": ("[historical_mean, ewma]", "[oracle]"),
     "key": ("models: retrained", "model: retrained"),
+    "no target": ("[gunfire]", "[]"),
 }
 WORDS = {
     "no models": ["town/gunfire", "live_models"],
@@ -136,6 +143,7 @@ WORDS = {
     "score": ["scores", "brier_skill"],
     "reference": ["references", "historical_mean"],
     "key": ["unknown key", "models"],
+    "no target": ["cities.town"],
     "issued": ["town/gunfire", "2026-03-17 is issued already", "first_day"],
     "frozen": ["spring.frozen.json exists"],
     "not over": ["2026-03-20 is not over in town"],
@@ -243,6 +251,7 @@ CHANGES: dict[str, Callable[[Store], None]] = {
     "historical_mean-": lose_a_model,
     "trained by hand": lambda store: change_training(store, reasons=("Retrained by hand.",)),
     "trained by other code": lambda store: change_training(store, versions={}),
+    "trained with other settings": lambda store: change_training(store, settings={"grid": "other"}),
     "rolled back by hand": lambda store: change_record(store, made_by={"last_trained": "2026-03-17"}),
 }
 
@@ -280,6 +289,42 @@ def test_another_code_and_a_freeze_in_the_future_are_refused(ran: Ran, tmp_path:
     assert "other code; install shotspotter_assets" in ran.score(frozen=code).output
     clock = changed_frozen(ran, tmp_path, ("frozen_at",), "2026-04-01T00:00:00Z")
     assert "the clock went back" in ran.score(frozen=clock).output
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("models",), {}, "changed after the freeze"),
+        (("versions",), {}, "other code"),
+        (("frozen_at",), "2026-03-16T16:00:00", "frozen_at"),
+        (("experiment", "cities"), {"town": []}, "cities.town"),
+    ],
+)
+def test_a_frozen_record_that_lost_a_part_is_refused(
+    ran: Ran, tmp_path: Path, keys: tuple[str, ...], value: object, words: str
+) -> None:
+    refused = ran.score(frozen=changed_frozen(ran, tmp_path, keys, value))
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: ")
+    assert words in refused.output
+
+
+def test_each_score_that_may_be_frozen_is_shown(ran: Ran, tmp_path: Path) -> None:
+    every = changed_frozen(ran, tmp_path, ("experiment", "scores"), [*DEFINITIONS])
+    scores = json.loads(ran.score(frozen=every).output)["targets"][TARGET]["scores"]
+    shown = {score for method in scores.values() for score in method}
+    assert [name for name in DEFINITIONS if not any(score.startswith(name) for score in shown)] == []
+
+
+def test_a_frozen_record_is_whole_and_never_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "spring.frozen.json"
+    with pytest.raises(UnicodeEncodeError):  # fails in the middle
+        _write_once(file, "whole\udcff")
+    assert [*tmp_path.iterdir()] == []
+    _write_once(file, "first")
+    with pytest.raises(ExperimentError, match="is frozen"):
+        _write_once(file, "second")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["first"]
 
 
 def test_a_city_with_another_grid_cannot_score(ran: Ran, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     counts = scored_counts(forecasts, CityHistory.load(tiny_site.store, tiny_site.city, days[-1], days[0]))
     assert pc.sum(counts["alerts"]).as_py() == number
     assert track.totals["log_score_city"] == distribution_rows(counts)[COUNTS, ALL, SERVED, "log_score_city"]
+    assert track.totals["days"].value == DAYS - 1
     assert track_record(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
 
 

@@ -200,3 +200,22 @@ def test_plans_are_compared_by_unit_hours_with_those_of_the_mean(store: Store) -
     assert jumpiness(store, city, forecasts, DAYS[6])["flip_flop_of_mean"] is None
     of_present_grid = {day: table for day, table in forecasts.items() if day > DAYS[1]}
     assert jumpiness(store, city, of_present_grid, DAYS[6])["flip_flop"] is None
+
+
+@pytest.mark.parametrize(("positives", "later"), [(1.0, "ew_kde"), (0.0, "ewma")], ids=["no common method", "no alert"])
+def test_a_gain_that_is_undefined_on_enough_days_says_why(store: Store, positives: float, later: str) -> None:
+    with_days(store)
+    for at, day in enumerate(DAYS[:90]):
+        scored(day, {"positives": positives, "served": 1.0, "ewma" if at < 45 else later: 2.0}, None).write(store)
+    row = {row["last"]: row for row in rows_of(store)}[date(2022, 3, 31)]
+    assert (row["gain"], row["issued_days"]) == (None, 90)
+    assert "with an alert and a simple method common to all" in row["unknown"]
+    assert "gain (90 days" in row["unknown"]
+
+
+def test_a_plan_without_a_unit_has_no_index(store: Store) -> None:
+    mean = [0.5, *[0.1] * 19]
+    forecasts = {day: next_day(mean, mean) for day in DAYS[:7]}
+    for day in forecasts:
+        store.write_table(PLAN, PLAN.schema.empty_table(), CITY.name, day - ONE_DAY)
+    assert jumpiness(store, CITY, forecasts, DAYS[6]) == {"flip_flop": None, "flip_flop_of_mean": None}
