@@ -188,7 +188,9 @@ def withheld_reason(store: Store, stored: CityHistory) -> str:
     if latest is None or latest.candidate != candidate:
         return ""
     level = issued_level(store, stored, CANDIDATE_COLUMN, latest.candidate_since or date.min)
-    if level is None or not withholds(level, bool(latest.gate.withheld)):
+    judged = stored_models(store, city.name, stored.issue_date - ONE_DAY)  # those that wait were judged, too
+    newest, _ = next(judged, (latest, None))
+    if level is None or not withholds(level, bool(newest.gate.withheld)):
         return ""
     back = "It may serve again once the ratio itself is within that range (level: withhold in the city's file)."
     return f"{candidate} is withheld for its level. {level.text()} {back}"

@@ -12,6 +12,7 @@ from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving import retraining
+from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN
 from shotspotter_assets.serving.issued_scores import issued_level
 from shotspotter_assets.storage.store import Store
@@ -85,6 +86,11 @@ def test_a_withheld_candidate_returns_only_when_its_ratio_is_back(town: Store) -
     stored = history()
     withheld = replace(VERDICT, served="ewma", withheld="Its level was off.")
     latest(town, gate=withheld)  # since the first forecast: 0.5 and then 1.5 times, in all about 1.25
+    assert retraining.withheld_reason(town, stored).startswith(CANDIDATE)
+    latest(town)
+    assert retraining.withheld_reason(town, stored) == ""
+    waits = serving_record(issue_date=DAY - timedelta(days=1), gate=withheld)
+    WaitingModels(city=TOWN.name, issue_date=waits.issue_date, models=waits, text="It waits.").write(town)
     assert retraining.withheld_reason(town, stored).startswith(CANDIDATE)
     for issue_date, factor in ((day, 0.9 if day <= CHANGE else 1.05) for day in DAYS[:-1]):
         table = next_day(TRUTH).append_column(CANDIDATE_COLUMN, pa.array(factor * TRUTH))
