@@ -54,7 +54,7 @@ def main() -> None:
 
     window = timed("window", lambda: FoldWindow.of_stored(record, stored, with_hours=True))
     forecasts = timed("forecasts of the days", fold_forecasts, models, window, lambda _: None)
-    _, _, table = timed("report", fold_report, window, forecasts)
+    _, _, table = timed("scores of the days", fold_report, window, forecasts)
     counts = timed("numbers", fold_counts, models.counts, window, forecasts)
     timed("scores of numbers", count_rows, counts)
     timed("longer leads", fold_leads, models, window, forecasts)
@@ -70,7 +70,7 @@ def main() -> None:
     print_head("part", "CPU (s)", "share")
     for part, spent in seconds.items():
         print_row(part, f"{spent:.2f}", f"{spent / total:.1%}")
-    print_row("report", f"{total:.2f}", "100%")
+    print_row("all", f"{total:.2f}", "100%")
 
 
 if __name__ == "__main__":
