@@ -115,7 +115,7 @@ def test_a_shadow_is_on_the_track_record_and_on_no_other_page(copy: Store, tiny_
     assert {file for file in before | site.hashes if before.get(file) != site.hashes.get(file)} == {"track_record.html"}
     text = " ".join(site.contents["track_record.html"].decode().split())
     first = ISSUED + timedelta(days=3)
-    assert "In the shadow: regime regression. Gain over the forecasts that were issued: " in text
+    assert "In the shadow: regime regression. Gain over the forecasts that served: " in text
     known = DAYS - 2
     assert f", on {known} days since {short_day(first)}, {known} of them replayed" in text
 
