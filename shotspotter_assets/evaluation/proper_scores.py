@@ -73,7 +73,9 @@ def central_coverage(below: Array, at_most: Array, percent: int) -> float:
 
 
 def pit_slope(below: Array, at_most: Array, week: Values) -> tuple[float, float | None]:
-    """Return the slope b of the PIT's density 1 + b (u - 1/2), and the p value of b = 0; p is None for a single week.
+    """Return the slope b of the PIT's density 1 + b (u - 1/2), and the p value of b = 0.
+
+    p is None for a single week, and without any alert, as weeks then vary too little for a test.
 
     The score at b = 0 is the excess of the PIT over 1/2. Its sums by `week` (any labels) are the values of a two-sided t test,
     as neighbouring days depend on each other.
@@ -82,7 +84,8 @@ def pit_slope(below: Array, at_most: Array, week: Values) -> tuple[float, float 
 
     excess = (below + at_most) / 2 - 0.5
     sums = np.bincount(np.unique(week, return_inverse=True)[1], weights=excess)
-    return 12 * float(excess.mean()), float(ttest_1samp(sums, 0).pvalue) if len(sums) > 1 else None
+    is_testable = len(sums) > 1 and below.any()
+    return 12 * float(excess.mean()), float(ttest_1samp(sums, 0).pvalue) if is_testable else None
 
 
 def recalibrated(probability: Values, observed: Booleans) -> Array:

@@ -20,6 +20,7 @@ from shotspotter_assets.experiments.frozen import Experiment, ExperimentError, F
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import SOURCE, source_sha256
 from shotspotter_assets.models.trained_models import read_files
+from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, grid_version, is_over, load_record
 from shotspotter_assets.serving.issued_scores import scored_counts, scored_days
@@ -127,9 +128,9 @@ def _counted_forecast(
     if not isinstance(record, ForecastRecord) or not store.exists(FORECAST, city.name, issue_date):
         raise ExperimentError(getattr(record, "no_forecast", "no forecast is stored"))
     content = store.read_bytes(FORECAST, city.name, issue_date)
-    trained = ServingRecord.find_sound(store, city.name, record.models_from)
     made_by = record.made_by
-    if trained is None or trained.forecasts_from != made_by.get("models"):
+    trained = _trained_models(store, record)
+    if trained is None:
         raise ExperimentError(
             f"the record of its models of {record.models_from} is missing or changed; restore it from a backup"
         )
@@ -155,6 +156,15 @@ def _counted_forecast(
             raise ExperimentError(reason)
     read_files(store, LIVE_MODEL, trained, trained.models_from, trained.suffix)
     return record, next_day_rows(parquet_table(content))
+
+
+def _trained_models(store: Store, record: ForecastRecord) -> ServingRecord | None:
+    """Return the record of the models of a forecast, which may have waited for approval; None if it is lost or changed."""
+    waited = WaitingModels.find_sound(store, record.city, record.models_from)
+    served = ServingRecord.find_sound(store, record.city, record.models_from)
+    found = (served, None if waited is None else waited.models)
+    models = record.made_by.get("models")
+    return next((trained for trained in found if trained is not None and trained.forecasts_from == models), None)
 
 
 def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) -> dict[str, bool]:

@@ -139,3 +139,10 @@ def test_corp_of_one_forecast_or_outcome_is_defined() -> None:
 def test_a_ranked_probability_score_of_an_undefined_distribution_ends() -> None:
     undefined = (np.array([np.nan, number]) for number in count())
     assert np.isnan(ranked_probability_scores(undefined, np.array([2, 0]))[0])
+
+
+def test_silent_weeks_say_nothing_about_the_slope_of_the_pit() -> None:
+    silent = np.linspace(0.998, 0.999, 91)  # probability of no alert
+    slope, p = pit_slope(np.zeros(91), silent, np.arange(91) // 7)
+    assert slope == pytest.approx(12 * (silent.mean() - 1) / 2)
+    assert p is None

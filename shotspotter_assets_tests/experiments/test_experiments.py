@@ -30,6 +30,7 @@ from shotspotter_assets.experiments.frozen import (
 )
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
@@ -345,6 +346,17 @@ def test_a_day_whose_alerts_never_came_is_missing(ran: Ran, tmp_path: Path) -> N
     at = table.column_names.index("state")
     store.write_table(DAYS, table.set_column(at, table.schema.field(at), pa.array(states)), NAME)
     assert f"{SECOND} is missing: its alerts are not known" in ran.score(root).output
+
+
+def test_models_that_waited_for_approval_count(ran: Ran, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    shutil.copytree(ran.town.folder / "store", root)
+    store = Store(str(root))
+    trained = ServingRecord.load(store, NAME, ISSUE)
+    WaitingModels(city=NAME, issue_date=ISSUE, models=trained, text="They wait.").write(store)
+    before = ServingRecord.load(store, NAME, ISSUE - ONE_DAY)
+    before.model_copy(update={"issue_date": ISSUE}).write(store)
+    assert ran.score(root).output == ran.score().output
 
 
 def test_frozen_models_exclude_later_trainings(ran: Ran, tmp_path: Path) -> None:
