@@ -136,7 +136,7 @@ def flip_flop_index(plans: Array) -> float:
 def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last: date) -> dict[str, float | None]:
     """Return the flip-flop index of the week of plans to a day, and that of plans made from each cell's mean.
 
-    The plans are the unit hours of stored plans or, if there is none for the day, the flagged cells of `forecasts`, which are
+    The plans are the unit hours of stored plans or, if the week has none, the flagged cells of `forecasts`, which are
     next-day rows by day. None if a day of the week lacks a plan, or a forecast on the present grid.
     """
     days = days_between(last - (SEQUENCE_DAYS - 1) * ONE_DAY, last)
@@ -144,7 +144,7 @@ def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last
         [store.find_sound_table(file, city.name, day - ONE_DAY) if day in forecasts else None for day in days]
         for file in (PLAN, MEAN_PLAN)
     )
-    if plans[-1] is not None:
+    if any(plan is not None for plan in plans):
         indexes = (_index(city, plans, unit_hours), _index(city, of_mean, unit_hours))
     else:
         flagged = [forecasts.get(day) for day in days]

@@ -218,4 +218,7 @@ def test_a_plan_without_a_unit_has_no_index(store: Store) -> None:
     forecasts = {day: next_day(mean, mean) for day in DAYS[:7]}
     for day in forecasts:
         store.write_table(PLAN, PLAN.schema.empty_table(), CITY.name, day - ONE_DAY)
-    assert jumpiness(store, CITY, forecasts, DAYS[6]) == {"flip_flop": None, "flip_flop_of_mean": None}
+    unknown = {"flip_flop": None, "flip_flop_of_mean": None}
+    assert jumpiness(store, CITY, forecasts, DAYS[6]) == unknown
+    store.delete(PLAN, CITY.name, DAYS[6] - ONE_DAY)
+    assert jumpiness(store, CITY, forecasts, DAYS[6]) == unknown, "a lost plan"
