@@ -74,7 +74,9 @@ def _loaded(store: Store, record: ServingRecord, shadow: Shadow) -> FittedDaily:
         for name in shadow.files
     }
     if files_sha256(files) != shadow.files:
-        raise ValueError(f"the files of {model} are not those that the record names; materialize live_models again")
+        raise ValueError(
+            f"the files of {model} are not those that the record names; materialize live_models with `retrain`"
+        )
     return registry.forecaster(shadow.name).load(files)
 
 

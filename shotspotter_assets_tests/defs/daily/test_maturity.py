@@ -126,6 +126,11 @@ def test_a_shadow_that_is_lost_or_was_removed_is_not_forecast(
     assert chain.forecast(DAY).equals(chains[None].forecast(DAY), check_metadata=True)
     facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
     assert facts["shadow"].startswith(f"The shadow {SHADOW} could not be forecast: ")
+    for file in serving.shadow.files:
+        chain.store.write_bytes(catalogue.LIVE_MODEL.named(model=model, file=file), b"{}", CITY, DAY)
+    chain.run(DAY, ["risk_forecasts"])
+    facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
+    assert facts["shadow"].endswith("materialize live_models with `retrain`")
     chain.change_city(**QUICK)
     chain.run(DAY, ["risk_forecasts"])
     assert json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))["shadow"] == ""
