@@ -99,6 +99,8 @@ def arguments() -> argparse.Namespace:
 
 def read(file: Path) -> pd.DataFrame:
     """A table of a CSV or Parquet file."""
+    if not file.exists():
+        raise SystemExit(f"{file}: there is no such file.")
     return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
 
 
@@ -188,7 +190,7 @@ def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
     in_coverage, of_type = estimate_coverage(history.alerts[:test]), history.city.name.partition("_")[2]
     if not in_coverage.any():
         number = int(history.alerts[:test].sum())
-        raise SystemExit(f"{chosen.points}: {of_type} has {number} events before --test, no cell three or more.")
+        raise SystemExit(f"{chosen.points}: {of_type}: no cell has three events before --test; in all there are {number}.")
     daily = history.daily(in_coverage)
     for name, window in {"--validation": slice(validation, test), "--test": slice(test, None)}.items():
         if not daily.observed[window].any():

@@ -54,3 +54,9 @@ def test_a_missing_column_is_named(published: Any, tmp_path: Path) -> None:
     for wrong in ("time", "point", "id", "type"):
         with pytest.raises(SystemExit, match=f"{calls}: there is no column Nowhere; there are: Datetime"):
             published.events_of(options(calls, **{wrong: "Nowhere"}))
+
+
+def test_a_missing_file_is_named(published: Any, tmp_path: Path) -> None:
+    for name in ("calls.csv", "calls.parquet"):
+        with pytest.raises(SystemExit, match=f"{tmp_path / name}: there is no such file"):
+            published.events_of(options(tmp_path / name))
