@@ -190,7 +190,9 @@ def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
     in_coverage, of_type = estimate_coverage(history.alerts[:test]), history.city.name.partition("_")[2]
     if not in_coverage.any():
         number = int(history.alerts[:test].sum())
-        raise SystemExit(f"{chosen.points}: {of_type}: no cell has three events before --test; in all there are {number}.")
+        raise SystemExit(
+            f"{chosen.points}: {of_type}: no cell has three events before --test; in all there are {number}."
+        )
     daily = history.daily(in_coverage)
     for name, window in {"--validation": slice(validation, test), "--test": slice(test, None)}.items():
         if not daily.observed[window].any():

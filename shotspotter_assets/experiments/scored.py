@@ -44,6 +44,8 @@ def score(store: Store, cities: Cities, file: Path) -> str:
     Raises ExperimentError, with a line for each reason, before the last day is over, for other code than the frozen one, and
     for too many missing days; DaysNotKnownError if alerts of the last days are not known yet; CityFileError for another file.
     """
+    if file.suffix != ".json":
+        raise ExperimentError(f"{file} is the plan; name the frozen file, {file.with_suffix('.frozen.json')}.")
     content = file.read_text()
     frozen = read_keys(file, FrozenExperiment, content)
     experiment = frozen.experiment

@@ -60,7 +60,7 @@ def export_hub(store: Store, city: City, folder: Path, first: date, last: date) 
             series.append(observations(of_target, view, locations, covered))
     lines = [f"Left out: {number_of(number, 'forecast')}: {reason}." for reason, number in left_out.items()]
     if not rounds:
-        nothing = f"{city.name}: no issued forecast from {first} to {last} can be exported."
+        nothing = f"{city.name}: no issued forecast of the chosen issue dates can be exported."
         raise ValueError(" ".join([nothing, *lines]))
     output = pd.concat(rounds)
     write_folder(folder.resolve(), _texts(city, output, pd.concat(series)))

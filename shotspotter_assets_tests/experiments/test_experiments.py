@@ -371,7 +371,8 @@ def test_frozen_models_exclude_later_trainings(ran: Ran, tmp_path: Path) -> None
 def test_another_file_is_no_frozen_record(ran: Ran) -> None:
     refused = ran.score(frozen=ran.frozen.with_name("spring.yaml"))
     assert refused.exit_code == 1
-    assert "frozen_at: is missing" in refused.output
+    assert refused.output.count("\n") == 1
+    assert str(ran.frozen) in refused.output
 
 
 def test_the_guide_shows_the_experiment_of_the_benchmark() -> None:

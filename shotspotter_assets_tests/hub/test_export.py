@@ -316,7 +316,7 @@ def test_the_command_prints_one_line_for_an_empty_window(issued: Store, tmp_path
     assert (ran.exit_code, ran.output) == (0, f"{tmp_path / 'hub'}: 3 forecasts of 5 locations.\n")
     ran = CliRunner().invoke(main, [*arguments, "--first", "2024-03-29"], env=environ)
     assert ran.exit_code == 1
-    assert ran.output == "Error: tiny_city: no issued forecast from 2024-03-29 to 2099-12-31 can be exported.\n"
+    assert ran.output == "Error: tiny_city: no issued forecast of the chosen issue dates can be exported.\n"
 
 
 def test_as_of_is_the_day_of_the_last_receipt(own: Store, tmp_path: Path) -> None:
