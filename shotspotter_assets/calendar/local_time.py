@@ -6,6 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 ONE_DAY: Final = timedelta(days=1)
+ONE_YEAR: Final = timedelta(days=365)  # each season once
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -41,16 +41,13 @@ class CityTotals(NamedTuple):
 
 def pool_counts(tables: Sequence[pa.Table]) -> pa.Table:
     """Return numbers of several folds as one; columns that earlier versions did not store are null."""
-    return pool_tables([_with_all_columns(table) for table in tables])
-
-
-def _with_all_columns(counts: pa.Table) -> pa.Table:
-    return pa.concat_tables([FOLD_COUNTS.schema.empty_table(), counts], promote_options="default")
+    every_column = FOLD_COUNTS.schema.empty_table()
+    return pool_tables([pa.concat_tables([every_column, table], promote_options="default") for table in tables])
 
 
 def stored_distributions(counts: pa.Table) -> tuple[pa.Table, CountDistribution]:
     """Return the rows whose served distribution is stored, and this distribution."""
-    stored = _with_all_columns(counts).select([*FOLD_COUNTS.schema.names, SERVED]).drop_null()
+    stored = pool_counts([counts]).select([*FOLD_COUNTS.schema.names, SERVED]).drop_null()
     return stored, CountDistribution.of_forecast(stored.rename_columns({SERVED: "expected"}))
 
 

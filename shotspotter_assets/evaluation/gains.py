@@ -83,10 +83,19 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     gain = float(difference.sum() / positives) if positives else None
     if gain is None or weeks < MIN_WEEKS_FOR_INTERVAL:
         return Gain(gain, None, None, weeks)
-    # Weeks are drawn whole, as neighbouring days and cells are not independent.
+    return Gain(gain, *interval_per_positive(weekly.positives, difference), weeks)
+
+
+def interval_per_positive(positives: Array, sums: Array) -> tuple[float, float]:
+    """Return the interval of `LEVEL` of the ratio of all sums to all positives, both of shape (weeks,).
+
+    Weeks are drawn whole, as neighbouring days and cells are not independent.
+    """
+    weeks = len(positives)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
-    drawn_positives = times_drawn @ weekly.positives
+    drawn_positives = times_drawn @ positives
     usable = drawn_positives > 0
-    drawn_gains = (times_drawn @ difference)[usable] / drawn_positives[usable]
-    low, high = np.quantile(drawn_gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Gain(gain, float(low), float(high), weeks)
+    low, high = np.quantile(
+        (times_drawn @ sums)[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    ).tolist()
+    return low, high

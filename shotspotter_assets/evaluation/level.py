@@ -14,12 +14,11 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, MIN_WEEKS, weekly_sums
+from shotspotter_assets.evaluation.gains import LEVEL, MIN_WEEKS, interval_per_positive, weekly_sums
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
-LEVEL_DAYS: Final = 365  # each season once
 ALLOWED: Final = (0.9, 1.1)
 
 
@@ -40,10 +39,11 @@ class Level:
         """True if the interval lies wholly outside `ALLOWED`."""
         return self.low is not None and self.high is not None and (self.high < ALLOWED[0] or self.low > ALLOWED[1])
 
-    @property
-    def is_allowed(self) -> bool:
-        """True if the ratio lies within `ALLOWED`."""
-        return self.ratio is not None and ALLOWED[0] <= self.ratio <= ALLOWED[1]
+    def withholds(self, was_withheld: bool) -> bool:
+        """Return True if the model of these forecasts, served or not, may not serve; without an interval it may."""
+        if self.ratio is None or self.low is None:
+            return False
+        return self.is_off or (was_withheld and not ALLOWED[0] <= self.ratio <= ALLOWED[1])
 
     def text(self) -> str:
         """Return the ratio and its interval in words."""
@@ -60,28 +60,17 @@ def level_of(days: npt.NDArray[np.datetime64], expected: Array, observed: Intege
     """Return the level of one or more days, with an interval from a bootstrap of whole weeks; all arrays are (days,)."""
     weekly = weekly_sums(days, observed, {"expected": expected})
     alerts = int(observed.sum())
-    low = high = None
-    if alerts and len(weekly.positives) >= MIN_WEEKS:
-        weeks = len(weekly.positives)
-        times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
-        drawn_alerts = times_drawn @ weekly.positives
-        usable = drawn_alerts > 0
-        ratios = (times_drawn @ weekly.losses["expected"])[usable] / drawn_alerts[usable]
-        low, high = (float(end) for end in np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    has_interval = alerts > 0 and len(weekly.positives) >= MIN_WEEKS
+    ends = interval_per_positive(weekly.positives, weekly.losses["expected"]) if has_interval else (None, None)
     return Level(
         days=len(days),
         last=days.max().astype(date),
         expected=float(expected.sum()),
         observed=alerts,
         ratio=float(expected.sum()) / alerts if alerts else None,
-        low=low,
-        high=high,
+        low=ends[0],
+        high=ends[1],
     )
-
-
-def withholds(level: Level, was_withheld: bool) -> bool:
-    """Return True if a model does not serve, by the level of its own forecasts, served or not; without an interval it does."""
-    return level.low is not None and (level.is_off or (was_withheld and not level.is_allowed))
 
 
 class _Scored(BaseModel):

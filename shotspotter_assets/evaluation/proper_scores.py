@@ -38,13 +38,8 @@ def ranked_probability_scores(cumulative: Iterable[Array], number: Values) -> Ar
 def weighted_interval_scores(quantiles: Array, number: Values, levels: Sequence[float] = LEVELS) -> Array:
     """Return twice the mean pinball loss of `quantiles`, shape (levels, ...), for each number, shape (...).
 
-    With the median and the ends of central intervals it is their weighted interval score. Raises ValueError for quantiles that
-    cross.
+    With the median and the ends of central intervals it is their weighted interval score.
     """
-    if (falls := np.diff(quantiles, axis=0) < 0).any():
-        level, *forecast = np.argwhere(falls)[0].tolist()
-        place = f"forecast {', '.join(map(str, forecast))}" if forecast else "the forecast"
-        raise ValueError(f"The {levels[level + 1]:g} quantile of {place} is below its {levels[level]:g} quantile.")
     level_of = np.reshape(levels, (-1, *np.ones(number.ndim, int)))
     excess = number - quantiles
     return np.asarray(2 * np.maximum(level_of * excess, (level_of - 1) * excess).mean(axis=0))

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -21,7 +21,7 @@ from shotspotter_assets.hub.config import ADMIN, MODEL_ID, NAME, settings_files
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import read_layers
-from shotspotter_assets.serving.forecast_facts import factor_variance_of, is_of_grid, next_day_rows
+from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS, TENSORS
 from shotspotter_assets.storage.store import Store
@@ -29,7 +29,6 @@ from shotspotter_assets.wording import first_of, number_of
 
 LEVELS: Final = (0.01, 0.025, *(round(0.05 * step, 2) for step in range(1, 20)), 0.975, 0.99)
 """Levels of the quantiles: the 23 of FluSight."""
-DAYS_BEFORE: Final = timedelta(days=365)  # observed days before the first forecast, to compare with
 _OWN_FILES: Final = re.compile(
     r"hub-config/(admin|tasks|target-data|model-metadata-schema)\.json|target-data/(time-series|oracle-output)\.csv"
     rf"|model-metadata/{MODEL_ID}\.yml|model-output/{MODEL_ID}/[0-9-]+-{MODEL_ID}\.csv"
@@ -104,7 +103,7 @@ def why_left_out(record: ForecastRecord, forecast: pa.Table, city: City) -> str:
         "computed after the forecast date had begun": record.replayed
         or datetime.fromisoformat(record.issued_at) >= begins,
         "the city had another grid": not is_of_grid(forecast, city),
-        "stored by an earlier version, without the spread of totals": factor_variance_of(forecast) is None,
+        "stored by an earlier version, without the spread of totals": total_of(forecast).factor_variance is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -119,7 +118,7 @@ def quantile_rows(
     next_day = next_day_rows(forecast)
     cells = cells_of(next_day)
     counts = CountDistribution.of_forecast(next_day)
-    variance = factor_variance_of(forecast) or 0.0
+    variance = total_of(forecast).factor_variance or 0.0
     quantiles = pd.DataFrame(
         {
             name: counts.of_cells(area[cells]).total(variance).ppf(LEVELS)
@@ -153,14 +152,14 @@ def refuse_crossing(quantiles: pd.DataFrame, file: str) -> None:
 def observations(
     store: Store, city: City, locations: Mapping[str, Booleans], covered: Mapping[date, tuple[Integers, Integers]]
 ) -> pd.DataFrame:
-    """Return the time series of a target: its known days from `DAYS_BEFORE` the first forecast to the last one.
+    """Return the time series of a target: its known days from a year before the first forecast to the last one.
 
     `covered` are (row, column) of the cells of each forecast by its date. A day counts the cells of the newest forecast to
     it, or of the first one; a location without any has no row. `as_of` is the local date from which the number is known: the
     day was over, and its last row was received. A day without rows is known from other days, at the latest since their last.
     """
     stored = store.days_present(TENSORS, city.name)
-    first = max(min(covered) - DAYS_BEFORE, min(stored, default=city.start))
+    first = max(min(covered) - local_time.ONE_YEAR, min(stored, default=city.start))
     history = CityHistory.load(store, city, min(max(covered), max(stored, default=max(covered))), first)
     rows = store.read_window(RAW_ROWS, city.name, history.days[0], history.last_known, ["received_at"]).drop_null()
     received = rows.to_pandas().groupby("date")["received_at"].max().dt.tz_convert(city.zone).dt.date.to_dict()

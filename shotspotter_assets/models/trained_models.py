@@ -107,18 +107,23 @@ def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: dat
 
 def read_files(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> ModelFiles:
     """Read the files of a record's models, see `read_models`."""
-    files = {}
-    for model, trained in record.models.items():
-        stored = f"{model}{suffix}"
-        try:
-            files[model] = {
-                name: store.read_bytes(file.named(model=stored, file=name), record.city, day) for name in trained.files
-            }
-        except MissingObjectError:
-            files[model] = {}
-        if files_sha256(files[model]) != trained.files:
-            raise ModelFilesError(
-                f"The files of {stored} of {record.city} {day} are not those that its record names: "
-                f"materialize {file.asset} for {record.city} {day} again."
-            )
+    return {
+        model: read_model_files(store, file, record.city, day, f"{model}{suffix}", trained.files)
+        for model, trained in record.models.items()
+    }
+
+
+def read_model_files(
+    store: Store, file: StoredFile, city: str, day: date, stored: str, sha256_of_files: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Read the files of the model that is `stored` under a name; raise ModelFilesError for other files."""
+    try:
+        files = {name: store.read_bytes(file.named(model=stored, file=name), city, day) for name in sha256_of_files}
+    except MissingObjectError:
+        files = {}
+    if files_sha256(files) != sha256_of_files:
+        raise ModelFilesError(
+            f"The files of {stored} of {city} {day} are not those that its record names: "
+            f"materialize {file.asset} for {city} {day} again, live_models with `retrain` on."
+        )
     return files

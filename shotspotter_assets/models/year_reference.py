@@ -10,9 +10,9 @@ from scipy.special import gammaln
 from scipy.stats import nbinom
 
 from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.calendar.local_time import ONE_YEAR
 from shotspotter_assets.models.history import History
 
-YEAR_DAYS: Final = 365
 MIN_ALERTS: Final = 0.5  # alerts in a silent year, so that an alert is never impossible
 SIZES: Final = np.geomspace(0.05, 1e4, 120)  # tried sizes; the largest is as good as Poisson
 
@@ -28,8 +28,8 @@ def year_reference(history: History, days: range) -> Array:
     distinct, which = np.unique(number, return_inverse=True)
     days_with = np.zeros((len(known) + 1, len(distinct)))  # by the number of earlier known days and of their alerts
     days_with[1:] = np.cumsum(np.eye(len(distinct))[which], axis=0)
-    of_year = days_with[stop] - days_with[np.maximum(stop - YEAR_DAYS, 0)]
-    length = np.where(stop > 0, np.minimum(stop, YEAR_DAYS), np.nan)
+    of_year = days_with[stop] - days_with[np.maximum(stop - ONE_YEAR.days, 0)]
+    length = np.where(stop > 0, np.minimum(stop, ONE_YEAR.days), np.nan)
     mean = np.maximum(of_year @ distinct, MIN_ALERTS) / length
     return np.stack([mean, np.where(stop > 0, _likeliest_size(of_year, distinct, mean), np.nan)])
 

@@ -1,13 +1,13 @@
 """The page *Accountability* and the annual report: the account of a period, from the store."""
 
 import math
-from datetime import date, timedelta
+from datetime import date
 
 from shotspotter_assets.accountability import measured_sections, stored_sections
 from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.disclosures import card_section, datasheet, transparency_record
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
@@ -15,7 +15,7 @@ from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
-from shotspotter_assets.pages.track_record import FROM_FOLD, TRACK_DAYS, TrackRecord, track_record
+from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
 from shotspotter_assets.pages.words import BASELINE_WORDS
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
@@ -26,7 +26,7 @@ from shotspotter_assets.wording import number_of
 
 def last_years_account(store: Store, city: City, last: date, layers: CityLayers, track: TrackRecord | None) -> Account:
     """Return the account of the year to a day; `track` has the scores of its forecasts."""
-    first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
+    first = max(city.start, last - ONE_YEAR + ONE_DAY)
     sections = _sections(store, city, first, last, layers, track)
     return Account(city=city.name, title=city.shown_title, first=first, last=last, sections=sections)
 

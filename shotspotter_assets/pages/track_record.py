@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.distribution_scores import distribution_rows, stored_distributions
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
@@ -35,7 +36,6 @@ from shotspotter_assets.serving.issued_scores import (
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
-TRACK_DAYS: Final = 365  # each season once
 FEW_DAYS: Final = 91  # number of forecasts below which test days of folds stand beside them
 ISSUED: Final = "issued"
 REPLAYED: Final = "replayed"
@@ -77,7 +77,7 @@ class TrackRecord:
 
 def track_record(store: Store, city: City, last: date, first: date | None = None) -> TrackRecord | None:
     """Score the forecasts from `first`, by default of a year, to the last known day; None without any."""
-    first = first or max(city.start, last - timedelta(days=TRACK_DAYS - 1))
+    first = first or max(city.start, last - ONE_YEAR + ONE_DAY)
     forecasts = _scored_forecasts(store, city, first, last)
     if forecasts is None:
         return None

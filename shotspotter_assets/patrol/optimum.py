@@ -93,4 +93,7 @@ def gap_of_day(plan: "DayPlan", seconds: float = MAX_SECONDS) -> float | None:
         if not of_shift.is_proved:
             return None
         best += of_shift.bound
-    return Optimum(best, is_proved=True).gap(sum(shift.covered_greedily for shift in plan.shifts))
+    covered = plan.covered_without_lottery  # by the greedy plans
+    if covered is None:
+        covered = sum(shift.totals.covered for shift in plan.shifts)
+    return Optimum(best, is_proved=True).gap(covered)

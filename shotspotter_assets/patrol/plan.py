@@ -44,11 +44,6 @@ class ShiftPlan:
         """Return the chance with which the lottery sends a unit to a cell; None without a lottery."""
         return None if self.lots is None else float(self.lots.chance.reshape(self.units.shape)[row, column])
 
-    @property
-    def covered_greedily(self) -> float:
-        """Expected alerts that the greedy plan covers, the one that a lottery replaces included."""
-        return self.totals.covered if self.covered_without_lottery is None else self.covered_without_lottery
-
 
 @dataclass(frozen=True)
 class DayPlan:

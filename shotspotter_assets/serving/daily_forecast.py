@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
@@ -48,7 +47,7 @@ class _Risk(NamedTuple):
     next_day: pa.Table
     next_hours: pa.Table | None
     drivers: list[tuple[str, ...]] | None  # phrases by covered cell; None for a model without reasons
-    year: Array  # mean and size of `year_reference`
+    year: list[float]  # mean and size of `year_reference`
 
     @property
     def all_periods(self) -> pa.Table:
@@ -70,7 +69,6 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     forecast_date = stored.issue_date + ONE_DAY
     risk = _risk(record, models, stored)
     total = _total(risk, models, city, forecast_date)
-    low, high = total.interval
     replayed = is_over(forecast_date, city, now)
     table = with_facts(risk.all_periods, city, stored.lead, total, replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
@@ -89,8 +87,8 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             models_from=record.models_from,
             why_served=record.reasons,
             expected_alerts=float(risk.next_day["expected"].to_numpy().sum()),
-            expected_alerts_low=low,
-            expected_alerts_high=high,
+            expected_alerts_low=total.total_low,
+            expected_alerts_high=total.total_high,
             interval=_interval_in_words(record, stored),
             hours=_hours_in_words(models, stored),
             types=record.types_in_words,
@@ -108,11 +106,11 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
 
 
 def _total(risk: _Risk, models: TrainedModels, city: City, forecast_date: date) -> DayTotal:
-    """Return the distribution of the alerts of all cells on the day."""
+    """Return the facts of the number of alerts in all cells on the day."""
     fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
     factor_variance = models.counts.factor_variance(fireworks).item()
     low, high = map(float, short_interval(CountDistribution.of_forecast(risk.next_day).total(factor_variance)))
-    return DayTotal((low, high), factor_variance, risk.year)
+    return DayTotal(low, high, factor_variance, *risk.year)
 
 
 def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> _Risk:
@@ -130,8 +128,9 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
         drivers = models.next_day[record.candidate].drivers(history, history.next_day)
     except OtherInputsError as error:
         key = f"{city.name}|{stored.issue_date}"
-        remedy = f"Materialize live_models for {key} with `retrain` on."
-        raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
+        raise OtherInputsError(
+            f"{key}, models of {record.models_from}: {error} Materialize live_models for {key} with `retrain` on."
+        ) from error
     worded = drivers and [tuple(reason.format(event=city.event) for reason in reasons) for reasons in drivers]
     next_hours = None
     if models.hours is not None and hourly is not None:
@@ -141,9 +140,8 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
             else risk_tables.first_hours(models, hourly, first_hour, next_day)
         )
         next_hours = risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes)
-    return _Risk(
-        next_day, next_hours, worded, year_reference(history, range(history.next_day, history.next_day + 1))[:, 0]
-    )
+    tomorrow = range(history.next_day, history.next_day + 1)
+    return _Risk(next_day, next_hours, worded, year_reference(history, tomorrow)[:, 0].tolist())
 
 
 def days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:

@@ -16,18 +16,18 @@ MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a mo
 SHADOW_COLUMN: Final = "shadow"  # column of the shadow's probability, for its scores
 SHADOW: Final = "shadow"  # metadata key of the name of the forecaster in the shadow
 LEAD: Final = "lead"  # metadata key
-TOTAL: Final = "total_interval"  # metadata key of the 80% interval of the alerts of all cells on the day
-FACTOR_VARIANCE: Final = "factor_variance"  # metadata key of the variance of the factor that all cells share on the day
-YEAR: Final = "year_reference"  # metadata key of mean and size of `models.year_reference` for the alerts of all cells
+TOTAL: Final = "total_interval"  # metadata key of `DayTotal`, of which earlier versions stored the interval alone
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
 class DayTotal(NamedTuple):
-    """The distribution of the alerts of all cells on the day, beside its cells, and its simple reference."""
+    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`."""
 
-    interval: tuple[float, float]  # 80% interval
-    factor_variance: float  # of the factor that all cells share (`CountDistribution.total`)
-    year: Array  # mean and size of `models.year_reference`
+    total_low: float  # ends of the 80% interval
+    total_high: float
+    factor_variance: float | None = None  # of the factor that all cells share (`CountDistribution.total`)
+    year_mean: float | None = None  # `models.year_reference`
+    year_size: float | None = None
 
 
 def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed: bool) -> pa.Table:
@@ -35,9 +35,7 @@ def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed
     facts = {
         GRID: grid_settings(city),
         LEAD: str(lead),
-        TOTAL: json.dumps(total.interval),
-        FACTOR_VARIANCE: json.dumps(total.factor_variance),
-        YEAR: json.dumps(total.year.tolist()),
+        TOTAL: json.dumps(total),
     }
     return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
 
@@ -67,23 +65,9 @@ def lead_of(forecast: pa.Table) -> int:
     return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
 
 
-def total_of(forecast: pa.Table) -> tuple[float, float]:
-    """Return the 80% interval of the alerts of all cells on the day."""
-    low, high = json.loads(forecast.schema.metadata[TOTAL.encode()])
-    return low, high
-
-
-def factor_variance_of(forecast: pa.Table) -> float | None:
-    """Return the variance of the factor that all cells share on the day; None in forecasts of earlier versions."""
-    stored = (forecast.schema.metadata or {}).get(FACTOR_VARIANCE.encode())
-    return None if stored is None else float(stored)
-
-
-def year_of(forecast: pa.Table) -> tuple[float, float] | None:
-    """Return mean and size of the yearly reference of the alerts of all cells; None in forecasts of earlier versions."""
-    stored = (forecast.schema.metadata or {}).get(YEAR.encode())
-    mean, size = json.loads(stored or "[null, null]")
-    return None if stored is None else (mean, size)
+def total_of(forecast: pa.Table) -> DayTotal:
+    """Return the facts of the number of alerts in all cells on the day."""
+    return DayTotal(*json.loads(forecast.schema.metadata[TOTAL.encode()]))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:

@@ -5,7 +5,7 @@ the jumpiness of plans. Weather services keep few such scores, so that years can
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Array, Booleans, Names
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
@@ -35,7 +35,6 @@ from shotspotter_assets.storage.catalogue import FOLD_LEADS, HEADLINES, MEAN_PLA
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
-WINDOW: Final = timedelta(days=365)
 MIN_DAYS: Final = 7 * MIN_WEEKS  # of each number; with fewer, it is unknown
 FLIP_FLOPS: Final = ("flip_flop", "flip_flop_of_mean")
 DAYS_OF: Final = {
@@ -66,9 +65,9 @@ def headline_scores(store: Store, city: City) -> pa.Table:
 
 def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event: str) -> dict[str, Any]:
     """Return the headline scores of the 365 days to `last`, a row of `catalogue.HEADLINES`; `event` is the word for one."""
-    of_year = [record for record in records if last - WINDOW < record.scored_date <= last]
+    of_year = [record for record in records if last - ONE_YEAR < record.scored_date <= last]
     issued = {record.scored_date: record.scores.sums for record in of_year if record.scores and record.scores.sums}
-    tested = leads.filter((pc.field("date") > last - WINDOW) & (pc.field("date") <= last))
+    tested = leads.filter((pc.field("date") > last - ONE_YEAR) & (pc.field("date") <= last))
     tested_days = len(np.unique(dates_of(tested)))
     pairs = [(record.flip_flop, record.flip_flop_of_mean) for record in of_year]
     indexes = np.array([pair for pair in pairs if None not in pair], np.float64)

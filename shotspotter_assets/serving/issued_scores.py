@@ -13,13 +13,13 @@ from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
 from shotspotter_assets.evaluation.distribution_scores import pool_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import MIN_WEEKS, Gain, table_gain
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
-from shotspotter_assets.evaluation.level import LEVEL_DAYS, Level, level_of
+from shotspotter_assets.evaluation.level import Level, level_of
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
@@ -29,12 +29,10 @@ from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
     SHADOW_COLUMN,
-    factor_variance_of,
     is_replayed,
     lead_of,
     shadow_of,
     total_of,
-    year_of,
 )
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.serving_record import ServingRecord
@@ -186,7 +184,7 @@ def issued_level(
 
     With `CANDIDATE_COLUMN`, that of the candidate's forecasts. Both have the number of alerts given one of what was served.
     """
-    first = max(after + ONE_DAY, stored.last_known - timedelta(days=LEVEL_DAYS - 1), stored.days[0])
+    first = max(after + ONE_DAY, stored.last_known - ONE_YEAR + ONE_DAY, stored.days[0])
     columns = ["horizon", "row", "column", "expected", "probability", CANDIDATE_COLUMN]
     forecasts = next_day_forecasts(store, stored.city, first, stored.last_known, columns)
     known = known_forecasts(forecasts, stored)
@@ -245,7 +243,7 @@ def scored_counts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> p
             "row": row,
             "column": column,
             "alerts": _alerts_of(forecast, scored_date, history),
-            **_total_columns(forecast),
+            **total_of(forecast)._asdict(),
             MEAN_OF_COUNTS: mean,
         }
         for name in BASELINES:
@@ -253,14 +251,6 @@ def scored_counts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> p
                 columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
     return pool_counts(tables)
-
-
-def _total_columns(forecast: pa.Table) -> dict[str, float | None]:
-    """Return the columns of `catalogue.FOLD_COUNTS` about the alerts of all cells; None in forecasts of earlier versions."""
-    low, high = total_of(forecast)
-    mean, size = year_of(forecast) or (None, None)
-    variance = factor_variance_of(forecast)
-    return {"total_low": low, "total_high": high, "factor_variance": variance, "year_mean": mean, "year_size": size}
 
 
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:

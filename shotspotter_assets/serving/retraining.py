@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings
-from shotspotter_assets.evaluation.level import withholds
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
@@ -190,7 +189,7 @@ def withheld_reason(store: Store, stored: CityHistory) -> str:
     level = issued_level(store, stored, CANDIDATE_COLUMN, latest.candidate_since or date.min)
     judged = stored_models(store, city.name, stored.issue_date - ONE_DAY)  # those that wait were judged, too
     newest, _ = next(judged, (latest, None))
-    if level is None or not withholds(level, bool(newest.gate.withheld)):
+    if level is None or not level.withholds(bool(newest.gate.withheld)):
         return ""
     back = "It may serve again once the ratio itself is within that range (level: withhold in the city's file)."
     return f"{candidate} is withheld for its level. {level.text()} {back}"

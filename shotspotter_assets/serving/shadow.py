@@ -13,7 +13,7 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.records import files_sha256
-from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels
+from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, read_model_files
 from shotspotter_assets.serving.daily_forecast import days_at_lead
 from shotspotter_assets.serving.forecast_facts import with_shadow_column
 from shotspotter_assets.serving.issued_forecasts import Forecast
@@ -54,7 +54,12 @@ def forecast_shadow(
     sentence = shadow.problem
     if not sentence:
         try:
-            fitted = _loaded(store, record, shadow) if shadow.files else models.next_day[shadow.name]
+            if shadow.files:
+                model = f"{shadow.name}{record.suffix}"
+                files = read_model_files(store, LIVE_MODEL, record.city, record.models_from, model, shadow.files)
+                fitted = registry.forecaster(shadow.name).load(files)
+            else:
+                fitted = models.next_day[shadow.name]
             table = with_shadow_column(table, shadow.name, _probability(fitted, record, stored))
             sentence = f"{shadow.name} is forecast in the shadow: scored, never shown."
         except Exception as error:  # whatever a forecaster raises, what serves is issued
@@ -64,20 +69,6 @@ def forecast_shadow(
 
 def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
-
-
-def _loaded(store: Store, record: ServingRecord, shadow: Shadow) -> FittedDaily:
-    """Read a trained shadow; raise ValueError if its files were changed."""
-    model = f"{shadow.name}{record.suffix}"
-    files = {
-        name: store.read_bytes(LIVE_MODEL.named(model=model, file=name), record.city, record.models_from)
-        for name in shadow.files
-    }
-    if files_sha256(files) != shadow.files:
-        raise ValueError(
-            f"the files of {model} are not those that the record names; materialize live_models with `retrain`"
-        )
-    return registry.forecaster(shadow.name).load(files)
 
 
 def _probability(fitted: FittedDaily, record: ServingRecord, stored: CityHistory) -> Array:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.evaluation.level import LEVEL_DAYS, Level, level_of, withholds
+from shotspotter_assets.evaluation.level import Level, level_of
 
 LEVEL = Level(days=365, last=date(2024, 12, 31), expected=100.0, observed=100, ratio=1.0, low=0.95, high=1.05)
-DAYS = np.datetime64("2024-01-01") + np.arange(LEVEL_DAYS)
+YEAR = 365
+DAYS = np.datetime64("2024-01-01") + np.arange(YEAR)
 
 
 def level(ratio: float | None, low: float | None, high: float | None) -> Level:
@@ -33,7 +34,7 @@ def level(ratio: float | None, low: float | None, high: float | None) -> Level:
 )
 def test_a_level_withholds_by_its_interval_and_returns_by_its_ratio(ratio, low, high, starts, goes_on):
     judged = level(ratio, low, high)
-    assert (withholds(judged, False), withholds(judged, True)) == (starts, goes_on)
+    assert (judged.withholds(False), judged.withholds(True)) == (starts, goes_on)
     assert judged.is_off == starts
 
 
@@ -41,8 +42,8 @@ def test_a_level_withholds_by_its_interval_and_returns_by_its_ratio(ratio, low, 
 @given(st.floats(0.3, 3.0), st.integers(0, 5))
 def test_the_ratio_and_its_interval_scale_with_the_forecast(factor, seed):
     random = np.random.default_rng(seed)
-    observed = random.poisson(3.0, LEVEL_DAYS)
-    one, scaled = (level_of(DAYS, np.full(LEVEL_DAYS, 3.0 * times), observed) for times in (1.0, factor))
+    observed = random.poisson(3.0, YEAR)
+    one, scaled = (level_of(DAYS, np.full(YEAR, 3.0 * times), observed) for times in (1.0, factor))
     assert (scaled.ratio, scaled.low, scaled.high) == pytest.approx(
         (one.ratio * factor, one.low * factor, one.high * factor)
     )
@@ -52,11 +53,11 @@ def test_the_ratio_and_its_interval_scale_with_the_forecast(factor, seed):
 
 def test_chance_accuses_no_quiet_city_and_a_busy_one_shows_its_level():
     random = np.random.default_rng(0)
-    quiet = [random.poisson(100 / 365, LEVEL_DAYS) for _ in range(100)]
-    levels = [level_of(DAYS, np.full(LEVEL_DAYS, 100 / 365), observed) for observed in quiet]
-    assert sum(not one.is_allowed for one in levels) > 20  # the ratio alone would accuse them
+    quiet = [random.poisson(100 / 365, YEAR) for _ in range(100)]
+    levels = [level_of(DAYS, np.full(YEAR, 100 / 365), observed) for observed in quiet]
+    assert sum(one.withholds(True) for one in levels) > 20  # the ratio alone would accuse them
     assert sum(one.is_off for one in levels) <= 2
-    busy = level_of(DAYS, np.full(LEVEL_DAYS, 12.0), random.poisson(10.0, LEVEL_DAYS))
+    busy = level_of(DAYS, np.full(YEAR, 12.0), random.poisson(10.0, YEAR))
     assert busy.is_off
     assert f"is {busy.ratio:.2f} (90% interval " in busy.text()
 
@@ -65,6 +66,6 @@ def test_few_weeks_or_no_alert_have_no_interval():
     short = level_of(DAYS[:70], np.full(70, 5.0), np.ones(70, int))
     assert (short.ratio, short.low, short.is_off) == (5.0, None, False)
     assert "fewer than 12 weeks" in short.text()
-    silent = level_of(DAYS, np.ones(LEVEL_DAYS), np.zeros(LEVEL_DAYS, int))
+    silent = level_of(DAYS, np.ones(YEAR), np.zeros(YEAR, int))
     assert (silent.ratio, silent.low, silent.is_off) == (None, None, False)
     assert "unknown" in silent.text()

@@ -51,15 +51,6 @@ def test_quantiles_have_the_interval_scores_of_scoringrules() -> None:
     np.testing.assert_allclose(weighted_interval_scores(quantiles, NUMBER), expected / 3.5)
 
 
-def test_quantiles_that_cross_are_refused() -> None:
-    quantiles = np.tile(np.arange(7.0)[:, None], (1, 3))
-    quantiles[2, 1] = 0.0
-    with pytest.raises(ValueError, match=r"0\.25 quantile of forecast 1 .* 0\.1 quantile"):
-        weighted_interval_scores(quantiles, np.zeros(3))
-    with pytest.raises(ValueError, match=r"0\.8 quantile"):
-        weighted_interval_scores(np.array([1.0, 0.0]), np.float64(1), (0.2, 0.8))
-
-
 def test_cells_have_the_scores_of_their_probabilities() -> None:
     probability, further, size = np.array([0.003, 0.3, 0.95]), np.array([0.1, 2.0, 9.0]), np.array([5.0, 0.3, 2.0])
     cells = CountDistribution(probability, further, size)

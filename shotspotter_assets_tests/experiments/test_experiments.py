@@ -31,7 +31,7 @@ from shotspotter_assets.experiments.frozen import (
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.approval import WaitingModels
-from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows
+from shotspotter_assets.serving.forecast_facts import next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import CHECKOUT
@@ -174,7 +174,7 @@ def test_the_scores_are_those_of_the_issued_tables(ran: Ran) -> None:
         assert facts["table_sha256"] == sha256(stored)
         assert facts["issued_at"] < f"{day}T04"
         table = next_day_rows(ran.town.store.read_table(FORECAST, NAME, day - ONE_DAY))
-        variance = factor_variance_of(table)
+        variance = total_of(table).factor_variance
         assert variance is not None
         log_scores.append(-CountDistribution.of_forecast(table).total(variance).logpmf(12).item())
         forecast = table.to_pandas()

@@ -31,7 +31,7 @@ from shotspotter_assets.geometry.cells import quadrants
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.hub.export import LEVELS, export_hub, refuse_crossing
 from shotspotter_assets.models.alert_counts import CountDistribution
-from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE, factor_variance_of, next_day_rows
+from shotspotter_assets.serving.forecast_facts import TOTAL, next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.sources.day_table import DayTable
@@ -116,7 +116,7 @@ def test_quantiles_are_those_of_the_sum_of_the_issued_cells(hub: Path, issued: S
     next_day = next_day_rows(forecast)
     names = quadrants(CITY.shape)[next_day["row"].to_numpy(), next_day["column"].to_numpy()]
     cells = CountDistribution.of_forecast(next_day)
-    variance = factor_variance_of(forecast)
+    variance = total_of(forecast).factor_variance
     assert variance is not None
     inside = {CITY.name: np.ones(len(names), bool)} | {f"{CITY.name}/{name}": names == name for name in set(names)}
     for location, of_location in inside.items():
@@ -190,7 +190,7 @@ def replayed(store: Store) -> None:
 
 def without_spread(store: Store) -> None:
     table = store.read_table(FORECAST, CITY.name, FIRST)
-    facts = {name: value for name, value in table.schema.metadata.items() if name != FACTOR_VARIANCE.encode()}
+    facts = {**table.schema.metadata, TOTAL.encode(): json.dumps(total_of(table)[:2])}
     store.write_table(FORECAST, table.replace_schema_metadata(facts), CITY.name, FIRST)
 
 

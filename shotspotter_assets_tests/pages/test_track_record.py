@@ -14,7 +14,7 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record
 from shotspotter_assets.pages.words import short_day
-from shotspotter_assets.serving.forecast_facts import FACTOR_VARIANCE, with_shadow_column
+from shotspotter_assets.serving.forecast_facts import TOTAL, total_of, with_shadow_column
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, HEADLINES, PAGE, STATUS, TENSORS
@@ -54,7 +54,7 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
 def test_forecasts_of_earlier_versions_have_no_totals(copy: Store, tiny_site: TinySite) -> None:
     for issue_date in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, issue_date)
-        stored = {key: value for key, value in table.schema.metadata.items() if key != FACTOR_VARIANCE.encode()}
+        stored = {**table.schema.metadata, TOTAL.encode(): json.dumps(total_of(table)[:2])}
         copy.write_table(FORECAST, table.replace_schema_metadata(stored), CITY, issue_date)
     track = track_record(copy, tiny_site.city, tiny_site.last_issued)
     assert (track.whole.days, track.totals) == (DAYS - 1, {})

@@ -60,7 +60,7 @@ def test_two_units_on_a_line_have_a_known_gap(row, gap):
 def test_a_lottery_is_compared_by_the_plan_that_it_replaces():
     drawn = day_plan(3, lottery=1.0)
     assert gap_of_day(drawn, 60.0) == pytest.approx(gap_of_day(day_plan(3), 60.0))
-    assert drawn.shifts[0].totals.covered < drawn.shifts[0].covered_greedily
+    assert drawn.shifts[0].totals.covered < drawn.covered_without_lottery
 
 
 def test_a_bound_without_time_is_no_optimum():

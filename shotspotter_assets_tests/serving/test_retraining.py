@@ -23,7 +23,7 @@ from shotspotter_assets.models.records import TrainedModel, TrainingRecord
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving import retraining
 from shotspotter_assets.serving.daily_forecast import forecast_day
-from shotspotter_assets.serving.forecast_facts import factor_variance_of, next_day_rows, total_of, year_of
+from shotspotter_assets.serving.forecast_facts import DayTotal, next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import Forecast
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
@@ -240,16 +240,15 @@ def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
 def test_an_issued_forecast_holds_the_distribution_of_its_total() -> None:
     town = stored(counts())
     serving, forecast = served(town)
-    total = CountDistribution.of_forecast(next_day_rows(forecast.table)).total(
-        factor_variance_of(forecast.table) or 0.0
-    )
+    facts = total_of(forecast.table)
+    total = CountDistribution.of_forecast(next_day_rows(forecast.table)).total(facts.factor_variance)
     record = forecast.record
-    assert total_of(forecast.table) == (record.expected_alerts_low, record.expected_alerts_high)
-    assert total_of(forecast.table) == tuple(float(end) for end in short_interval(total))
+    assert facts[:2] == (record.expected_alerts_low, record.expected_alerts_high)
+    assert facts[:2] == tuple(float(end) for end in short_interval(total))
     year = town.alerts[-365:, *np.transpose(serving.covered)].sum(axis=1)
-    assert year_of(forecast.table)[0] == pytest.approx(year.mean())
-    earlier = forecast.table.replace_schema_metadata(None)
-    assert (factor_variance_of(earlier), year_of(earlier)) == (None, None)
+    assert facts.year_mean == pytest.approx(year.mean())
+    earlier = forecast.table.replace_schema_metadata({"total_interval": "[0.0, 3.0]"})
+    assert total_of(earlier) == DayTotal(0.0, 3.0, None, None, None)
 
 
 def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not() -> None:

@@ -25,7 +25,6 @@ from shotspotter_assets.storage.catalogue import (
 )
 
 if TYPE_CHECKING:
-    from shotspotter_assets.patrol.plan import DayPlan
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 
 PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"]  # the panel is narrow
@@ -88,6 +87,7 @@ def _with_plan(
         patrols_before,
         write_plan,
     )
+    from shotspotter_assets.patrol.optimum import gap_of_day
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.serving.headline_scores import mean_plan
@@ -95,8 +95,12 @@ def _with_plan(
     from shotspotter_assets.storage.fingerprints import sha256
 
     day = issue_date + ONE_DAY
-    hourly = {forecast.target: forecast.store.read_table(HOURLY, city.name, issue_date) for forecast in issued}
-    by_target = {target: shift_forecasts(hours, city, rules.shifts, day) for target, hours in hourly.items()}
+    by_target = {
+        forecast.target: shift_forecasts(
+            forecast.store.read_table(HOURLY, city.name, issue_date), city, rules.shifts, day
+        )
+        for forecast in issued
+    }
     shifts, weighted = joined(by_target, rules.weights)
     areas = cell_districts(city, district_areas(city), OUTSIDE)
     plan = plan_day(
@@ -127,27 +131,21 @@ def _with_plan(
         city.name,
         issue_date,
     )
+    gap = gap_of_day(plan)
     path = write_plan(store, record, table, lots_table(plan, city, shifts, areas))
     return {
         "data_version": sha256(dispatch_csv(table))[:16],
         "forecast_date": str(day),
         **panel.rounded(record.totals()),
         **({} if rules.lottery is None else panel.rounded({"covered_without_lottery": record.covered_without_lottery})),
-        **panel.rounded({"below_best_plan": _gap_shown(plan)}),
+        # Not stored, as it depends on the machine which plans are solved in time.
+        **panel.rounded({"below_best_plan": "not solved in a second" if gap is None else gap}),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
         "csv": dg.MetadataValue.path(store.uri(DISPATCH_CSV, city.name, issue_date)),
         "geojson": dg.MetadataValue.path(store.uri(DISPATCH_MAP, city.name, issue_date)),
         "path": dg.MetadataValue.path(path),
     }
-
-
-def _gap_shown(plan: "DayPlan") -> float | str:
-    """Return the gap of a plan to the best one; it is not stored, as what is solved in time depends on the machine."""
-    from shotspotter_assets.patrol.optimum import gap_of_day
-
-    gap = gap_of_day(plan)
-    return "not solved in a second" if gap is None else gap
 
 
 def _without_plan(store: Store, city: City, issue_date: date, version: str, note: str) -> panel.Metadata:

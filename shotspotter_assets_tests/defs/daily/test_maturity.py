@@ -130,7 +130,7 @@ def test_a_shadow_that_is_lost_or_was_removed_is_not_forecast(
         chain.store.write_bytes(catalogue.LIVE_MODEL.named(model=model, file=file), b"{}", CITY, DAY)
     chain.run(DAY, ["risk_forecasts"])
     facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    assert facts["shadow"].endswith("materialize live_models with `retrain`")
+    assert facts["shadow"].endswith("again, live_models with `retrain` on.")
     chain.change_city(**QUICK)
     chain.run(DAY, ["risk_forecasts"])
     assert json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))["shadow"] == ""
