@@ -83,8 +83,8 @@ def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event:
     unknown = ", ".join(
         words.format(number_of(row[days], "day")) for name, (days, words) in DAYS_OF.items() if row.get(name) is None
     )
-    needed = f"{MIN_DAYS} days are needed, with an {event} and a simple method common to all"
-    return row | {"unknown": f"Unknown, as {needed}: {unknown}." if unknown else ""}
+    needed = f"{MIN_DAYS} days, an {event} among them, and a simple method that forecast them all"
+    return row | {"unknown": f"Unknown: {unknown}. A number needs {needed}." if unknown else ""}
 
 
 def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def test_a_gain_that_is_undefined_on_enough_days_says_why(store: Store, positive
         scored(day, {"positives": positives, "served": 1.0, "ewma" if at < 45 else later: 2.0}, None).write(store)
     row = {row["last"]: row for row in rows_of(store)}[date(2022, 3, 31)]
     assert (row["gain"], row["issued_days"]) == (None, 90)
-    assert "with an alert and a simple method common to all" in row["unknown"]
+    assert "an alert among them, and a simple method that forecast them all" in row["unknown"]
     assert "gain (90 days" in row["unknown"]
 
 
