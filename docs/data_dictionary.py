@@ -15,9 +15,9 @@ from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.storage import catalogue

@@ -26,13 +26,8 @@ from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.forecast_facts import is_replayed
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import (
-    ShadowScores,
-    known_forecasts,
-    scored_counts,
-    scored_days,
-    shadow_scores,
-)
+from shotspotter_assets.serving.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
+from shotspotter_assets.serving.score_record import ShadowScores
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 

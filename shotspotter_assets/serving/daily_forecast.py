@@ -49,12 +49,6 @@ class _Risk(NamedTuple):
     drivers: list[tuple[str, ...]] | None  # phrases by covered cell; None for a model without reasons
     year: list[float]  # mean and size of `year_reference`
 
-    @property
-    def all_periods(self) -> pa.Table:
-        """The rows of the next day and of the next hours (`catalogue.FORECAST`)."""
-        tables = [self.next_day] if self.next_hours is None else [self.next_day, self.next_hours]
-        return pa.concat_tables(tables, promote_options="default")
-
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
 def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> Forecast:
@@ -70,7 +64,9 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     risk = _risk(record, models, stored)
     total = _total(risk, models, city, forecast_date)
     replayed = is_over(forecast_date, city, now)
-    table = with_facts(risk.all_periods, city, stored.lead, total, replayed)
+    tables = [table for table in (risk.next_day, risk.next_hours) if table is not None]
+    all_periods = pa.concat_tables(tables, promote_options="default")
+    table = with_facts(all_periods, city, stored.lead, total, replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
     hourly = risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date)
     cells = [f"{row},{column}" for row, column in record.covered]

@@ -29,7 +29,7 @@ from shotspotter_assets.patrol.dispatch import dispatch_table, unit_hours
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, next_day_rows
-from shotspotter_assets.serving.issued_scores import POSITIVES, ScoreRecord
+from shotspotter_assets.serving.score_record import POSITIVES, ScoreRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, HEADLINES, MEAN_PLAN, PLAN, SEQUENCE_DAYS
 from shotspotter_assets.storage.store import Store

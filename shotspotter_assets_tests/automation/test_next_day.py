@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
 

@@ -17,8 +17,8 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import choose_models
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import PRODUCTS, Asset

@@ -15,7 +15,7 @@ from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.forecast_facts import next_day_rows
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
-from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES

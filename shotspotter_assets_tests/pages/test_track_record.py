@@ -16,7 +16,8 @@ from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_rec
 from shotspotter_assets.pages.words import short_day
 from shotspotter_assets.serving.forecast_facts import TOTAL, total_of, with_shadow_column
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import ScoreRecord, scored_counts
+from shotspotter_assets.serving.issued_scores import scored_counts
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, HEADLINES, PAGE, STATUS, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record

@@ -20,7 +20,7 @@ from shotspotter_assets.serving.headline_scores import (
     last_shown_lead,
     mean_plan,
 )
-from shotspotter_assets.serving.issued_scores import DayScores, ScoreRecord
+from shotspotter_assets.serving.score_record import DayScores, ScoreRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, MEAN_PLAN, PLAN
 from shotspotter_assets.storage.store import Store

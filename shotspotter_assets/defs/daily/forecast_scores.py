@@ -14,7 +14,7 @@ from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.issued_scores import ScoreRecord
+    from shotspotter_assets.serving.score_record import ScoreRecord
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -24,7 +24,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
-        from shotspotter_assets.serving.issued_scores import ScoreRecord
+        from shotspotter_assets.serving.score_record import ScoreRecord
 
         scored_date = run_days(context, city)[-1]
         targets = city.by_target(store.open())
@@ -40,7 +40,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def level(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The served forecasts of the last 365 days expected as many events as were observed."""
-        from shotspotter_assets.serving.issued_scores import ScoreRecord
+        from shotspotter_assets.serving.score_record import ScoreRecord
 
         scored_date = run_days(context, city)[-1]
         targets = city.by_target(store.open())

@@ -12,7 +12,7 @@ import pytest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.serving.forecast_facts import lead_of
 from shotspotter_assets.serving.issued_forecasts import load_record
-from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.source_kinds import Simulated

@@ -20,9 +20,9 @@ from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
 from shotspotter_assets.serving import training
 from shotspotter_assets.serving.issued_forecasts import load_record
-from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import Nowcaster
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetScoreRecord
 from shotspotter_assets.settings import Settings

@@ -17,8 +17,8 @@ from shotspotter_assets.cities.stored_settings import model_settings, settings_h
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.serving.forecast_facts import SHADOW_COLUMN
-from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import outdated
+from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
