@@ -84,11 +84,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="an exported hub")
     parser.add_argument("--issue", nargs=3, metavar=("CITY", "FIRST", "LAST"), help="issue forecasts first")
     chosen = parser.parse_args()
+    if not (chosen.folder or chosen.issue):
+        parser.error("name the folder of a hub, or --issue")
     if chosen.issue:
         issue(chosen.issue[0], *map(date.fromisoformat, chosen.issue[1:]))
     if chosen.folder is None:
         return
     hub = chosen.folder.absolute()
+    if not (hub / "hub-config").is_dir():
+        raise SystemExit(
+            f"{chosen.folder}: this is no hub. Write one with shotspotter export-hub CITY {chosen.folder}."
+        )
     output = hubdata.connect_hub(hub).to_table().to_pandas()
     series, oracle = (
         hubdata.connect_target_data(hub, kind).to_table().to_pandas()
