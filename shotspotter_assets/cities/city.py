@@ -113,7 +113,7 @@ class City(StrictModel):
     gate: Literal["enforce", "alarm"] = "enforce"  # `alarm`: the forecaster serves without passing, and pages say so
     level: Literal["alarm", "withhold"] = "alarm"
     """`withhold`: the best simple method serves while the candidate's expected alerts of a year are off; else a check says so."""
-    shadow: str | None = None  # forecaster that is trained, forecast and scored beside what serves, and never shown
+    shadow: str | None = None  # forecaster that is trained, forecast and scored daily, and never shown
     approval: Literal["automatic", "person"] = "automatic"  # `person`: new live models wait for a person's approval
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)  # their settings that differ from defaults
 

@@ -1,4 +1,4 @@
-"""Scores of the forecast number of alerts, by cell and day and for the city, beside the mean of each cell's counts."""
+"""Scores of the forecast number of alerts, by cell and day and for the city, compared with the mean of each cell's counts."""
 
 from collections.abc import Mapping
 from typing import Any, Final

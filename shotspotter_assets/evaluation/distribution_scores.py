@@ -1,4 +1,4 @@
-"""Scores of the served distribution of numbers, by cell and of the city's total, beside the negative binomial of a year."""
+"""Scores of the served distribution of numbers, by cell and of the city's total, compared with a negative binomial of a year."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count

@@ -1,4 +1,4 @@
-"""The shadow: a forecaster that is trained, forecast and scored beside what serves, and never shown (`shadow` in the city's file).
+"""The shadow (`shadow` in the city's file): a forecaster that is trained, forecast and scored daily, and never shown.
 
 It comes after all that serves, so it changes none of that. Its failures are sentences in the records, and stop no forecast.
 """
@@ -27,20 +27,19 @@ def with_shadow(
 ) -> tuple[ServingRecord, ModelFiles]:
     """Train the city's shadow on the days that serving models were trained on; return their record and files with it."""
     city = history.city
-    if city.shadow is None:
+    name = city.shadow
+    if name is None:
         return record, files
-    if city.shadow in registry.members_of(city, record.candidate):
-        return record.model_copy(update={"shadow": Shadow(name=city.shadow)}), files
-    try:
-        chosen = registry.forecaster(
-            city.shadow, registry.city_settings(city, city.shadow, context.changes.get(city.shadow))
-        )
-        content = chosen.fit(history, windows[0], windows[1], context).files()
-    except Exception as error:  # whatever a forecaster raises, what serves is trained
-        problem = f"The shadow {city.shadow} could not be trained: {_in_words(error)}"
-        return record.model_copy(update={"shadow": Shadow(name=city.shadow, problem=problem)}), files
-    shadow = Shadow(name=city.shadow, files=files_sha256(content))
-    return record.model_copy(update={"shadow": shadow}), {**files, f"{city.shadow}{record.suffix}": content}
+    shadow = Shadow(name=name)
+    if name not in registry.members_of(city, record.candidate):
+        try:
+            chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
+            content = chosen.fit(history, windows[0], windows[1], context).files()
+            shadow = Shadow(name=name, files=files_sha256(content))
+            files = {**files, f"{name}{record.suffix}": content}
+        except Exception as error:  # whatever a forecaster raises, what serves is trained
+            shadow = Shadow(name=name, problem=f"The shadow {name} could not be trained: {_in_words(error)}")
+    return record.model_copy(update={"shadow": shadow}), files
 
 
 def forecast_shadow(
