@@ -55,6 +55,10 @@ class WeeklySums:
     positives: Array
     losses: dict[str, Array]
 
+    def best(self, models: Iterable[str]) -> str:
+        """Return the first of the models with the least loss."""
+        return min(models, key=lambda name: float(self.losses[name].sum()))
+
 
 def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], losses: dict[str, Array]) -> WeeklySums:
     """Return sums by calendar week, Monday to Sunday, of the values of each row, all of shape (rows,)."""

@@ -169,7 +169,7 @@ def _evidence_on(forecasts: pa.Table, candidate: str) -> _Evidence:
     positives = int(observed.sum())
     constant = pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
     weekly = weekly_losses(forecasts.append_column(_CONSTANT, constant), (candidate, *compared, _CONSTANT))
-    best = min(compared, key=lambda name: weekly.losses[name].sum())
+    best = weekly.best(compared)
     return _Evidence(
         best_baseline=best,
         gain=weekly_gain(weekly, candidate, best),

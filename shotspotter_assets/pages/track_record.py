@@ -80,7 +80,7 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
     days = dates_of(table)
     months = days.astype("datetime64[M]").astype(str)
     scores = score_table(table)
-    best = _best_baseline(table)
+    best = weekly_losses(table, baselines_in(table)).best(name for name in baselines_in(table) if name != NEVER)
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
     return TrackRecord(
         first=days.min().astype(date),
@@ -157,12 +157,6 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
             table = table.filter((day >= first) & (day < next_cutoff) & ~day.isin(pa.array(others, pa.date32())))
             tables.append(table.append_column(SERVED, table[record.served]))
     return [table for table in tables if len(table)]
-
-
-def _best_baseline(table: pa.Table) -> str:
-    """Return the baseline with the least log loss."""
-    losses = weekly_losses(table, [name for name in baselines_in(table) if name != NEVER]).losses
-    return min(losses, key=lambda name: float(losses[name].sum()))
 
 
 def _row(name: str, made: str, table: pa.Table, best: str) -> TrackRow:

@@ -97,8 +97,9 @@ def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:
     simple = sorted(common - {SERVED, POSITIVES, NEVER})
     if not simple:
         return {}
-    best = min(simple, key=lambda name: float(sums[name].sum()))
-    gain = weekly_gain(weekly_sums(np.array([*issued], "datetime64[D]"), sums[POSITIVES], sums), SERVED, best)
+    weekly = weekly_sums(np.array([*issued], "datetime64[D]"), sums[POSITIVES], sums)
+    best = weekly.best(simple)
+    gain = weekly_gain(weekly, SERVED, best)
     return {"best": best, "gain": gain.gain, "low": gain.low, "high": gain.high}
 
 

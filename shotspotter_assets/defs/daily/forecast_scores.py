@@ -1,5 +1,6 @@
 """Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,36 +25,48 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
-        from shotspotter_assets.serving.score_record import ScoreRecord
-
-        scored_date = run_days(context, city)[-1]
-        targets = city.by_target(store.open())
-        records = [(view, ScoreRecord.load(of_target, city.name, scored_date)) for of_target, view in targets]
-        warnings = panel.sentences([(view, " ".join(record.warnings())) for view, record in records])
-        return dg.AssetCheckResult(
-            passed=not warnings,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"scored_date": str(scored_date)},
-            description=warnings or None,
+        return _checked(
+            context,
+            store,
+            city,
+            words=lambda record: " ".join(record.warnings()),
+            has_failed=lambda record: bool(record.warnings()),
         )
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def level(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The served forecasts of the last 365 days expected as many events as were observed."""
-        from shotspotter_assets.serving.score_record import ScoreRecord
-
-        scored_date = run_days(context, city)[-1]
-        targets = city.by_target(store.open())
-        levels = [(view, ScoreRecord.load(of_target, city.name, scored_date).level) for of_target, view in targets]
-        known = [(view, level) for view, level in levels if level is not None]
-        return dg.AssetCheckResult(
-            passed=not any(level.is_off for _, level in known),
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"scored_date": str(scored_date)},
-            description=panel.sentences([(view, level.text()) for view, level in known]) or None,
+        return _checked(
+            context,
+            store,
+            city,
+            words=lambda record: "" if record.level is None else record.level.text(),
+            has_failed=lambda record: record.level is not None and record.level.is_off,
         )
 
     return dg.Definitions(assets=[scores], asset_checks=[rolling_gate, level])
+
+
+def _checked(
+    context: dg.AssetCheckExecutionContext,
+    store: StoreResource,
+    city: City,
+    *,
+    words: "Callable[[ScoreRecord], str]",
+    has_failed: "Callable[[ScoreRecord], bool]",
+) -> dg.AssetCheckResult:
+    """Return the result of a check of the day's scores of all targets, with words about each."""
+    from shotspotter_assets.serving.score_record import ScoreRecord
+
+    scored_date = run_days(context, city)[-1]
+    targets = city.by_target(store.open())
+    records = [(view, ScoreRecord.load(of_target, city.name, scored_date)) for of_target, view in targets]
+    return dg.AssetCheckResult(
+        passed=not any(has_failed(record) for _, record in records),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"scored_date": str(scored_date)},
+        description=panel.sentences([(view, words(record)) for view, record in records]) or None,
+    )
 
 
 @for_each_target
