@@ -14,6 +14,7 @@ from shotspotter_assets.evaluation.distribution_scores import COUNTS, DISTRIBUTI
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
+from shotspotter_assets.evaluation.proper_scores import SHARES
 from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
@@ -142,10 +143,27 @@ def count_rows(counts: pa.Table) -> Rows:
     )
 
 
-def number_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:
-    """Return a row of the scores of numbers for each method, the best one first."""
-    titles = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
-    return [
-        {"numbers by": name} | {title: scores.value(score, name, COUNTS) for title, score in titles.items()}
-        for name in scores.models(COUNTS)
-    ]
+def count_tables(scores: ScoreTable) -> dict[str, list[dict[str, str | float | None]]]:
+    """Return a row of scores for each method: `numbers` of alerts, the best one first, and `totals`, the city's number.
+
+    There are no totals if no distribution of the city's number is stored.
+    """
+    of_numbers = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
+    of_totals = {
+        "log score": "log_score_city",
+        "RPS": "rps_city",
+        "WIS": "wis_city",
+        **{f"in {share}%": f"coverage_{share}_city" for share in SHARES},
+        "PIT slope": "pit_slope_city",
+        "p": "pit_p_city",
+    }
+    with_totals = [key[2] for key in scores.rows if key[0] == COUNTS and key[3] == "log_score_city"]
+    return {
+        "numbers": [_row("numbers by", name, scores, of_numbers) for name in scores.models(COUNTS)],
+        "totals": [_row("city's number by", name, scores, of_totals) for name in with_totals],
+    }
+
+
+def _row(title: str, name: str, scores: ScoreTable, columns: Mapping[str, str]) -> dict[str, str | float | None]:
+    """Return the name and the scores of a method by the titles of columns."""
+    return {title: name} | {column: scores.value(score, name, COUNTS) for column, score in columns.items()}

@@ -12,7 +12,7 @@ from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation import proper_scores
 from shotspotter_assets.evaluation.forecasts_table import SERVED, pool_tables
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, gain_name
+from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, gain_name
 from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
 from shotspotter_assets.models.year_reference import negative_binomial
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
@@ -112,16 +112,3 @@ def distribution_rows(counts: pa.Table) -> Rows:
         gain = weekly_gain(weekly_sums(totals.days, np.ones(len(totals.days)), by_name), SERVED, YEAR)
         rows[COUNTS, ALL, SERVED, f"{score}_city_{gain_name(YEAR)}"] = Score(gain.gain, gain.low, gain.high)
     return rows
-
-
-def total_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:
-    """Return a row of the scores of the city's number for each method; none if no distribution of it is stored."""
-    titles = {"log score": "log_score", "RPS": "rps", "WIS": "wis"}
-    titles |= {f"in {share}%": f"coverage_{share}" for share in proper_scores.SHARES}
-    titles |= {"PIT slope": "pit_slope", "p": "pit_p"}
-    methods = [key[2] for key in scores.rows if key[0] == COUNTS and key[3] == "log_score_city"]
-    return [
-        {"city's number by": name}
-        | {title: scores.value(f"{score}_city", name, COUNTS) for title, score in titles.items()}
-        for name in methods
-    ]

@@ -3,8 +3,8 @@
 from typing import Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.count_scores import number_rows
-from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR, total_rows
+from shotspotter_assets.evaluation.count_scores import count_tables
+from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY
@@ -58,9 +58,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         city=city,
         report=report,
         scores=scores,
-        numbers=number_rows(scores),
         within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
-        totals=total_rows(scores),
+        **count_tables(scores),
         counts=COUNTS,
         year=YEAR,
         decisions=walk_forward_decisions(report, scores),

@@ -73,7 +73,6 @@ class FrozenModels(StrictModel):
 
     served: str  # forecaster
     models_from: date  # issue date of the models
-    version: str  # in the names of their files
     files: dict[str, dict[str, str]]  # SHA-256 by model and file
     made_by: dict[str, str]  # `ServingRecord.made_by`: SHA-256 of models, settings and code; day of the last training
     settings: dict[str, str]  # hash of each key of the city's file by which later models have to be trained
@@ -162,7 +161,6 @@ def _serving_models(store: Store, city: City, first: date, now: datetime) -> Fro
     return FrozenModels(
         served=record.served,
         models_from=record.models_from,
-        version=record.version,
         files={model: trained.files for model, trained in record.models.items()},
         made_by=record.made_by(city),
         settings=model_settings(city),

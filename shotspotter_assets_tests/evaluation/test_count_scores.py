@@ -7,8 +7,8 @@ import pytest
 from shotspotter_assets.evaluation.count_scores import (
     MEAN_OF_COUNTS,
     count_rows,
+    count_tables,
     fold_counts,
-    number_rows,
     poisson_losses,
 )
 from shotspotter_assets.evaluation.distribution_scores import COUNTS
@@ -43,7 +43,7 @@ def test_numbers_are_scored_by_their_definitions() -> None:
     assert scores.value("within_80_city", SERVED, COUNTS) == 0.5
     gained = poisson_losses(np.array([1.0, 0.5, 1.0, 0.5]), np.array([2, 0, 0, 1])).mean() - np.mean(losses)
     assert scores.gain(MEAN_OF_COUNTS, SERVED, COUNTS).gain == pytest.approx(gained)
-    assert [row["numbers by"] for row in number_rows(scores)] == [SERVED, MEAN_OF_COUNTS]
+    assert [row["numbers by"] for row in count_tables(scores)["numbers"]] == [SERVED, MEAN_OF_COUNTS]
 
 
 def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:

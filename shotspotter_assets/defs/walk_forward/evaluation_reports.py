@@ -134,8 +134,7 @@ def _has_hours(models: "TrainedModels", config: ReportConfig) -> bool:
 
 def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTable") -> panel.Metadata:
     """Return panel entries of a fold's scores: tables with a row for each model, and the numbers of its own models."""
-    from shotspotter_assets.evaluation.count_scores import number_rows
-    from shotspotter_assets.evaluation.distribution_scores import total_rows
+    from shotspotter_assets.evaluation.count_scores import count_tables
     from shotspotter_assets.evaluation.fold_report import fold_rows, own_models
     from shotspotter_assets.evaluation.score_rows import decision_rows
 
@@ -148,8 +147,7 @@ def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTabl
     return {
         "best_model": rows[0]["model"],
         "scores": panel.table(rows),
-        "numbers": panel.table(number_rows(scores)),
-        "totals": panel.table(total_rows(scores)),
+        **{name: panel.table(rows) for name, rows in count_tables(scores).items()},
         "accuracy": panel.table(decision_rows(scores, trained)),
         **panel.rounded(numbers),
     }

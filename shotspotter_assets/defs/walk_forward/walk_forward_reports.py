@@ -116,8 +116,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
 def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Metadata:
     """Return panel entries with the verdict, the gain by which it is decided, and the tables of scores."""
     from shotspotter_assets.evaluation import walk_forward_report as pooled
-    from shotspotter_assets.evaluation.count_scores import number_rows
-    from shotspotter_assets.evaluation.distribution_scores import total_rows
+    from shotspotter_assets.evaluation.count_scores import count_tables
 
     verdict = report.verdict
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
@@ -127,8 +126,7 @@ def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Me
         "verdict": verdict.outcome,
         "why": panel.bullets(verdict.reasons),
         "scores": panel.table(pooled.walk_forward_rows(report, scores)),
-        "numbers": panel.table(number_rows(scores)),
-        "totals": panel.table(total_rows(scores)),
+        **{name: panel.table(rows) for name, rows in count_tables(scores).items()},
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(gain | sizes),
