@@ -49,8 +49,14 @@ def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Ta
     An absent column that may be null is null, and so is an undefined value (NaN), as that of a first day without a year.
     """
     low, high = served.interval()
-    own = {"low": low, "high": high, SERVED: served.expected, "probability": served.probability, "size": served.size}
-    columns = {**columns, **own}
+    of_served = {
+        "low": low,
+        "high": high,
+        SERVED: served.expected,
+        "probability": served.probability,
+        "size": served.size,
+    }
+    columns = {**columns, **of_served}
     types = {field.name: field.type for field in FOLD_COUNTS.schema}
     in_order: dict[str, Any] = {name: columns.get(name) for name in dict.fromkeys([*types, *columns])}
     flat = {name: np.broadcast_to(values, served.expected.shape).ravel() for name, values in in_order.items()}

@@ -31,11 +31,11 @@ from shotspotter_assets.storage.fingerprints import row_hashes, sha256
 from shotspotter_assets.storage.store import Store, parquet_table
 
 DECIMALS: Final = 6  # the last digits of floats differ between processors
-FACTS: Final = {
+REPEATED_FACTS: Final = {
     *("expected_alerts", "issued_at", "last_known", "lead", "made_by"),
     *("models_from", "served", "table_sha256", "written_at"),
 }
-"""Fields of a forecast's record that the scores repeat."""
+"""Fields of a forecast's record that the result repeats."""
 
 
 def score(store: Store, cities: Cities, file: Path) -> str:
@@ -99,7 +99,7 @@ def _scored_target(store: Store, city: City, frozen: FrozenExperiment, name: str
         try:
             record, tables[day] = _counted_forecast(store, history, frozen, name, day)
             observed = int(history.alerts[(day - history.days[0]).days][cells_of(tables[day])].sum())
-            days[str(day)] = record.model_dump(mode="json", include=FACTS) | {"observed_alerts": observed}
+            days[str(day)] = record.model_dump(mode="json", include=REPEATED_FACTS) | {"observed_alerts": observed}
         except ValueError as error:
             missing[str(day)] = str(error)
         except CorruptObjectError:
@@ -164,9 +164,9 @@ def _trained_models(store: Store, record: ForecastRecord) -> ServingRecord | Non
     """Return the record of the models of a forecast, which may have waited for approval; None if it is lost or changed."""
     waited = WaitingModels.find_sound(store, record.city, record.models_from)
     served = ServingRecord.find_sound(store, record.city, record.models_from)
-    found = (served, None if waited is None else waited.models)
+    candidates = (served, None if waited is None else waited.models)
     models = record.made_by.get("models")
-    return next((trained for trained in found if trained is not None and trained.forecasts_from == models), None)
+    return next((trained for trained in candidates if trained is not None and trained.forecasts_from == models), None)
 
 
 def _wrong_times(record: ForecastRecord, frozen_at: datetime, begins: datetime) -> dict[str, bool]:

@@ -29,7 +29,7 @@ from shotspotter_assets.wording import first_of, number_of
 
 LEVELS: Final = (0.01, 0.025, *(round(0.05 * step, 2) for step in range(1, 20)), 0.975, 0.99)
 """Levels of the quantiles: the 23 of FluSight."""
-_OWN_FILES: Final = re.compile(
+_EXPORTED_FILES: Final = re.compile(
     r"hub-config/(admin|tasks|target-data|model-metadata-schema)\.json|target-data/(time-series|oracle-output)\.csv"
     rf"|model-metadata/{MODEL_ID}\.yml|model-output/{MODEL_ID}/[0-9-]+-{MODEL_ID}\.csv"
 )
@@ -164,7 +164,9 @@ def observations(
     rows = store.read_window(RAW_ROWS, city.name, history.days[0], history.last_known, ["received_at"]).drop_null()
     received = rows.to_pandas().groupby("date")["received_at"].max().dt.tz_convert(city.zone).dt.date.to_dict()
     newest = max(received.values(), default=history.last_known)
-    cells = {day: covered[max((at for at in covered if at <= day), default=min(covered))] for day in history.days}
+    cells = {
+        day: covered[max((issued for issued in covered if issued <= day), default=min(covered))] for day in history.days
+    }
     return pd.DataFrame(
         {
             "target_end_date": day,
@@ -182,7 +184,7 @@ def observations(
 def _refuse_other_files(folder: Path, city: City) -> None:
     """Raise ValueError if a folder has files that are not of an export of the city."""
     present = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    others = [name for name in present if not _OWN_FILES.fullmatch(name)]
+    others = [name for name in present if not _EXPORTED_FILES.fullmatch(name)]
     is_ours = ADMIN in present and f'"{NAME.format(city.name)}"' in (folder / ADMIN).read_text()
     if others or (present and not is_ours):
         raise ValueError(
@@ -194,10 +196,10 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
     """Write the files beside the folder, then put them in its place; a killed process leaves a dotted folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-        made = Path(aside, "new")
+        new_folder = Path(aside, "new")
         for name, text in texts.items():
-            (made / name).parent.mkdir(parents=True, exist_ok=True)
-            (made / name).write_text(text)
+            (new_folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (new_folder / name).write_text(text)
         if folder.is_dir():
             folder.rename(Path(aside, "old"))
-        made.rename(folder)
+        new_folder.rename(folder)

@@ -13,8 +13,7 @@ from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
 MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a model
-SHADOW_COLUMN: Final = "shadow"  # column of the shadow's probability, for its scores
-SHADOW: Final = "shadow"  # metadata key of the name of the forecaster in the shadow
+SHADOW: Final = "shadow"  # column of the shadow's probability, for its scores, and metadata key of its name
 LEAD: Final = "lead"  # metadata key
 TOTAL: Final = "total_interval"  # metadata key of `DayTotal`, of which earlier versions stored the interval alone
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
@@ -47,7 +46,7 @@ def with_shadow_column(table: pa.Table, name: str, probability: Array) -> pa.Tab
         pa.nulls(len(table), pa.float64()), is_next_day.combine_chunks(), pa.array(probability)
     )
     facts = {**table.schema.metadata, SHADOW: name}
-    return table.append_column(SHADOW_COLUMN, column).replace_schema_metadata(facts)
+    return table.append_column(SHADOW, column).replace_schema_metadata(facts)
 
 
 def shadow_of(forecast: pa.Table) -> str:

@@ -37,7 +37,7 @@ from shotspotter_assets.wording import number_of
 
 MIN_DAYS: Final = 7 * MIN_WEEKS  # of each number; with fewer, it is unknown
 FLIP_FLOPS: Final = ("flip_flop", "flip_flop_of_mean")
-DAYS_OF: Final = {
+DAYS_BY_NUMBER: Final = {
     "gain": ("issued_days", "gain ({} with an issued forecast and a known outcome)"),
     "lead": ("tested_days", "days of lead ({} tested by folds)"),
     "flip_flop": ("planned_days", "to and fro ({} at the end of a week of plans)"),
@@ -60,10 +60,10 @@ def headline_scores(store: Store, city: City) -> pa.Table:
     leads = pa.concat_tables([FOLD_LEADS.schema.empty_table(), *folds]).filter(pc.field("date") <= last)
     days = [*dates_of(leads).tolist(), *(record.scored_date for record in records)]
     ends = (day for day in days_between(min(days, default=last + ONE_DAY), last) if (day + ONE_DAY).day == 1)
-    return pa.Table.from_pylist([_of_year(records, leads, end, city.event) for end in ends], HEADLINES.schema)
+    return pa.Table.from_pylist([_row_of_year(records, leads, end, city.event) for end in ends], HEADLINES.schema)
 
 
-def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event: str) -> dict[str, Any]:
+def _row_of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event: str) -> dict[str, Any]:
     """Return the headline scores of the 365 days to `last`, a row of `catalogue.HEADLINES`; `event` is the word for one."""
     of_year = [record for record in records if last - ONE_YEAR < record.scored_date <= last]
     issued = {record.scored_date: record.scores.sums for record in of_year if record.scores and record.scores.sums}
@@ -81,7 +81,9 @@ def _of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, event:
         **(dict(zip(FLIP_FLOPS, indexes.mean(axis=0).tolist(), strict=True)) if len(indexes) >= MIN_DAYS else {}),
     }
     unknown = ", ".join(
-        words.format(number_of(row[days], "day")) for name, (days, words) in DAYS_OF.items() if row.get(name) is None
+        words.format(number_of(row[days], "day"))
+        for name, (days, words) in DAYS_BY_NUMBER.items()
+        if row.get(name) is None
     )
     needed = f"{MIN_DAYS} days, an {event} among them, and a simple method that forecast them all"
     return row | {"unknown": f"Unknown: {unknown}. A number needs {needed}." if unknown else ""}
@@ -145,12 +147,12 @@ def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last
         for file in (PLAN, MEAN_PLAN)
     )
     if any(plan is not None for plan in plans):
-        indexes = (_index(city, plans, unit_hours), _index(city, of_mean, unit_hours))
+        indexes = (_index_of_tables(city, plans, unit_hours), _index_of_tables(city, of_mean, unit_hours))
     else:
         flagged = [forecasts.get(day) for day in days]
         indexes = (
-            _index(city, flagged, lambda next_day: _flagged(next_day["probability"].to_numpy())),
-            _index(city, flagged, lambda next_day: _flagged(_means(next_day))),
+            _index_of_tables(city, flagged, lambda next_day: _flagged(next_day["probability"].to_numpy())),
+            _index_of_tables(city, flagged, lambda next_day: _flagged(_means(next_day))),
         )
     return dict(zip(FLIP_FLOPS, indexes, strict=True))
 
@@ -179,7 +181,9 @@ def mean_plan(
     )
 
 
-def _index(city: City, tables: Sequence[pa.Table | None], amounts: Callable[[pa.Table], Array]) -> float | None:
+def _index_of_tables(
+    city: City, tables: Sequence[pa.Table | None], amounts: Callable[[pa.Table], Array]
+) -> float | None:
     """Return the flip-flop index of amounts of the rows of each day's table, summed by cell; None if a day has no row."""
     plans = [
         np.bincount(cell_numbers(city, *cells_of(table)), amounts(table), city.shape[0] * city.shape[1])

@@ -26,7 +26,7 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
-    SHADOW_COLUMN,
+    SHADOW,
     is_replayed,
     lead_of,
     shadow_of,
@@ -217,7 +217,7 @@ def shadow_scores(forecasts: Mapping[date, pa.Table], history: CityHistory) -> S
     if not known:
         return None
     tables = [
-        scored_day(table, day, history, "candidate").append_column(SHADOW_COLUMN, table[SHADOW_COLUMN])
+        scored_day(table, day, history, "candidate").append_column(SHADOW, table[SHADOW])
         for day, table in known.items()
     ]
     return ShadowScores(
@@ -225,5 +225,5 @@ def shadow_scores(forecasts: Mapping[date, pa.Table], history: CityHistory) -> S
         first=min(known),
         days=len(known),
         replayed=sum(is_replayed(table) for table in known.values()),
-        gain=table_gain(pool_tables(tables), SHADOW_COLUMN, SERVED),
+        gain=table_gain(pool_tables(tables), SHADOW, SERVED),
     )

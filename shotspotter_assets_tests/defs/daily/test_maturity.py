@@ -16,7 +16,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.models.forecaster_registry import check_forecasters
-from shotspotter_assets.serving.forecast_facts import SHADOW_COLUMN
 from shotspotter_assets.serving.retraining import outdated
 from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.settings import Settings
@@ -75,7 +74,7 @@ def test_a_shadow_changes_no_bit_of_what_serves(chains: dict[str | None, Chain])
     assert models(alone) == models(beside)
     assert record(alone) == record(beside)
     with_shadow, without = beside.forecast(DAY), alone.forecast(DAY)
-    assert with_shadow.drop_columns([SHADOW_COLUMN]).equals(without)
+    assert with_shadow.drop_columns(["shadow"]).equals(without)
     facts = dict(with_shadow.schema.metadata)
     assert facts.pop(b"shadow") == SHADOW.encode()
     assert facts == without.schema.metadata
@@ -90,7 +89,7 @@ def test_a_shadow_is_stated_and_scored(chains: dict[str | None, Chain]) -> None:
     facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
     assert facts["shadow"] == f"{SHADOW} is forecast in the shadow: scored, never shown."
     day = chain.forecast(DAY)
-    shadow = day[SHADOW_COLUMN].to_numpy()
+    shadow = day["shadow"].to_numpy()
     assert not np.allclose(shadow, day["probability"].to_numpy())
     scores = ScoreRecord.load(chain.store, CITY, NEXT)
     assert (scores.shadow.name, scores.shadow.first, scores.shadow.days) == (SHADOW, NEXT, 1)
@@ -216,4 +215,4 @@ def test_a_member_of_the_stack_needs_no_training_of_its_own(
     chain.run(DAY, ["live_models", "risk_forecasts"])
     assert chain.models(DAY).shadow.model_dump() == {"name": "city_mean", "files": {}, "problem": ""}
     forecast = chain.forecast(DAY)
-    assert forecast[SHADOW_COLUMN].equals(forecast["model_city_mean"])
+    assert forecast["shadow"].equals(forecast["model_city_mean"])
