@@ -4,8 +4,10 @@ The file of an experiment names days to come, targets of cities, scores and refe
 models that serve, the settings and the code, before the first day begins.
 """
 
+import os
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
@@ -26,7 +28,6 @@ from shotspotter_assets.models.trained_models import read_files
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, LIVE_MODEL
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
 
 RULES: Final = {
@@ -137,14 +138,18 @@ def freeze(store: Store, cities: Cities, file: Path) -> str:
 
 def _write_once(file: Path, content: str) -> None:
     """Write a whole new file; raise ExperimentError if another freeze has written it meanwhile."""
-    data = content.encode()
-    try:
-        file.touch(exist_ok=False)
-    except FileExistsError:
-        raise ExperimentError(
-            f"{file} exists, so the experiment is frozen. Write another file for another one."
-        ) from None
-    LocalFiles(file.parent).write(file.name, data)
+    with NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-") as whole:
+        whole.write(content)
+        whole.flush()
+        os.fsync(whole.fileno())
+        Path(whole.name).chmod(0o644)
+        try:
+            # Unlike a rename, a second name never replaces a file; unlike an exclusive file, it is never empty after a kill.
+            os.link(whole.name, file)
+        except FileExistsError:
+            raise ExperimentError(
+                f"{file} exists, so the experiment is frozen. Write another file for another one."
+            ) from None
 
 
 def _serving_models(store: Store, city: City, first: date, now: datetime) -> FrozenModels:

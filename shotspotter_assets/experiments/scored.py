@@ -73,6 +73,7 @@ def _refusals(frozen: FrozenExperiment, targets: Mapping[str, tuple[Store, City]
         "its models are not those of its cities and targets: it was changed after the freeze": (
             frozen.models.keys() != targets.keys()
         ),
+        f"last_day: {last} is before first_day: it was changed after the freeze": last < frozen.experiment.first_day,
         f"it was frozen at {frozen.frozen_at}, and now is {now}: the clock went back": frozen.frozen_at > now,
         f"it was frozen with other code; install shotspotter_assets {version} as it was": (
             frozen.versions.get(SOURCE) != source_sha256()

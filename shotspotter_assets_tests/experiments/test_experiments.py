@@ -299,6 +299,7 @@ def test_another_code_and_a_freeze_in_the_future_are_refused(ran: Ran, tmp_path:
         (("versions",), {}, "other code"),
         (("frozen_at",), "2026-03-16T16:00:00", "frozen_at"),
         (("experiment", "cities"), {"town": []}, "cities.town"),
+        (("experiment", "last_day"), "2026-03-01", "before first_day"),
     ],
 )
 def test_a_frozen_record_that_lost_a_part_is_refused(
