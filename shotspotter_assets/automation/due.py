@@ -255,8 +255,10 @@ def _score_runs(stored: Stored, unscored: Sequence[date]) -> Iterator[DueRun]:
     scores = _scores(stored.city)
     for stretch in contiguous(unscored):
         version = sha256(*(stored.made_from(asset, day) for asset in scores for day in stretch))[:16]
-        named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else str(stretch[0])
-        yield DueRun(scores, (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version)
+        first = stretch[0]
+        outdated = next(asset for asset in scores if not stored.is_current(asset, first))
+        why = f"{outdated} of {first} {stored.why_due(outdated, first)}."
+        yield DueRun(scores, (first, stretch[-1]), CORRECTIONS, why, version)
 
 
 def _table_runs(stored: Stored, last: date) -> Iterator[DueRun]:
