@@ -46,6 +46,9 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 demo: .venv/runtime .env ## run the whole chain on real alerts and show the scores (CITY=simulated_city; ARGS=--days-only: without models)
 	$(BIN)/shotspotter demo $(CITY) $(ARGS)
 
+# Workers run for minutes; what their threads have freed is to go back to the system.
+test: export MALLOC_ARENA_MAX := 2
+test: export ARROW_DEFAULT_MEMORY_POOL := system
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS)
 	$(BIN)/python -m pytest -m 'not slow and networks' $(PARALLEL) $(NETWORKS) $(ARGS) || [ $$? = $(NO_TESTS) ]
