@@ -230,7 +230,7 @@ def experiment() -> None:
 @experiment.command("freeze")
 @click.argument("file", type=_FILE)
 def freeze_experiment(file: Path) -> None:
-    """Write all that is fixed beside the YAML file FILE, and print its SHA-256."""
+    """Write the frozen record next to the YAML file FILE, and print its SHA-256."""
     from shotspotter_assets.experiments.frozen import freeze
     from shotspotter_assets.explore.tables import open_store
 

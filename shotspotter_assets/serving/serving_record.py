@@ -55,7 +55,7 @@ class ServingRecord(TrainingRecord):
     settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key (`model_settings`).")
     gate: Verdict = Field(description="Verdict on the candidate in the validation window.")
     shadow: Shadow | None = Field(
-        None, description="Forecaster that was trained beside these, is scored, and never shown."
+        None, description="Forecaster that was trained with these models, is scored, and never shown."
     )
 
     @property
