@@ -71,10 +71,10 @@ def _checked(
 
 @for_each_target
 def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
-    """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
+    """Scores of the forecast issued the day before, with rolling skill, calibration, drift, level and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
-    of one lead, or of all above two weeks. Rebuilt when alerts of the last year or forecasts of the last 13 weeks change.
+    of one lead, or of all above two weeks. Rebuilt when alerts or forecasts of the last year change.
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.headline_scores import jumpiness

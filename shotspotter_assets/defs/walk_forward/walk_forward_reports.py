@@ -62,7 +62,7 @@ def definitions(city: City) -> dg.Definitions:
 def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
 
-    Beside them, the headline scores of each full month.
+    The headline scores of each full month are made with them.
     """
     from shotspotter_assets.evaluation import walk_forward_report as pooled
     from shotspotter_assets.evaluation.model_card import model_card
