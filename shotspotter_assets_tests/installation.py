@@ -24,8 +24,12 @@ class Installation:
     """`dg dev` on one DAGSTER_HOME in processes of its own, as `make ui` starts it; leaving the context ends all of it."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], port: int) -> None:
-        self.folder, self.home, self.log = folder, environment["DAGSTER_HOME"], folder / "dg_dev.log"
-        self.url, self._environment, self._port = f"http://127.0.0.1:{port}", dict(environment), port
+        self.folder = folder
+        self.home = environment["DAGSTER_HOME"]
+        self.log = folder / "dg_dev.log"
+        self.url = f"http://127.0.0.1:{port}"
+        self._environment = dict(environment)
+        self._port = port
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,7 +97,9 @@ def _command(process: psutil.Process) -> list[str]:
 
 def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict[str, str]:
     """Make the folders of an installation, with its city files by name: the environment of its processes."""
-    home, files, landing = folder / "dagster_home", folder / "cities", folder / "landing"
+    home = folder / "dagster_home"
+    files = folder / "cities"
+    landing = folder / "landing"
     for new in (home, files, landing):
         new.mkdir(parents=True)
     shutil.copy(CHECKOUT / ".dagster_home" / "dagster.yaml", home)

@@ -66,7 +66,8 @@ def running() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="postgres_", ignore_cleanup_errors=True) as name:
         if user:
             shutil.chown(name, user, user)
-        data, (port,) = Path(name, "data"), lasting_ports(1)
+        data = Path(name, "data")
+        (port,) = lasting_ports(1)
 
         def run(program: str, *arguments: str) -> None:
             command = [str(folder / program), *arguments]

@@ -43,7 +43,8 @@ class S3Server:
             monkeypatch.setenv(name, value)
 
     def client(self, secret_key: str | None = None) -> Any:
-        style, retries = {"addressing_style": "path"}, {"max_attempts": 2}
+        style = {"addressing_style": "path"}
+        retries = {"max_attempts": 2}
         return boto3.client(
             "s3", endpoint_url=self.endpoint, aws_access_key_id=self.access_key, region_name="us-east-1",
             aws_secret_access_key=secret_key or self.secret_key,

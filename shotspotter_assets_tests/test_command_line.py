@@ -125,8 +125,11 @@ def packaged(root: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
-    uv, python = str(Path(sys.executable).parent / "uv"), ["--python", sys.executable]
-    wheels, site, work = tmp_path / "wheels", tmp_path / "site", tmp_path / "empty"
+    uv = str(Path(sys.executable).parent / "uv")
+    python = ["--python", sys.executable]
+    wheels = tmp_path / "wheels"
+    site = tmp_path / "site"
+    work = tmp_path / "empty"
     # By way of an archive of the sources, so that nothing is left in the checkout or taken from an earlier build.
     subprocess.run([uv, "build", "--quiet", "--no-build-isolation", *python, "--out-dir", wheels, CHECKOUT], check=True)
     [wheel] = wheels.glob("*.whl")

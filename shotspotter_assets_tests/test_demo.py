@@ -35,7 +35,8 @@ def test_the_city_of_the_demo_is_washington_dc_without_a_live_source() -> None:
 
 
 def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
-    city, store = load_cities()["simulated_city"], Store(str(tmp_path))
+    city = load_cities()["simulated_city"]
+    store = Store(str(tmp_path))
     fold = DEMONSTRATIONS[city.name].fold
     days = np.datetime64(fold) + np.arange(20)
     row, column = np.indices(city.shape).reshape(2, -1)

@@ -118,11 +118,9 @@ def test_the_slope_is_one_in_proportion_and_two_at_twice_the_contrast() -> None:
 
 def test_a_levelled_log_loss_ignores_the_level_and_not_the_places() -> None:
     incidents = np.array([1, 0, 0, 0])
-    right, low, wrong = (
-        np.array([0.9, 0.1, 0.1, 0.1]),
-        np.array([0.09, 0.01, 0.01, 0.01]),
-        np.array([0.1, 0.9, 0.1, 0.1]),
-    )
+    right = np.array([0.9, 0.1, 0.1, 0.1])
+    low = np.array([0.09, 0.01, 0.01, 0.01])
+    wrong = np.array([0.1, 0.9, 0.1, 0.1])
     loss = {
         name: log_loss(run_of(rate, incidents, incidents), is_levelled=True)
         for name, rate in {"right": right, "low": low, "wrong": wrong}.items()

@@ -44,7 +44,8 @@ def run_page(page: str) -> dict[str, Any]:
 
 def test_the_file_of_a_new_city_is_usable_and_all_keys_are_described(tmp_path: Path) -> None:
     (tmp_path / "springfield_ma.yaml").write_text(blocks("new_city.md", "yaml")[0])
-    city, page = load_cities(tmp_path)["springfield_ma"], (GUIDES.parent / "city_file.md").read_text()
+    city = load_cities(tmp_path)["springfield_ma"]
+    page = (GUIDES.parent / "city_file.md").read_text()
     assert city.shape == (36, 36)
     assert [key for key in type(city).model_fields if f"`{key}`" not in page] == []
 
@@ -52,7 +53,9 @@ def test_the_file_of_a_new_city_is_usable_and_all_keys_are_described(tmp_path: P
 def declare(monkeypatch: pytest.MonkeyPatch, constant: str, name: str, spec: Spec) -> None:
     """Add a member to the assets, as its line in the catalogue would."""
     member = str.__new__(Asset, name)
-    member._name_, member._value_, member.spec = constant, name, spec
+    member._name_ = constant
+    member._value_ = name
+    member.spec = spec
     monkeypatch.setattr(Asset, constant, member, raising=False)
     monkeypatch.setattr(Asset, "_member_map_", {**Asset._member_map_, constant: member})
     monkeypatch.setattr(Asset, "_member_names_", [*Asset._member_names_, constant])
@@ -70,7 +73,9 @@ def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: 
     exec(table, names)
     monkeypatch.setattr(catalogue, "WATCH_LIST", names["WATCH_LIST"], raising=False)
     exec(asset, names)
-    city, issue_date, store = load_cities()["simulated_city"], date(2025, 6, 30), StoreResource(root=str(tmp_path))
+    city = load_cities()["simulated_city"]
+    issue_date = date(2025, 6, 30)
+    store = StoreResource(root=str(tmp_path))
     kinds = {"string": "x", "list<string>": [], "timestamp[us, tz=UTC]": datetime(2025, 7, 1, tzinfo=UTC)}
     row = {name: kinds.get(column.kind, 0) for name, column in catalogue.FORECAST.columns.items()} | {"horizon": "day"}
     cells = [{"row": 1, "column": 1, "probability": 0.01}, {"row": 1, "column": 2, "probability": 0.06},

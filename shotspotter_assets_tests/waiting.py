@@ -18,7 +18,8 @@ def wait_until(
     details: Callable[[], str] = str,
 ) -> Result:  # fmt: skip
     """Return the first true result of `condition`; `ignored` errors count as false, and `process` has to run meanwhile."""
-    deadline, problem = time.monotonic() + seconds, None
+    deadline = time.monotonic() + seconds
+    problem = None
     while True:
         try:
             if result := condition():

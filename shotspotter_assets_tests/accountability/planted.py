@@ -12,7 +12,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets_tests.evaluation.cities import square_city
 
-CELLS, WEEKS = 100, 39
+CELLS = 100
+WEEKS = 39
 FIGURES = {"path": "residents.geojson", "name": "name", "year": 2022, "residents": {"column": "all"}}
 CITY: City = square_city(size=10, audit=FIGURES)
 AREAS = np.where(np.arange(10) < 5, "west", "east")[None].repeat(10, axis=0)

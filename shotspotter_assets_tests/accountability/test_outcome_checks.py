@@ -12,7 +12,8 @@ def record(day: int, **changes: Any) -> OutcomesRecord:
 
 
 def test_reports_of_the_newest_week_may_still_come() -> None:
-    old, new = record(1), record(20, with_report=0, with_outcome=0)
+    old = record(1)
+    new = record(20, with_report=0, with_outcome=0)
     assert outcomes_are_reported([old, new]).passed
     found = outcomes_are_reported([record(2, with_report=0, with_outcome=0), old, new])
     assert (found.passed, found.numbers) == (False, {"alerts": 8, "with a report": 3, "with an outcome": 2})
@@ -23,7 +24,8 @@ def test_codes_without_a_meaning_and_unused_rows_are_named() -> None:
     assert codes_are_mapped([record(1)]).passed
     assert rows_are_used([record(1)]).passed
     bad = [record(1), record(2, unknown_codes={"R99": 3}, problems=("a.csv, row 3: cleared",), problem_count=60)]
-    codes, rows = codes_are_mapped(bad), rows_are_used(bad)
+    codes = codes_are_mapped(bad)
+    rows = rows_are_used(bad)
     assert (codes.passed, rows.passed) == (False, False)
     assert "'R99' (3)" in codes.message
     assert "60 rows" in rows.message

@@ -8,7 +8,8 @@ import pandas as pd
 from benchmarks.outcomes_of_richmond import FILE, chain
 from shotspotter_assets.accountability.alert_outcomes import outcome_summary
 
-FIRST, LAST = date(2020, 1, 1), date(2020, 1, 31)
+FIRST = date(2020, 1, 1)
+LAST = date(2020, 1, 31)
 
 
 def test_outcomes_of_richmond_are_those_of_its_calls(real_data: Path, tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def simulated_trial(seed: int, shares: Shares, days: int, units: int = 6) -> Tri
         min_units=np.ones(4, np.int64),
     )
     neighbours = ring()
-    drawn, expected_units, expected, alerts = [], [], [], []
+    drawn = []
+    expected_units = []
+    expected = []
+    alerts = []
     for day in range(days):
         rests = np.sum(drawn[-RESTED_DAYS:], axis=0) >= 3 if day else np.zeros(CELLS, bool)
         forecast = level * (1 + 0.2 * np.sin(day / 7))

@@ -123,14 +123,17 @@ class LivingCity:
     def tick(self) -> list[dg.RunRequest]:
         with self.clock():
             result = evaluate(f"{NAME}_automation", self.on, self.instance, self._cursor)
-        self._cursor, self.events, self.message = result.cursor, list(result.asset_events), skip_message(result)
+        self._cursor = result.cursor
+        self.events = list(result.asset_events)
+        self.message = skip_message(result)
         self.now += timedelta(seconds=10)
         return list(result.run_requests or ())
 
     @contextmanager
     def under_way(self, assets: Iterable[str], tags: Mapping[str, str]) -> Iterator[None]:
         """Let a run of assets be under way: `dagster/partition` and other tags say which one."""
-        keys, status = {dg.AssetKey([NAME, str(asset)]) for asset in assets}, dg.DagsterRunStatus.STARTED
+        keys = {dg.AssetKey([NAME, str(asset)]) for asset in assets}
+        status = dg.DagsterRunStatus.STARTED
         run = dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection=keys, tags=dict(tags))
         added = self.instance.add_run(run)
         try:
@@ -141,7 +144,8 @@ class LivingCity:
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
         self.requested.append(request)
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
-        assets, no_checks = set(request.asset_selection or ()), None if checks else set()
+        assets = set(request.asset_selection or ())
+        no_checks = None if checks else set()
         ops = {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}
         how = {"tags": dict(request.tags), "run_config": {"ops": ops}}
         with self.clock():

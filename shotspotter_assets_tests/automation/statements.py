@@ -44,7 +44,8 @@ class Said:
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        town, sources = self.town, self.town.on["sources"]
+        town = self.town
+        sources = self.town.on["sources"]
         with town.clock():
             words = sources.words(town.city).read()
             readers = sources.readers(town.city, town.store)

@@ -11,7 +11,8 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.status import status_text
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 
-START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 16)
 YESTERDAY = TODAY - timedelta(days=1)
 
 

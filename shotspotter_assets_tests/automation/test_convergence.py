@@ -336,12 +336,14 @@ class Converging(RuleBasedStateMachine):
         self.remember()
         self.town.settle(checks=False)
         self.remember()
-        town, store = self.town, self.town.store
+        town = self.town
+        store = self.town.store
         fresh = self.rebuilt()
         assert contents(store, town) == contents(fresh.store, fresh)
         states = {day: (entry.state, entry.rows, entry.rejected) for day, entry in town.table.days.items()}
         assert states == {day: (entry.state, entry.rows, entry.rejected) for day, entry in fresh.table.days.items()}
-        stored, today = Stored.read(store, town.city), town.yesterday + timedelta(days=1)
+        stored = Stored.read(store, town.city)
+        today = town.yesterday + timedelta(days=1)
         for asset in PRODUCTS:
             assert stored.is_current(asset, today), asset
         for day in store.days_present(FORECAST, NAME):
@@ -366,7 +368,8 @@ class Converging(RuleBasedStateMachine):
 
     def silence_is_reported(self) -> None:
         """A day without rows counts only if a word, a file of the day or a row of a later day reports it."""
-        days, files = self.town.table.days, self.good.keys() | self.kept.keys()
+        days = self.town.table.days
+        files = self.good.keys() | self.kept.keys()
         with_rows = [day for day, entry in days.items() if entry.rows and entry.state == "known"]
         for day in (day for day, entry in days.items() if not entry.rows):
             has_file = bool({f"daily_{day}.csv", f"correction_{day}.csv"} & files)
@@ -376,9 +379,11 @@ class Converging(RuleBasedStateMachine):
 
     def last_known_day_is_said(self) -> None:
         """Check, status file and record name the last known day, and each day after it that has not come."""
-        town, store = self.town, self.town.store
+        town = self.town
+        store = self.town.store
         last = max(day for day, entry in town.table.days.items() if entry.is_counted)
-        known, nothing_came = f"lerts up to {last.day} {last:%B %Y}", "nothing has come for"
+        known = f"lerts up to {last.day} {last:%B %Y}"
+        nothing_came = "nothing has come for"
         with town.clock():
             said = [lateness(store, town.city).message]
         today = town.yesterday + timedelta(days=1)
@@ -428,7 +433,8 @@ def contents(store: Store, town: LivingCity) -> dict[date, object]:
 @contextmanager
 def dying(writes: int) -> Iterator[None]:
     """End the process after some writes to the store."""
-    left, write = writes, LocalFiles.write
+    left = writes
+    write = LocalFiles.write
 
     def write_or_die(self: LocalFiles, path: str, data: bytes) -> None:
         nonlocal left

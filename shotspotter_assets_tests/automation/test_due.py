@@ -27,7 +27,8 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 
 CITY = "tiny_city"
-FIRST, LAST = date(2023, 7, 1), date(2024, 3, 29)
+FIRST = date(2023, 7, 1)
+LAST = date(2024, 3, 29)
 
 
 class Town:
@@ -56,10 +57,12 @@ class Town:
 
     def due(self, today: date, *under_way: RunUnderWay, at: time = time(17)) -> list[DueRun]:
         now = datetime.combine(today, at, UTC)
-        live, reports = dict.fromkeys(self.polled, FIRST), [SourceReport(is_complete=True)]
+        live = dict.fromkeys(self.polled, FIRST)
+        reports = [SourceReport(is_complete=True)]
         snapshot = Snapshot(self.city, live=live, polled=self.polled, reports=reports)
         found = due(self.city, snapshot, Stored.read(self.store, self.city), under_way, now)
-        self.waits, self.waiting = list(found.waits), list(found.waiting)
+        self.waits = list(found.waits)
+        self.waiting = list(found.waiting)
         return [*found.runs, *found.training[:1]]
 
     def training(self, today: date, *under_way: RunUnderWay) -> list[tuple[str, str]]:
@@ -113,7 +116,8 @@ def test_folds_wait_for_their_days_and_for_one_another(town: Town) -> None:
     assert town.training(TODAY) == []
     assert any("2023-10-01" in text and "2023-09-30" in text for text in town.waits)
     town.add(date(2023, 9, 30), date(2023, 9, 30))
-    fold, days = (date(2023, 7, 1),) * 2, (FIRST, LAST)
+    fold = (date(2023, 7, 1),) * 2
+    days = (FIRST, LAST)
     assert town.training(TODAY, RunUnderWay(frozenset({"fold_models"}), fold)) == []
     assert [(run.assets, run.waits_for) for run in town.waiting] == [
         (("fold_models",), "the run of fold_models of 2023-07-01")
@@ -242,7 +246,8 @@ def test_products_are_due_while_a_day_is_not_stored(current: Town) -> None:
 def test_the_newest_day_waits_only_for_a_run_that_builds_its_rows(
     current: Town, assets: tuple[str, ...], first: date, version: str, waits: bool
 ) -> None:
-    tomorrow, morning = TODAY + timedelta(days=1), time(12)
+    tomorrow = TODAY + timedelta(days=1)
+    morning = time(12)
     [newest] = [run for run in current.due(tomorrow, at=morning) if run.assets[0] == "raw_alerts"]
     assert {*PRODUCTS, "forecast_scores", "city_pages"} < set(newest.assets)
     before = RunUnderWay(frozenset(assets), (first, TODAY), newest.version if version == "same" else version)

@@ -15,8 +15,10 @@ from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
 
 ONE_DAY = timedelta(days=1)
-START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
-YESTERDAY, TOMORROW = TODAY - ONE_DAY, TODAY + ONE_DAY
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 16)
+YESTERDAY = TODAY - ONE_DAY
+TOMORROW = TODAY + ONE_DAY
 MANY = 12  # alerts a day, so many that a day without any is not plausible
 PATROL = "patrol: {shifts: [{name: night, start: 20, end: 4, units: 2}]}\n"
 

@@ -27,7 +27,8 @@ from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, as
 from shotspotter_assets_tests.automation.statements import Said
 from shotspotter_assets_tests.defs.chain import requested_days
 
-START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 16)
 YESTERDAY = TODAY - timedelta(days=1)
 ONE_DAY = timedelta(days=1)
 
@@ -81,7 +82,8 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
     assert not of_assets(PRODUCTS, town)
     town.now += ONE_DAY
     town.land("later.csv", *rows(TODAY, TODAY))
-    name, made = f"{NAME}_automation", town.on.definitions
+    name = f"{NAME}_automation"
+    made = town.on.definitions
     with town.clock():
         context = dg.build_sensor_context(town.instance, definitions=made, sensor_name=name, resources=dict(town.on))
         requested = made.resolve_sensor_def(name).evaluate_tick(context).run_requests
@@ -96,7 +98,8 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
 
 
 def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
-    before, corrected = forecast(settled, TODAY), YESTERDAY - timedelta(days=6)
+    before = forecast(settled, TODAY)
+    corrected = YESTERDAY - timedelta(days=6)
     settled.requested.clear()
     settled.land("late.csv", *(row(corrected, number, hour=20, place=number) for number in range(30, 39)))
     settled.settle(checks=False)
@@ -107,7 +110,8 @@ def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: Livin
 
 def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
     [request] = town.tick()
-    write, requested = Store.write_tables, list[dg.RunRequest]()
+    write = Store.write_tables
+    requested = list[dg.RunRequest]()
 
     def write_and_tick(store: Store, *arguments: Any) -> None:
         write(store, *arguments)
@@ -337,7 +341,8 @@ def test_a_day_stored_before_half_past_six_is_said(settled: LivingCity) -> None:
 @pytest.mark.parametrize("last", [YESTERDAY, YESTERDAY - 2 * ONE_DAY])
 def test_an_end_before_stored_days_leaves_them_out(tmp_path: Path, last: date) -> None:
     """As with the advice to write `end` for a service that has ended: days after it were stored."""
-    town, end = LivingCity(tmp_path / "town", START, noon(TODAY)), YESTERDAY - 2 * ONE_DAY
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+    end = YESTERDAY - 2 * ONE_DAY
     town.land("history.csv", *rows(START, last))
     town.settle(checks=False)
     for grid in ("3", "2"):

@@ -15,7 +15,8 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 
-START, TODAY = date(2026, 9, 1), date(2026, 11, 30)
+START = date(2026, 9, 1)
+TODAY = date(2026, 11, 30)
 SILENT = [date(2026, 11, 28), date(2026, 11, 29)]
 
 
@@ -131,7 +132,8 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
 
 
 def test_the_usual_is_learned_whatever_lands_first(tmp_path: Path) -> None:
-    town, loud = LivingCity(tmp_path / "town", START, noon(TODAY)), SILENT[0]
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+    loud = SILENT[0]
     town.land("daily_2026-11-28.csv", *rows(loud, loud, 1_750))
     town.settle(checks=False, days_only=True)
     assert states(town)[0] == "known", "nothing is usual yet"

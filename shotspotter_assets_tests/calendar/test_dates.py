@@ -14,7 +14,8 @@ from shotspotter_assets.calendar.local_time import day_start, days_between
 
 @given(st.datetimes(datetime(1960, 1, 1), datetime(2060, 1, 1)))
 def test_weekday_month_and_day_agree_with_the_standard_library(moment: datetime) -> None:
-    day, stamp = moment.date(), np.array([moment], dtype="datetime64[us]")
+    day = moment.date()
+    stamp = np.array([moment], dtype="datetime64[us]")
     assert dates.WEEKDAYS[dates.weekdays(stamp)[0]] == f"{day:%A}".lower()
     assert dates.hours_of_week(stamp)[0] == day.weekday() * 24 + moment.hour
     assert dates.days_of_year(stamp)[0] == day.timetuple().tm_yday - 1

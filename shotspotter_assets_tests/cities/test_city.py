@@ -199,7 +199,8 @@ def test_wrong_entries_are_explained_in_one_line(entry: str, reason: str, tmp_pa
     assert "\n" not in str(caught.value)
 
 
-CUTOFF, START = date(2020, 1, 1), date(2014, 1, 1)
+CUTOFF = date(2020, 1, 1)
+START = date(2014, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,8 @@ def test_a_run_changes_only_the_windows_that_it_names() -> None:
 
 
 def test_windows_of_a_cutoff_on_29_february() -> None:
-    folds, cutoff = Folds(train="5y", validation="1y", test="1y"), date(2020, 2, 29)
+    folds = Folds(train="5y", validation="1y", test="1y")
+    cutoff = date(2020, 2, 29)
     assert folds.first_day(cutoff) == date(2014, 3, 1)
     assert folds.last_test_day(cutoff) == date(2021, 2, 28)
     assert folds.validation_days(cutoff, 2000) == 365

@@ -22,7 +22,8 @@ from shotspotter_assets_tests.conftest import TEST_CITIES, real_alerts
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 DAY = date(2024, 3, 2)
-IN_APRIL, IN_2070 = datetime(2024, 4, 1, tzinfo=UTC), datetime(2070, 1, 1, tzinfo=UTC)
+IN_APRIL = datetime(2024, 4, 1, tzinfo=UTC)
+IN_2070 = datetime(2070, 1, 1, tzinfo=UTC)
 GOOD: dict[str, Any] = {
     "date": DAY, "time_utc": datetime(2024, 3, 2, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5,
     "gunshot_type": "Single_Gunshot", "rounds": 2, "source_id": "a", "received_from": "file",
@@ -95,7 +96,8 @@ FILES = st.lists(st.lists(st.tuples(*[st.integers(0, 1)] * 3), max_size=8), min_
 def test_equal_rows_count_as_often_as_in_the_file_with_most(
     files: list[list[tuple[int, int, int]]], keeps: bool, names: list[int]
 ) -> None:
-    rows, most = [], Counter[tuple[int, int]]()
+    rows = []
+    most = Counter[tuple[int, int]]()
     for name, events in zip(names, files, strict=False):
         most |= Counter(event[:2] for event in (events if keeps else set(events)))
         for hour, place, rounds in events:

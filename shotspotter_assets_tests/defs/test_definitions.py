@@ -132,16 +132,19 @@ MAX_WAIT_S = 900.0
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """The address of a web server over code servers of an eastern and a western location."""
-    programs, home = Path(sys.executable).parent, tmp_path / "home"
+    programs = Path(sys.executable).parent
+    home = tmp_path / "home"
     home.mkdir()
     environ = os.environ | {"DAGSTER_HOME": str(home), "SHOTSPOTTER_STORE": str(tmp_path / "store")}
     environ["SHOTSPOTTER_LANDING"] = str(tmp_path / "landing")
     settings: dict[str, Any] = {"telemetry": {"enabled": False}}
     settings["run_coordinator"] = {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-    servers, locations = [], []
+    servers = []
+    locations = []
     for location in ("east", "west"):
-        cities, port = tmp_path / location, free_port()
+        cities = tmp_path / location
+        port = free_port()
         cities.mkdir()
         (cities / f"city_{location}.yaml").write_text(
             TOWN.format(name=f"city_{location}", first="2024-03-01", last="2024-03-10", seed=3)
@@ -149,7 +152,8 @@ def url(tmp_path: Path) -> Iterator[str]:
         command = ["dagster", "api", "grpc", "-m", "shotspotter_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
         servers.append(([str(programs / command[0]), *command[1:]], environ | {"SHOTSPOTTER_CITIES": str(cities)}))
         locations.append({"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": location}})
-    workspace, port = tmp_path / "workspace.yaml", free_port()
+    workspace = tmp_path / "workspace.yaml"
+    port = free_port()
     workspace.write_text(yaml.safe_dump({"load_from": locations}))
     web = ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
     servers.append(([str(programs / web[0]), *web[1:]], environ))
@@ -188,7 +192,8 @@ def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
 
     cities = wait_until(located, MAX_WAIT_S, ignored=(OSError, KeyError, TypeError))
     assert cities == {"city_east": "east", "city_west": "west"}
-    tags, asked = {"dagster/partition": "2024-03-02"}, functools.partial(ask, url)
+    tags = {"dagster/partition": "2024-03-02"}
+    asked = functools.partial(ask, url)
     launched = [launch(asked, f"city_{at}", ["raw_alerts"], tags, location=at) for at in ("east", "west")]
 
     def all_ended() -> bool:

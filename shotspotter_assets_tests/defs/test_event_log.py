@@ -293,7 +293,8 @@ def test_full_disk_fails_the_run_and_a_rerun_is_whole(backend: Backend, monkeypa
 
 
 def test_runs_at_the_same_time_lose_nothing(backend: Backend) -> None:
-    config, failures = backend.new_config(), []
+    config = backend.new_config()
+    failures = []
 
     def write(run_id: str, names: Sequence[str]) -> None:
         storage = getattr(event_log, backend.ours[1]).from_config_value(None, config)

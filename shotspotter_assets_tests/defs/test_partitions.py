@@ -76,7 +76,8 @@ def test_tested_folds_wait_for_a_year_of_test_days() -> None:
     folds = Folds(test="1y")
     city = TINY.model_copy(update={"folds": folds})
     with freeze_time(datetime(2024, 10, 2, tzinfo=ZoneInfo("America/New_York"))):
-        tested, days = partitions.fold_partitions(city, tested=True), partitions.day_partitions(city)
+        tested = partitions.fold_partitions(city, tested=True)
+        days = partitions.day_partitions(city)
         assert tested.get_partition_keys() == ["2023-10-01"]
         fold = tested.subset_with_partition_keys(["2023-10-01"])
         mapping = partitions.mapping_of(city, Asset.EVALUATION_REPORTS, Asset.GRID_TENSORS)

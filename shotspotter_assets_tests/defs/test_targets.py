@@ -26,7 +26,9 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 
-DAY, NEXT, FOLD = date(2024, 1, 20), date(2024, 1, 21), date(2024, 1, 1)
+DAY = date(2024, 1, 20)
+NEXT = date(2024, 1, 21)
+FOLD = date(2024, 1, 1)
 DAILY = (*PRODUCTS, Asset.FORECAST_SCORES)
 RULES = PatrolRules(shifts=(Shift(name="evening", start=16, end=0, units=2),), weights={"robbery": 0.5})
 CITIES = with_city(
@@ -196,7 +198,8 @@ def test_pages_offer_the_targets_in_their_own_words(made: Path) -> None:
 
 def test_one_target_is_rolled_back_alone(made: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     root = Path(shutil.copytree(made, tmp_path / "store"))
-    on, config = resources(str(root), cities=CITIES), {"serve_from": str(DAY), "target": "robbery"}
+    on = resources(str(root), cities=CITIES)
+    config = {"serve_from": str(DAY), "target": "robbery"}
     how = {"instance": instance, "partition_key": str(NEXT), "config": {"live_models": config}}
     before = ServingRecord.load(Store(str(root)), "tiny_city", NEXT)
     assert materialize("tiny_city", ["live_models"], on, checks=(), **how).success

@@ -18,8 +18,10 @@ from shotspotter_assets_tests.notifications.servers import webhook_server
 
 class Folder:
     def __init__(self, root: Path) -> None:
-        self.root, self.cities = root, Path(shutil.copytree(TEST_CITIES, root / "cities"))
-        self.file, self.home = self.cities / "washington_dc.yaml", root / "home"
+        self.root = root
+        self.cities = Path(shutil.copytree(TEST_CITIES, root / "cities"))
+        self.file = self.cities / "washington_dc.yaml"
+        self.home = root / "home"
 
     def append(self, text: str) -> None:
         self.file.write_text(self.file.read_text() + text)
@@ -80,7 +82,8 @@ def test_a_file_with_an_odd_name_or_text_stops_no_other_city(folder: Folder) -> 
 def test_the_last_good_file_stays_in_force(folder: Folder, line: str) -> None:
     (folder.cities / "areas.geojson").write_text("{}")
     folder.append("coverage: {file: areas.geojson, name_property: name, areas: {West: 2024-03-05}}\n")
-    good, text = names(folder.definitions()), folder.file.read_text()
+    good = names(folder.definitions())
+    text = folder.file.read_text()
     folder.append(f"{line}\n")
     for _ in range(2):  # loading again keeps nothing wrong
         definitions = folder.definitions()
@@ -137,7 +140,8 @@ def test_without_a_home_nothing_is_kept(folder: Folder) -> None:
 
 
 def test_check_cities_names_the_last_good_file_and_keeps_nothing(folder: Folder) -> None:
-    command, environ = ["check-cities", str(folder.cities)], {"DAGSTER_HOME": str(folder.home)}
+    command = ["check-cities", str(folder.cities)]
+    environ = {"DAGSTER_HOME": str(folder.home)}
     assert CliRunner().invoke(main, command, env=environ).exit_code == 0
     assert not list(folder.home.iterdir())
     folder.settings()

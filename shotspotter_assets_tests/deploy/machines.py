@@ -66,7 +66,8 @@ class Machines:
     """Code server, daemon, web server and workers, started with the commands of the Compose file on free ports."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self.folder, self.environment = folder, dict(environment)
+        self.folder = folder
+        self.environment = dict(environment)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ports = {"code": free_port(), "web": free_port()}
 

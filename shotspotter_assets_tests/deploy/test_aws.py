@@ -103,7 +103,8 @@ def test_the_launcher_has_a_valid_configuration() -> None:
 def test_data_outlive_the_stack_and_are_closed() -> None:
     kept = {name for name, resource in resources().items() if resource.get("DeletionPolicy") in ("Retain", "Snapshot")}
     assert kept == {"Bucket", "DatabaseSecret", "Database"}
-    bucket, database = resources()["Bucket"]["Properties"], resources()["Database"]["Properties"]
+    bucket = resources()["Bucket"]["Properties"]
+    database = resources()["Database"]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert database["StorageEncrypted"]

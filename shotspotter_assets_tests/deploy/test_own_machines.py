@@ -46,14 +46,16 @@ def test_workers_differ_from_the_daemon_in_monitoring_alone() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     [command] = re.findall(r"^RUN (sed .*) /opt/dagster/dagster.yaml > ", dockerfile, re.MULTILINE)
     made = subprocess.run(f"{command} {DEPLOY / 'dagster.yaml'}", shell=True, capture_output=True, check=True).stdout
-    worker, daemon = yaml.safe_load(made), yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
+    worker = yaml.safe_load(made)
+    daemon = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     assert (worker["run_monitoring"].pop("enabled"), daemon["run_monitoring"].pop("enabled")) == (False, True)
     assert worker == daemon
 
 
 def test_workers_read_their_broker_from_the_environment() -> None:
     code = "from dagster_celery.app import app; print(app.conf.broker_url, app.conf.result_backend, app.conf.task_acks_late)"
-    broker, results = "amqp://someone@broker:5672//", "db+postgresql+psycopg2://someone@database/dagster"
+    broker = "amqp://someone@broker:5672//"
+    results = "db+postgresql+psycopg2://someone@database/dagster"
     own = {"PYTHONPATH": str(DEPLOY), "CELERY_BROKER_URL": broker, "CELERY_RESULTS_URL": results}
     run = subprocess.run([sys.executable, "-c", code], env=os.environ | own, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [broker, results, "True"]

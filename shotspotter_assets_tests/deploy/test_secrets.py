@@ -69,7 +69,8 @@ def test_no_secret_is_shown_whatever_fails(
     secrets |= {"broker": rabbitmq_server.password, "S3": s3_server.secret_key}
     database = postgres_server.new_database_with(secrets["database"])
     with webhook_server() as webhook, smtp_server(login=True) as mailbox, serving([Route("/alerts", refuse)]) as feed:
-        webhook.answers, webhook.says = [500] * 1000, f"no service at {secrets['webhook']}"
+        webhook.answers = [500] * 1000
+        webhook.says = f"no service at {secrets['webhook']}"
         files = {"town": TOWN, "feed": FEED.format(box=BOX, url=feed.url)}
         further = {
             "FEED_TOKEN": secrets["token"], "SHOTSPOTTER_POLL_SECONDS": "5",
@@ -84,7 +85,8 @@ def test_no_secret_is_shown_whatever_fails(
     said |= dict(recorded(database)) | dict(stored(s3_server))
     refuse_failures_that_were_not_provoked("\n".join(said.values()))
 
-    all_of_them, nothing = Redaction(secrets.values()), Redaction([])
+    all_of_them = Redaction(secrets.values())
+    nothing = Redaction([])
     for name, secret in secrets.items():
         assert all_of_them.clean(f"a {quote(secret)} b") != f"a {quote(secret)} b", f"{name} would not be found"
     places = {place: text for place, text in said.items() if all_of_them.clean(text) != nothing.clean(text)}

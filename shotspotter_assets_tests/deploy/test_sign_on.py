@@ -21,7 +21,8 @@ GROUPS = {"olga": ["operators"], "anna": ["analysts"]}
 
 def sign_on(request: Request) -> Response:
     """Answer as oauth2-proxy does: 202 for who has signed on, 401 for who has not, 403 for who is not in the group."""
-    person, allowed = request.cookies.get("person"), request.query_params.get("allowed_groups")
+    person = request.cookies.get("person")
+    allowed = request.query_params.get("allowed_groups")
     if person not in GROUPS:
         return Response(status_code=401)
     return Response(status_code=202 if not allowed or allowed in GROUPS[person] else 403)
@@ -32,7 +33,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     caddy = shutil.which("caddy")
     if caddy is None:
         pytest.skip("needs Caddy (Debian: apt-get install caddy)")
-    folder, port = tmp_path_factory.mktemp("sign_on"), free_port()
+    folder = tmp_path_factory.mktemp("sign_on")
+    port = free_port()
     (folder / "city_pages").mkdir()
     (folder / "city_pages" / "index.html").write_text("the pages")
     text = (CHECKOUT / "deploy" / "own_machines" / "Caddyfile").read_text()

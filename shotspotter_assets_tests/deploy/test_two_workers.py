@@ -16,7 +16,8 @@ from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITIES = ("town_a", "town_b", "town_c")
-FIRST, DAYS = date(2023, 7, 1), 40
+FIRST = date(2023, 7, 1)
+DAYS = 40
 LAST = FIRST + timedelta(days=DAYS - 1)
 RANGE = range_tags(FIRST, LAST)
 OVER = {"SUCCESS": len(CITIES), "FAILURE": 1}  # the lost run and its retry included

@@ -14,7 +14,9 @@ from shotspotter_assets_tests.made_up_city import made_up_city
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
 COVERED[0, :3] = False
-TRAIN, VALIDATION, TEST = range(260), range(260, 320), range(320, 360)
+TRAIN = range(260)
+VALIDATION = range(260, 320)
+TEST = range(320, 360)
 
 
 def counts(days: int = 360, seed: int = 0) -> np.ndarray:

@@ -58,7 +58,9 @@ def counts_table(first: date, days: int) -> pa.Table:
     """Return numbers of alerts in two cells with their forecasts (`catalogue.FOLD_COUNTS`)."""
     dates = np.repeat(np.datetime64(first) + np.arange(days), 2)
     alerts = np.random.default_rng(days).poisson(0.4, 2 * days)
-    intervals, distribution, year = (0.0, 1.0, 0.0, 2.0), (0.3, 1.0, 0.1), (0.8, 5.0)
+    intervals = (0.0, 1.0, 0.0, 2.0)
+    distribution = (0.3, 1.0, 0.1)
+    year = (0.8, 5.0)
     same = [np.full(2 * days, value) for value in (*intervals, *distribution, *year)]
     columns = zip(
         FOLD_COUNTS.schema, [dates, np.zeros(2 * days, int), np.tile([0, 1], days), alerts, *same], strict=True

@@ -21,7 +21,8 @@ from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 from shotspotter_assets_tests.evaluation.forecasts import days_from
 
-DAYS, CELLS = 140, 12
+DAYS = 140
+CELLS = 12
 FACTOR_VARIANCE = 0.3
 OPTIONAL = [field.name for field in FOLD_COUNTS.schema if field.nullable and field.name != "total_low"]
 

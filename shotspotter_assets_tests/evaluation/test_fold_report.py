@@ -50,15 +50,18 @@ from shotspotter_assets_tests.evaluation import cities
 from shotspotter_assets_tests.evaluation.forecasts import random_table
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, stored
 
-NETWORK, NAME = "conv_lstm", "regime_regression"
+NETWORK = "conv_lstm"
+NAME = "regime_regression"
 CELLS = int(cities.COVERED.sum())
 CITY = cities.square_city()
 
 
 def trained(*names: str, **changes: Any) -> tuple[FoldRecord, ModelFiles, History]:
     """Return a fold trained on the first days of a city, and the history to its last test day."""
-    grid, windows = counts(), (cities.TRAIN, cities.VALIDATION)
-    days, before = stored(grid), stored(grid[: cities.TEST.start * 24])
+    grid = counts()
+    windows = (cities.TRAIN, cities.VALIDATION)
+    days = stored(grid)
+    before = stored(grid[: cities.TEST.start * 24])
     context = FitContext(changes=changes)
     record, files = train_fold(before, days.days[cities.TEST.start], windows, names, context=context, config={})
     return record, files, days.daily(covered_mask(record.covered, days.city.shape))
@@ -86,7 +89,8 @@ def report_of(given: dict[str, Any]) -> tuple[FoldReport, ScoreTable, pa.Table]:
 
 def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, fold) -> None:
     record, files, history = fold
-    store, lines = Store(str(tmp_path)), []
+    store = Store(str(tmp_path))
+    lines = []
     write_models(store, FOLD_MODEL, record, files)
     models = read_models(store, FOLD_MODEL, record, record.cutoff)
     forecasts = fold_forecasts(models, FoldWindow.of(record, history), lines.append)
@@ -109,7 +113,8 @@ def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
 
 def test_longer_leads_use_no_later_day_and_lead_one_is_the_forecast(fold) -> None:
     record, files, history = fold
-    models, window = TrainedModels.load(files), FoldWindow.of(record, history)
+    models = TrainedModels.load(files)
+    window = FoldWindow.of(record, history)
     forecasts = fold_forecasts(models, window, print)
     losses = fold_leads(models, window, forecasts)
     by_lead = {lead: losses.filter(pc.field("lead") == lead) for lead in LEADS}
@@ -157,7 +162,8 @@ def test_report_and_table_hold_forecasts_and_outcomes():
 
 def test_unknown_test_days_are_not_scored():
     def reported(fill: int, unknown: list[int]) -> tuple:
-        given, known = arguments(), np.ones(cities.TEST.stop, dtype=bool)
+        given = arguments()
+        known = np.ones(cities.TEST.stop, dtype=bool)
         known[unknown] = False
         given["history"].counts[unknown] = fill
         given["history"] = replace(given["history"], is_known=known)

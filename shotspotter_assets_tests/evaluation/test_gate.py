@@ -103,7 +103,8 @@ def test_too_little_to_judge_serves_the_baseline():
 @pytest.mark.parametrize(("share", "served", "outcome"), [(0.7, "stack", "better"), (-0.7, "historical_mean", "worse")])
 def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, served, outcome):
     table = forecasts_table(date(2021, 1, 4), 182, stack=share, network=share).drop_columns("truth")
-    verdict, of_network = verdict_on(table, "stack"), verdict_on(table, "network")
+    verdict = verdict_on(table, "stack")
+    of_network = verdict_on(table, "network")
     assert (verdict.served, verdict.passed) == (served, served == "stack")
     assert verdict.outcome == of_network.outcome == outcome
     assert of_network.passed == (outcome == "better")
@@ -202,10 +203,12 @@ def test_no_typed_alert_gives_no_score():
 
 def test_decisions_of_a_weight_are_those_at_its_odds():
     forecasts = random_table(date(2021, 1, 4), 40, 10)
-    p, observed = forecasts["network"].to_numpy(), forecasts["observed"].to_numpy() == 1
+    p = forecasts["network"].to_numpy()
+    observed = forecasts["observed"].to_numpy() == 1
     rows = decision_rows(ScoreTable(all_rows(forecasts, [])), ["network"])
     assert [(row["model"], row["weight"]) for row in rows[2:5]] == [("always", 1), ("network", 10), ("never", 10)]
-    row, yes = rows[3], 10 * p / (10 * p + 1 - p) >= 0.5  # the output of a network with the class weight 10
+    row = rows[3]
+    yes = 10 * p / (10 * p + 1 - p) >= 0.5  # the output of a network with the class weight 10
     assert row["accuracy"] == pytest.approx((yes == observed).mean())
     assert row["weighted accuracy"] == pytest.approx(np.average(yes == observed, weights=np.where(observed, 10, 1)))
     assert (row["TP"], row["FN"]) == ((yes & observed).sum(), (~yes & observed).sum())

@@ -19,8 +19,11 @@ COVERED = RANDOM.random((36, 36)) < 0.5
 PROBABILITY = np.clip(RANDOM.gamma(0.5, 0.04, (20, int(COVERED.sum()))), 1e-6, 1)
 OBSERVED = (RANDOM.random(PROBABILITY.shape) < PROBABILITY).ravel()
 ALERTS = RANDOM.poisson(0.02, (36, 36))
-NETWORK, NEVER = reliability(PROBABILITY.ravel(), OBSERVED), reliability(np.full(OBSERVED.shape, 1e-6), OBSERVED)
-UNKNOWN, GAIN, SKEWED = Gain(None, None, None, 13), Gain(0.02, -0.01, 0.04, 13), Gain(0.05, 0.06, 0.07, 13)
+NETWORK = reliability(PROBABILITY.ravel(), OBSERVED)
+NEVER = reliability(np.full(OBSERVED.shape, 1e-6), OBSERVED)
+UNKNOWN = Gain(None, None, None, 13)
+GAIN = Gain(0.02, -0.01, 0.04, 13)
+SKEWED = Gain(0.05, 0.06, 0.07, 13)
 PLOTS = {
     "forecast": lambda: plots.forecasts_beside_observed(
         CITY, COVERED, {"stack": PROBABILITY[0], "network": PROBABILITY[1]}, ALERTS, "2021-05-01"
@@ -55,7 +58,8 @@ def test_a_plot_is_a_small_png_with_ink(name):
 
 
 def test_forecasts_of_a_day_are_drawn_on_one_scale():
-    low, high = np.full(int(COVERED.sum()), 0.01), np.full(int(COVERED.sum()), 0.2)
+    low = np.full(int(COVERED.sum()), 0.01)
+    high = np.full(int(COVERED.sum()), 0.2)
 
     def brightness(name: str, **maps: np.ndarray) -> float:
         png = plots.forecasts_beside_observed(CITY, COVERED, maps, ALERTS, "2021-05-01")
@@ -67,7 +71,8 @@ def test_forecasts_of_a_day_are_drawn_on_one_scale():
 
 
 def test_the_timeline_draws_the_days_of_each_window(monkeypatch):
-    days, drawn = [date(2014, 1, 1), date(2017, 1, 1), date(2018, 1, 1), date(2018, 12, 31)], []
+    days = [date(2014, 1, 1), date(2017, 1, 1), date(2018, 1, 1), date(2018, 12, 31)]
+    drawn = []
     monkeypatch.setattr(plots, "as_png", drawn.append)
     plots.fold_timeline({"2018-01-01": days})
     bars = drawn[0].axes[0].patches

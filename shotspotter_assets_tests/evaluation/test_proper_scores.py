@@ -52,7 +52,9 @@ def test_quantiles_have_the_interval_scores_of_scoringrules() -> None:
 
 
 def test_cells_have_the_scores_of_their_probabilities() -> None:
-    probability, further, size = np.array([0.003, 0.3, 0.95]), np.array([0.1, 2.0, 9.0]), np.array([5.0, 0.3, 2.0])
+    probability = np.array([0.003, 0.3, 0.95])
+    further = np.array([0.1, 2.0, 9.0])
+    size = np.array([5.0, 0.3, 2.0])
     cells = CountDistribution(probability, further, size)
     counts = np.arange(3_000)[:, None]
     chance = probability * nbinom.pmf(counts - 1, size, size / (size + further))
@@ -66,7 +68,8 @@ def test_cells_have_the_scores_of_their_probabilities() -> None:
 
 
 def test_the_pit_is_the_mean_of_randomised_ones() -> None:
-    below, at_most = TOTAL.cdf(NUMBER - 1), TOTAL.cdf(NUMBER)
+    below = TOTAL.cdf(NUMBER - 1)
+    at_most = TOTAL.cdf(NUMBER)
     drawn = below + RANDOM.random((2_000, 200)) * (at_most - below)
     expected = np.histogram(drawn, PIT_BINS, (0, 1))[0] / drawn.size
     np.testing.assert_allclose(pit_histogram(below, at_most), expected, atol=2e-3)
@@ -115,7 +118,8 @@ def test_corp_recalibrates_as_scores_does() -> None:
     expected = np.interp(probability, fitted["fcst_sorted"], fitted["regression_values"])
     np.testing.assert_allclose(recalibrated(probability, observed), expected, atol=1e-9)
     parts = corp(probability, observed)
-    brier, best = np.mean((probability - observed) ** 2), np.mean((expected - observed) ** 2)
+    brier = np.mean((probability - observed) ** 2)
+    best = np.mean((expected - observed) ** 2)
     assert parts["uncertainty"] == pytest.approx(observed.mean() * (1 - observed.mean()))
     assert parts["miscalibration"] == pytest.approx(brier - best)
     assert parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"] == pytest.approx(brier)

@@ -85,7 +85,8 @@ def test_invariants(data, days, cells):
     order = np.array(data.draw(st.permutations(range(size))))
     day = np.repeat(np.arange(days), cells)
     shuffled = score_cell_days(p.ravel()[order], o.ravel()[order], r.ravel(), day[order])
-    before, after = scores, shuffled
+    before = scores
+    after = shuffled
     undefined = {name for name, value in before.items() if value is None}
     assert undefined == {name for name, value in after.items() if value is None}
     for name in before.keys() - undefined:
@@ -128,7 +129,8 @@ def test_frequencies_of_reliability_rise_and_hold_all_cell_days():
     p = np.clip(random.gamma(0.5, 0.04, 13_000), 1e-6, 1)
     o = random.random(p.shape) < p
     blocks = reliability(p, o)
-    forecast, frequency = np.array(blocks.mean_forecast), np.array(blocks.observed_frequency)
+    forecast = np.array(blocks.mean_forecast)
+    frequency = np.array(blocks.observed_frequency)
     assert (np.diff(forecast) > 0).all()
     assert (np.diff(frequency) > 0).all()
     np.testing.assert_allclose(np.unique(recalibrated(p, o)), frequency, rtol=1e-9)
@@ -147,7 +149,8 @@ def test_a_block_of_forecasts_has_the_interval_of_wilson():
 
 
 def test_folds_with_different_coverage_are_pooled():
-    first, second = random_table(date(2021, 4, 1), 30, 40), random_table(date(2021, 5, 1), 20, 25, seed=1)
+    first = random_table(date(2021, 4, 1), 30, 40)
+    second = random_table(date(2021, 5, 1), 20, 25, seed=1)
     scores = score_table(pool_tables([first, second]))["network"]
     parts = [score_table(table)["network"] for table in (first, second)]
     positives = [table["observed"].to_numpy().sum() for table in (first, second)]

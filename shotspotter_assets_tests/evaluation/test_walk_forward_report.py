@@ -28,7 +28,8 @@ from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecast
 from shotspotter_assets_tests.evaluation.test_gate import typed_forecasts as types_table
 
 CITY = square_city()
-FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)
+FIRST = date(2021, 1, 4)
+SECOND = date(2021, 6, 1)
 # The second fold has a firework day.
 FOLDS = {
     FIRST: forecasts_table(FIRST, 90, better=0.8, residual_boosting=0.6),
@@ -112,7 +113,8 @@ def test_scores_and_gains_are_those_of_the_pooled_table():
 
 
 def test_never_and_always_stand_beside_the_accuracy():
-    positives, cell_days = SCORES.value("positives"), SCORES.value("cell_days")
+    positives = SCORES.value("positives")
+    cell_days = SCORES.value("cell_days")
     negatives = cell_days - positives
     for weight in (1, 10, 100):
         total = weight * positives + negatives

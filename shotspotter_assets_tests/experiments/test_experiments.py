@@ -41,8 +41,10 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
 
 ONE_DAY = timedelta(days=1)
-START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
-FIRST, LAST = TODAY + 2 * ONE_DAY, TODAY + 4 * ONE_DAY
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 16)
+FIRST = TODAY + 2 * ONE_DAY
+LAST = TODAY + 4 * ONE_DAY
 ISSUE = FIRST  # issue date of the second day
 SECOND = FIRST + ONE_DAY
 TARGET = "town/gunfire"

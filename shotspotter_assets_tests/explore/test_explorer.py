@@ -67,7 +67,8 @@ def test_choices_are_those_of_the_city_and_redraw_its_views(explorer: Explorer) 
 
 
 def test_another_target_is_drawn_and_trained(explorer: Explorer) -> None:
-    explorer.model.value, explorer.days.value = "historical_mean", 120
+    explorer.model.value = "historical_mean"
+    explorer.days.value = 120
     every = shown(explorer.alerts)[0][1]["data"]
     explorer.target.value = "single gunshot", ("single gunshot",)
     assert {trace["name"] for trace in every} > {"single gunshot"}
@@ -80,7 +81,8 @@ def test_another_target_is_drawn_and_trained(explorer: Explorer) -> None:
 
 
 def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer) -> None:
-    explorer.model.value, explorer.days.value = "residual_boosting", 120
+    explorer.model.value = "residual_boosting"
+    explorer.days.value = 120
     widgets = {one.description: one for one in explorer.settings.children}
     assert explorer.changes() == {}
     widgets["max_trees"].value = 15
@@ -96,7 +98,8 @@ def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "days"), [("conv_lstm", 2), ("network", 16)])
 def test_networks_are_trained_on_another_number_of_days(explorer: Explorer, model: str, days: int) -> None:
-    explorer.model.value, explorer.days.value = model, 120
+    explorer.model.value = model
+    explorer.days.value = 120
     widgets = {one.description: one for one in explorer.settings.children}
     small = {"days": days, "recurrent_layers": 1, "epochs": 1, "filters": 1, "networks": 1}
     for name, value in small.items():
@@ -107,7 +110,8 @@ def test_networks_are_trained_on_another_number_of_days(explorer: Explorer, mode
 
 
 def test_hours_are_trained(explorer: Explorer) -> None:
-    explorer.horizon.value, explorer.days.value = 4, 120
+    explorer.horizon.value = 4
+    explorer.days.value = 120
     explorer.train()
     assert "climatology" in shown(explorer.trained)[0][1]
     assert title(explorer.trained) == "2024-03-04 20:00 to 00:00"
@@ -241,7 +245,8 @@ def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store
 
 def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
     day = date(2024, 2, 10)
-    alerts, table = stored_alerts(explored, TINY), fold_forecasts(explored, TINY, day)
+    alerts = stored_alerts(explored, TINY)
+    table = fold_forecasts(explored, TINY, day)
     assert sum(len(trace.x) for trace in alerts_map(TINY, alerts).data) == len(alerts) > 0
     by_type = alerts_by_type(TINY, alerts)
     assert sum(trace.z.sum() for trace in by_type.data) == len(alerts)

@@ -15,7 +15,8 @@ from shotspotter_assets.models.next_day.regime_regression import phrase_of
 from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, build, history
 
-POVERTY, HEAT = "factor_poverty_rate", "series_heat_0_days_late"
+POVERTY = "factor_poverty_rate"
+HEAT = "series_heat_0_days_late"
 BY_CELL = np.arange(30.0).reshape(6, 5)
 SETTINGS = {"path": Path("none"), "known_from": FIRST_DAY}
 FACTORS = {

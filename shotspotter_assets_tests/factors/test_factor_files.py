@@ -14,7 +14,8 @@ from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
-WEST_HALF, EAST_HALF = shapely.box(-77.1, 37.9, -76.95, 38.2), shapely.box(-76.95, 37.9, -76.8, 38.2)
+WEST_HALF = shapely.box(-77.1, 37.9, -76.95, 38.2)
+EAST_HALF = shapely.box(-76.95, 37.9, -76.8, 38.2)
 """Areas of 150 x 300 thousandths of a degree, of which 50 x 100 lie in the box: two columns and a half."""
 KM2 = np.prod(cell_metres(CITY)) / 1e6
 
@@ -83,7 +84,9 @@ def test_an_invalid_area_is_mended_and_a_repeated_one_counts_once(tmp_path):
 
 def test_the_density_of_points_adds_up_to_their_number(tmp_path):
     # Two places share a point; the third row repeats the second.
-    longitude, latitude, licence = [-76.95, -76.95, -76.95], [38.05, 38.05, 38.05], ["a", "b", "b"]
+    longitude = [-76.95, -76.95, -76.95]
+    latitude = [38.05, 38.05, 38.05]
+    licence = ["a", "b", "b"]
     cells = np.expm1(values(points(tmp_path, longitude, latitude, licence=licence), kind="points"))
     assert cells.sum() * KM2 == pytest.approx(2, rel=1e-3)
     np.testing.assert_allclose(cells, cells[::-1], rtol=1e-6)

@@ -18,7 +18,8 @@ from shotspotter_assets_tests.cities.test_city_files import write
 
 FOLDER = PACKAGE_CITIES / "washington_dc"
 DOWNTOWN = {"west": -77.04, "south": 38.89, "east": -77.0, "north": 38.92}
-ROADS, TRACTS = "tl_2018_11001_roads.zip", "tl_2018_11_tract.zip"
+ROADS = "tl_2018_11001_roads.zip"
+TRACTS = "tl_2018_11_tract.zip"
 
 
 def zipped(path: Path, frame: geopandas.GeoDataFrame) -> Path:
@@ -33,7 +34,8 @@ def zipped(path: Path, frame: geopandas.GeoDataFrame) -> Path:
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("downloads")
     streets = geopandas.read_parquet(FOLDER / "streets.parquet").rename(columns={"name": "FULLNAME", "mtfcc": "MTFCC"})
-    streets["LINEARID"], streets["RTTYP"] = [f"1104{at}" for at in range(len(streets))], "M"
+    streets["LINEARID"] = [f"1104{at}" for at in range(len(streets))]
+    streets["RTTYP"] = "M"
     streets.loc[streets.index[:100], "FULLNAME"] = None
     zipped(folder / ROADS, streets)
     zipped(folder / "far.zip", streets[:20].assign(geometry=streets[:20].translate(1, 1)))
@@ -74,7 +76,8 @@ def test_layers_of_another_folder_and_two_counties_have_full_paths(downloads: Pa
     (tmp_path / "cities").mkdir()
     file = write(tmp_path / "cities")
     given = (tmp_path / "cities", "--roads", downloads / ROADS, "--to", tmp_path / "made")
-    ran, made = layers(*given, "--roads", downloads / ROADS), str(tmp_path / "made/streets.parquet")
+    ran = layers(*given, "--roads", downloads / ROADS)
+    made = str(tmp_path / "made/streets.parquet")
     streets = {"path": made, "name": "name", "only": {"mtfcc": ["S1200", "S1400"]}}
     assert yaml.safe_load(ran.stdout.split(f"Add to {file}:\n")[1]) == {"streets": streets}
     assert len(geopandas.read_parquet(made)) == 2_662, "a county counts once"
@@ -83,7 +86,8 @@ def test_layers_of_another_folder_and_two_counties_have_full_paths(downloads: Pa
 
 
 def test_the_common_name_of_a_road_comes_before_its_number(tmp_path: Path) -> None:
-    file, line = write(tmp_path, box=DOWNTOWN), shapely.LineString([(-77.03, 38.9), (-77.01, 38.9)])
+    file = write(tmp_path, box=DOWNTOWN)
+    line = shapely.LineString([(-77.03, 38.9), (-77.01, 38.9)])
     roads = {"FULLNAME": ["US Hwy 29", "Georgia Ave"], "MTFCC": "S1200", "RTTYP": ["U", "M"]}
     zipped(tmp_path / ROADS, geopandas.GeoDataFrame(roads, geometry=[line, line], crs=4269))
     ran = layers(tmp_path, "--roads", tmp_path / ROADS)

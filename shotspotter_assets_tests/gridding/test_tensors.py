@@ -71,12 +71,14 @@ an_alert = st.tuples(instants, lines.map(lambda x: -77 + x), lines.map(lambda y:
 def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
     frames = with_dates(sparse_tensors(alerts(rows), AUTUMN, CITY))
     frames = frames.take(pa.array(order.sample(range(len(frames)), len(frames)), pa.int64()))
-    by_day, by_hour = dense_window(frames, AUTUMN, CITY), hourly_window(frames, AUTUMN, CITY, ALL_CELLS)
+    by_day = dense_window(frames, AUTUMN, CITY)
+    by_hour = hourly_window(frames, AUTUMN, CITY, ALL_CELLS)
     assert by_day.sum() == by_hour.sum() == len(rows)
     expected = np.zeros_like(by_day)
     for moment, longitude, latitude, kind in rows:
         day = AUTUMN.index(moment.astimezone(CITY.zone).date())
-        row, column = min(int((latitude - 38) * 4), 3), min(int((longitude + 77) * 4), 3)
+        row = min(int((latitude - 38) * 4), 3)
+        column = min(int((longitude + 77) * 4), 3)
         expected[day, 3 if kind is None else kind, row, column] += 1
     assert (by_day == expected).all()
     assert (by_hour[24:49].sum(axis=0) == by_day[1].reshape(4, -1)).all()
@@ -142,7 +144,8 @@ def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> 
 
 def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     daily = np.zeros((4, 2, 3), dtype=np.uint16)
-    daily[0, 0, 0], daily[3, 0, 0] = 1, 2  # three alerts on two days
+    daily[0, 0, 0] = 1
+    daily[3, 0, 0] = 2  # three alerts on two days
     daily[:2, 1, 2] = 1  # two alerts
     assert coverage.estimate_coverage(daily).tolist() == [[True, False, False], [False, False, False]]
 

@@ -15,7 +15,8 @@ from shotspotter_assets_tests.instances import instance_in_memory
 
 CITIES = with_city("tiny_city", retraining="weekly", serves="logistic_regression", time_precision="day")
 CITY = CITIES["tiny_city"]
-FIRST, LAST = date(2024, 3, 26), date(2024, 3, 28)
+FIRST = date(2024, 3, 26)
+LAST = date(2024, 3, 28)
 
 
 @contextmanager

@@ -20,7 +20,9 @@ CITY = made_up_city("small_city", (-77.0, 38.0, -76.9, 38.1), (6, 5))
 COVERED = np.ones((6, 5), dtype=bool)
 COVERED[0, :2] = False
 FIRST_DAY = date(2021, 4, 1)
-TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
+TRAIN = range(200)
+VALIDATION = range(200, 260)
+TEST = range(260, 290)
 WINDOWS = TRAIN, VALIDATION
 TINY_NETWORK = {"days": 2, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "network": {"filters": 2, "epochs": 5, "networks": 1, "learning_rate": 0.01}}
@@ -45,7 +47,8 @@ def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:
 
 
 def changed(history: History, first: int) -> History:
-    counts, evening = history.counts.copy(), None if history.evening is None else history.evening.copy()
+    counts = history.counts.copy()
+    evening = None if history.evening is None else history.evening.copy()
     counts[first:] = 7
     if evening is not None:
         evening[first:] = 5

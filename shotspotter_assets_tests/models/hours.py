@@ -15,7 +15,9 @@ from shotspotter_assets_tests.made_up_city import made_up_city
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
 COVERED[0, :3] = False
-TRAIN, VALIDATION, TEST = range(260 * 24), range(260 * 24, 320 * 24), range(320 * 24, 360 * 24)
+TRAIN = range(260 * 24)
+VALIDATION = range(260 * 24, 320 * 24)
+TEST = range(320 * 24, 360 * 24)
 
 
 def city(**changed: object) -> City:

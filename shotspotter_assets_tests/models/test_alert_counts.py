@@ -42,7 +42,8 @@ def test_the_usual_number_of_a_place_moves_its_counts_and_not_its_chance():
 
 @pytest.mark.parametrize("on_fireworks", [False, True])
 def test_mean_variance_and_interval_are_those_of_the_distribution(on_fireworks):
-    probability, numbers = np.array([[0.01], [0.2], [0.92]]), np.arange(1, 401)
+    probability = np.array([[0.01], [0.2], [0.92]])
+    numbers = np.arange(1, 401)
     mean = 4.0 if on_fireworks else 0.8
     model = AlertCounts((np.log(0.8), np.log(5)), 0.0, (np.log(SIZE), 0.0), city_variance=0.0)
     forecast = model.distribution(probability, np.array(on_fireworks))
@@ -65,7 +66,8 @@ def test_the_interval_of_the_total_has_its_coverage(fitted):
 def test_intervals_of_a_quiet_city_hold_no_more_than_they_say():
     random = np.random.default_rng(3)
     probability = random.uniform(0.001, 0.02, (4_000, 60)) * random.uniform(0.2, 6, (4_000, 1))
-    model, on_fireworks = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0), np.array([False])
+    model = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0)
+    on_fireworks = np.array([False])
     forecast = model.distribution(probability, on_fireworks)
     low, high = short_interval(forecast.total(0.0))
     total = (random.random(probability.shape) < probability).sum(axis=1)
@@ -73,7 +75,8 @@ def test_intervals_of_a_quiet_city_hold_no_more_than_they_say():
 
 
 def test_a_calm_month_does_not_promise_calm_years():
-    counts, probability = np.zeros((28, 60), dtype=np.int64), np.full((28, 60), 0.1)
+    counts = np.zeros((28, 60), dtype=np.int64)
+    probability = np.full((28, 60), 0.1)
     counts[:, :6] = 1
     assert AlertCounts.fit(counts, probability, np.zeros(28, dtype=bool)).city_variance > 0.01
 
@@ -81,7 +84,8 @@ def test_a_calm_month_does_not_promise_calm_years():
 def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     """In a large city chance alone is small, so that the level decides."""
     _, probability = made_up()
-    probability, on_fireworks = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
+    probability = np.tile(probability, (5, 20))
+    on_fireworks = np.ones((2_000, 1), dtype=bool)
     level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
     forecast = fitted.distribution(probability, on_fireworks)
     total = forecast.expected.sum(axis=1) * level
@@ -91,7 +95,8 @@ def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
 
 def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     counts, probability = made_up()
-    ones, no_nights = np.minimum(counts, 1), np.zeros(400, dtype=bool)
+    ones = np.minimum(counts, 1)
+    no_nights = np.zeros(400, dtype=bool)
     single = AlertCounts.fit(ones, probability, no_nights)
     assert single.distribution(probability, no_nights[:, None]).expected.sum() == pytest.approx(ones.sum(), rel=0.1)
     assert single.intercept[1] == single.size[1] == 0

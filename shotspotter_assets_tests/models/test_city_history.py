@@ -40,7 +40,8 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     assert (stored.days[0], stored.days[-1]) == (CITY.start, LAST)
     assert stored.daily_counts.shape == (90, 4, 6, 5)
     assert stored.alerts[1, 5, 4] == 2
-    daily, hourly = stored.daily(COVERED), stored.hourly(COVERED)
+    daily = stored.daily(COVERED)
+    hourly = stored.hourly(COVERED)
     assert daily.first_day == hourly.first_day == CITY.start
     assert len(hourly) == 90 * 24 - 1
     np.testing.assert_array_equal(daily.alerts.sum(axis=(1, 2)), stored.alerts.sum(axis=(1, 2)))
@@ -65,7 +66,8 @@ def test_unknown_days_have_no_rows_and_a_mask_by_day_and_hour(store: Store) -> N
     stored = CityHistory.load(store, CITY, LAST)
     unknown = frozenset({date(2021, 1, 2), date(2021, 3, 14)})
     known = replace(stored, unknown=unknown)
-    daily, hourly = known.daily(COVERED), known.hourly(COVERED)
+    daily = known.daily(COVERED)
+    hourly = known.hourly(COVERED)
     np.testing.assert_array_equal(np.flatnonzero(~daily.is_known), [1, 72])
     hours = np.flatnonzero(~hourly.is_known)
     assert {int((day - np.datetime64(CITY.start)).astype(int)) for day in hourly.clock.day[hours]} == {1, 72}

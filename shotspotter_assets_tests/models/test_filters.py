@@ -14,7 +14,8 @@ from shotspotter_assets_tests.evaluation.cities import COVERED
 )  # fmt: skip
 def test_exponential_mean_is_the_weighted_mean_of_earlier_kept_times(half_life, share_kept, kind, before, seed):
     random = np.random.default_rng(seed)
-    values, kept = random.poisson(0.5, (40, 3)).astype(kind), random.random(40) < share_kept
+    values = random.poisson(0.5, (40, 3)).astype(kind)
+    kept = random.random(40) < share_kept
     mean = filters.exponential_mean(values, half_life, None if kept.all() else kept, before and np.array(before))
     assert mean.dtype == kind
     for at, time in enumerate(range(41) if before is None else before):

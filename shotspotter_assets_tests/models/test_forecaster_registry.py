@@ -53,9 +53,11 @@ def test_keeps_the_protocol(name):
 
 def of_events(*forecast: str) -> History:
     """Robberies in the north and assaults in the south beside the alerts; forecast are some of them."""
-    past, random = history(), np.random.default_rng(1)
+    past = history()
+    random = np.random.default_rng(1)
     rate = np.zeros((2, *COVERED.shape))
-    rate[0, 3:], rate[1, :3] = 0.3, 0.2
+    rate[0, 3:] = 0.3
+    rate[1, :3] = 0.2
     events = random.poisson(rate * COVERED, (len(past.counts), *rate.shape)).astype(np.uint16)
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
     changes = {"event_types": kinds, "targets": {"target": forecast or ("gunshots",)}}
@@ -75,7 +77,8 @@ def test_forecasts_other_events(name):
 
 @pytest.mark.parametrize("name", mark_networks(registry.NEXT_DAY))
 def test_at_a_longer_lead_the_days_between_are_not_used(name):
-    lead, target = 4, 280
+    lead = 4
+    target = 280
     ahead = replace(history(), lead=lead)
     model = build(name).fit(ahead, TRAIN, VALIDATION, context_of(name))
     day = range(target, target + 1)
@@ -93,7 +96,8 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
 
 @pytest.mark.parametrize("name", mark_networks(registry.NEXT_DAY))
 def test_a_forecaster_is_loaded_from_its_files(name):
-    model, days = fitted(name), range(TEST.start, TEST.stop + 1)
+    model = fitted(name)
+    days = range(TEST.start, TEST.stop + 1)
     files = model.files()
     assert all(isinstance(content, bytes) for content in files.values())
     again = registry.forecaster(name).load(files)
@@ -111,7 +115,8 @@ def test_a_fit_sees_nothing_after_its_windows(name):
     "name", mark_networks(sorted({*registry.NEXT_DAY} - {"never", "city_mean", "persistence", "conv_lstm"}))
 )
 def test_learns_more_than_the_base_rate(name):
-    observed, days = history().observed, history().days()
+    observed = history().observed
+    days = history().days()
     tested = np.array([day for day in TEST if str(days[day]) not in ("2021-12-31", "2022-01-01")])
     loss = log_losses(fitted(name).predict(history(), TEST)[tested - TEST.start], observed[tested]).mean()
     assert loss < log_losses(np.full(observed[tested].shape, observed[:260].mean()), observed[tested]).mean()

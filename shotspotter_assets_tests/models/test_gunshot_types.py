@@ -42,7 +42,8 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
 
 
 def test_at_a_lead_the_days_in_between_change_nothing():
-    ahead, changed = replace(history(), lead=3), counts()
+    ahead = replace(history(), lead=3)
+    changed = counts()
     fitted = gunshot_types.GunshotTypes.fit(ahead, TRAIN, VALIDATION)
     day = TEST.start + 48
     changed[day - 48 :] = 1
@@ -50,7 +51,8 @@ def test_at_a_lead_the_days_in_between_change_nothing():
     issues = ahead.day_issues(at)
     assert (issues == day - 48).all()
     # The history may end where the lead begins.
-    after, short = replace(of_counts(changed), lead=3), replace(history(day - 48), lead=3)
+    after = replace(of_counts(changed), lead=3)
+    short = replace(history(day - 48), lead=3)
     rows = gunshot_types.AlertRows(issues, at, np.arange(3))
     expected, *found = (fitted.predict(one, rows) for one in (ahead, after, short))
     np.testing.assert_allclose(found, [expected] * 2, rtol=1e-6)
@@ -83,7 +85,8 @@ def test_labels_that_change_their_meaning_are_not_relied_on(fitted):
     random = np.random.default_rng(1)
     both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
     single = random.binomial(both, 0.5)
-    changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
+    changed[VALIDATION.start :, 0] = single
+    changed[VALIDATION.start :, 1] = both - single
     made = of_counts(changed)
     model = gunshot_types.GunshotTypes.fit(made, TRAIN, VALIDATION)
     assert model.regression_weight < fitted.regression_weight

@@ -9,7 +9,8 @@ from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, city, coun
 
 
 def test_the_clock_is_the_citys_own_on_days_of_23_and_25_hours():
-    spring, autumn = quiet(date(2021, 3, 14), 23).clock, quiet(date(2021, 11, 7), 25).clock
+    spring = quiet(date(2021, 3, 14), 23).clock
+    autumn = quiet(date(2021, 11, 7), 25).clock
     assert spring.hour[:25].tolist() == [0, 1, *range(3, 24), 0, 1]
     assert autumn.hour[:27].tolist() == [0, 1, 1, *range(2, 24), 0, 1]
     assert spring.hour_of_week[:2].tolist() == [144, 145]

@@ -16,13 +16,16 @@ from shotspotter_assets_tests.models.next_hours.test_next_hours import fit
 from shotspotter_assets_tests.models.next_hours.test_next_hours import fitted as fitted_once
 from shotspotter_assets_tests.models.test_stack import Known
 
-BEFORE, WEIGHED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
+BEFORE = range(100 * 24)
+WEIGHED = range(100 * 24, 240 * 24)
+LATER = range(240 * 24, 360 * 24)
 
 
 def town() -> tuple[HourlyHistory, Array]:
     """(history, true probability) of a busy city whose places differ, and whose rates fall to half after a while."""
     random = np.random.default_rng(0)
-    hours, cells = LATER.stop, int(COVERED.sum())
+    hours = LATER.stop
+    cells = int(COVERED.sum())
     fall = np.where(np.arange(hours) < 180 * 24, 1.0, 0.5)
     truth = np.clip(random.gamma(0.7, 0.05, cells) * fall[:, None], 1e-4, 0.9)
     alerts = np.zeros((hours, 4, cells), np.uint16)
@@ -61,7 +64,8 @@ def test_it_is_no_worse_than_any_member(fitted, horizon):
 
 
 def test_the_level_follows_a_city_that_changes():
-    forecast, observed = later(stack_of(next_hours=STEADY, self_exciting=STEADY)), PAST.occupied[LATER.start :]
+    forecast = later(stack_of(next_hours=STEADY, self_exciting=STEADY))
+    observed = PAST.occupied[LATER.start :]
     assert STEADY[LATER.start :].sum() / observed.sum() > 1.8
     assert forecast[30 * 24 :].sum() / observed[30 * 24 :].sum() == pytest.approx(1, abs=0.1)
 
@@ -71,7 +75,8 @@ def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
     noise = PAST.counts.copy()
     cut = LATER.start + 3 * WEEK_HOURS
     noise[cut:, 0] = np.random.default_rng(3).random(noise[cut:, 0].shape) < 0.3
-    before, after = later(stack), later(stack, replace(PAST, counts=noise))
+    before = later(stack)
+    after = later(stack, replace(PAST, counts=noise))
     changed = np.flatnonzero((before != after).any(axis=1))
     # The last hour before an issue may be running, so the week counts from the hour after.
     assert changed[0] == cut + WEEK_HOURS + 1 - LATER.start

@@ -15,7 +15,9 @@ from shotspotter_assets.models.stack import LONG_LEAD_DAYS, PRIOR_WEIGHTS, Fitte
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
 from shotspotter_assets_tests.models.histories import CITY, TEST, WINDOWS, build, changed, fitted, history, shared_start
 
-BEFORE, WEIGHED, LATER = range(200), range(200, 382), range(382, 460)
+BEFORE = range(200)
+WEIGHED = range(200, 382)
+LATER = range(382, 460)
 FIRST_DAY = date(2021, 4, 1)
 
 
@@ -96,7 +98,8 @@ def test_a_new_member_starts_with_a_tenth_of_the_weights():
 
 
 def test_first_days_are_forecast_with_the_stored_weights():
-    stack, first = stack_of(PAST, GOOD), range(LATER.start, LATER.start + 1)
+    stack = stack_of(PAST, GOOD)
+    first = range(LATER.start, LATER.start + 1)
     np.testing.assert_array_equal(stack.predict(PAST.through(LATER.start), first)[0], stack.predict(PAST, LATER)[0])
 
 
@@ -108,7 +111,8 @@ def test_the_weights_of_a_day_rest_on_days_that_are_known_before_it(lead):
     noise[cut:, 0] = np.random.default_rng(3).random(noise[cut:, 0].shape) < 0.3
     noisy = replace(past, counts=noise)
     stack = stack_of(past, GOOD)
-    before, after = stack.predict(past, LATER), stack.predict(noisy, LATER)
+    before = stack.predict(past, LATER)
+    after = stack.predict(noisy, LATER)
     first = cut + lead - LATER.start
     np.testing.assert_array_equal(before[:first], after[:first])
     assert (before[first + 7 :] != after[first + 7 :]).any()

@@ -41,10 +41,13 @@ UNKNOWN = [*GAP, 94, 205, *range(220, 229), 265, 266]  # one of them is 4 July, 
 
 def masked(fill: int, unknown: list[int] | range = UNKNOWN) -> History:
     """The small city with unknown days, on which `fill` is counted in every cell."""
-    whole, known = history(), np.ones(TEST.stop, dtype=bool)
+    whole = history()
+    known = np.ones(TEST.stop, dtype=bool)
     known[list(unknown)] = False
-    counts, evening = whole.counts.copy(), whole.evening.copy()
-    counts[~known], evening[~known] = fill, fill
+    counts = whole.counts.copy()
+    evening = whole.evening.copy()
+    counts[~known] = fill
+    evening[~known] = fill
     return replace(whole, counts=counts, evening=evening, is_known=known)
 
 
@@ -61,7 +64,8 @@ def test_counts_of_unknown_days_change_no_fit_and_no_forecast(name: str) -> None
         stack = stack_of_all(fill)
         return stack if name == "stack" else stack.members[name]
 
-    zeros, huge = fitted(0), fitted(60_000)
+    zeros = fitted(0)
+    huge = fitted(60_000)
     np.testing.assert_array_equal(zeros.validation_probability, huge.validation_probability)
     np.testing.assert_array_equal(zeros.predict(masked(0), TEST), huge.predict(masked(60_000), TEST))
 
@@ -99,15 +103,18 @@ def test_a_gap_leaves_everything_but_the_calendar_as_it_was_before_it() -> None:
         cut = past.through(GAP.start + 5)
         np.testing.assert_array_equal(inputs_of(cut, [cut.next_day]).values, inputs_of(past, [cut.next_day]).values)
     persistence = build("persistence").fit(past, TRAIN, VALIDATION)
-    before, after = persistence.predict(past, GAP)[0], persistence.predict(past, range(GAP.stop, GAP.stop + 1))[0]
+    before = persistence.predict(past, GAP)[0]
+    after = persistence.predict(past, range(GAP.stop, GAP.stop + 1))[0]
     np.testing.assert_array_equal(before, after)
     assert [day for day in range(96, 270) if not ordinary_days(past)[day] and day not in GAP] == []
     assert set(rows_to_fit(past, np.arange(110, 150)).day) == {*range(110, 120), *range(140, 150)}
 
 
 def test_unknown_first_days_are_like_a_later_start() -> None:
-    first, end = 40, TEST.stop
-    past, whole = masked(7, range(first)), history()
+    first = 40
+    end = TEST.stop
+    past = masked(7, range(first))
+    whole = history()
     start = FIRST_DAY + timedelta(days=first)
     later = replace(whole, first_day=start, counts=whole.counts[first:], evening=whole.evening[first:])
     days = np.arange(first, end + 1)
@@ -122,7 +129,8 @@ def test_unknown_first_days_are_like_a_later_start() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NEXT_DAY if name not in FAST])
 def test_unknown_last_validation_days_are_like_a_shorter_window(name: str) -> None:
-    past, shorter = masked(7, range(250, 260)), range(200, 250)
+    past = masked(7, range(250, 260))
+    shorter = range(200, 250)
     found, expected = (build(name).fit(past, TRAIN, days, context_of(name)) for days in (VALIDATION, shorter))
     np.testing.assert_allclose(found.validation_probability[:50], expected.validation_probability, rtol=1e-9)
     if name != "stack":  # its weeks are counted from the end of the window
@@ -155,14 +163,17 @@ def test_a_search_compares_settings_on_known_days() -> None:
     assert unpacked(packed(tasks[0])).key == tasks[1].key != task_of("ewma").key
 
 
-HOURLY_TRAIN, HOURLY_VALIDATION, HOURLY_TEST = range(110 * 24), range(110 * 24, 140 * 24), range(140 * 24, 160 * 24)
+HOURLY_TRAIN = range(110 * 24)
+HOURLY_VALIDATION = range(110 * 24, 140 * 24)
+HOURLY_TEST = range(140 * 24, 160 * 24)
 UNKNOWN_DAYS = [60, 61, 62, 120, 150, 151]
 
 
 def hourly(fill: int, unknown: list[int] | range = UNKNOWN_DAYS, days: int = 160) -> HourlyHistory:
     whole = hours.history(days * 24)
     dates = np.datetime64(hours.FIRST_DAY) + np.array(unknown)
-    known, counts = ~np.isin(whole.clock.day[: len(whole)], dates), whole.counts.copy()
+    known = ~np.isin(whole.clock.day[: len(whole)], dates)
+    counts = whole.counts.copy()
     counts[~known] = fill
     return replace(whole, counts=counts, is_known=known)
 
@@ -170,14 +181,16 @@ def hourly(fill: int, unknown: list[int] | range = UNKNOWN_DAYS, days: int = 160
 def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
     def forecasts(fill: int) -> list:
         windows = hourly(fill), HOURLY_TRAIN, HOURLY_VALIDATION
-        names, context = ("hourly_stack", "climatology"), FitContext(horizons=(2,))
+        names = ("hourly_stack", "climatology")
+        context = FitContext(horizons=(2,))
         models = {name: hourly_forecaster(name).fit(*windows, context) for name in names}
         types = GunshotTypes.fit(*windows)
         daily = hours.stored(hours.counts(160)).daily(hours.COVERED)
         typed = type_forecasts(types, {}, windows[0], daily, HOURLY_TEST)
         return [hour_forecasts(windows[0], models, HOURLY_TEST, [2]), typed]
 
-    zeros, huge = forecasts(0), forecasts(60_000)
+    zeros = forecasts(0)
+    huge = forecasts(60_000)
     for one, other in zip(zeros, huge, strict=True):
         assert one.equals(other)
         days = {(day - hours.FIRST_DAY).days for day in one["date"].to_pylist()}
@@ -199,7 +212,8 @@ def test_unknown_last_validation_hours_are_like_a_shorter_window(name: str) -> N
 
 def test_unknown_first_hours_are_like_a_later_start() -> None:
     first = 28
-    past, whole = hourly(7, range(first), 100), hours.history(100 * 24)
+    past = hourly(7, range(first), 100)
+    whole = hours.history(100 * 24)
     later = replace(whole, first_day=whole.first_day + timedelta(days=first), counts=whole.counts[first * 24 :])
     np.testing.assert_allclose(hour_profile(past, range(2400)), hour_profile(later, range(2400 - first * 24)))
     rows = Rows(np.repeat(np.arange(40), 33), np.tile(np.arange(33), 40))
@@ -211,7 +225,8 @@ def test_unknown_first_hours_are_like_a_later_start() -> None:
 
 
 def test_a_history_without_covered_cells_is_refused():
-    first_day, counts = history(30).first_day, history(30).counts
+    first_day = history(30).first_day
+    counts = history(30).counts
     with pytest.raises(TooFewEventsError, match=r"small_city\.yaml: targets\.gunfire"):
         History(CITY, first_day, counts, np.zeros_like(COVERED))
 

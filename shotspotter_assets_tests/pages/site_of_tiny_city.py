@@ -69,7 +69,11 @@ def show_types(store: Store) -> None:
 
 def layers(folder: Path) -> Layers:
     """Two districts side by side, and streets that cross: one of them with a name that tries to be HTML."""
-    west, middle, east, south, north = -77.06, -77.03, -77.0, 38.88, 38.93
+    west = -77.06
+    middle = -77.03
+    east = -77.0
+    south = 38.88
+    north = 38.93
     districts = geopandas.GeoDataFrame(
         {"ward": [1, 2]},
         geometry=[shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)],

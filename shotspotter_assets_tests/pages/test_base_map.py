@@ -17,7 +17,9 @@ ATTRIBUTION = "Map: a city's <b>own</b>"
 
 
 def test_tiles_come_from_one_server(browser: Any, copy: Store, tiny_site: TinySite) -> None:
-    black, asked, pictures = BytesIO(), list[str](), []
+    black = BytesIO()
+    asked = list[str]()
+    pictures = []
     Image.new("L", (256, 256), 0).save(black, "PNG")
 
     def answer(route: Any) -> None:

@@ -138,7 +138,9 @@ def test_colours_are_scaled_to_the_likeliest_cell() -> None:
 
 
 def test_shared_reasons_stand_apart_from_others() -> None:
-    years, weeks, night = "alerts here over the years (odds x2.1)", "alerts nearby (odds x1.2)", "busy (odds x1.1)"
+    years = "alerts here over the years (odds x2.1)"
+    weeks = "alerts nearby (odds x1.2)"
+    night = "busy (odds x1.1)"
     shared, apart = set_apart([(years, weeks), (weeks, years.replace("2.1", "9.9")), (years, night)])
     assert shared == ["alerts here over the years"]
     assert apart == [["alerts nearby"], ["alerts nearby"], ["busy"]]

@@ -85,7 +85,8 @@ def test_levels_count_days_from_the_start_of_coverage(copy: Store, tiny_site: Ti
 def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
     # The strip has the middles of a row of cells.
     wards = {"ward": ["Strip", "Large", "Small"]}
-    strip, small = shapely.box(-77.06, 38.88312, -77.0, 38.88313), shapely.box(-77.02, 38.88, -77.01, 38.89)
+    strip = shapely.box(-77.06, 38.88312, -77.0, 38.88313)
+    small = shapely.box(-77.02, 38.88, -77.01, 38.89)
     shapes = [strip, shapely.box(-77.06, 38.88, -77.02, 38.93), small]
     geopandas.GeoDataFrame(wards, geometry=shapes, crs=4326).to_file(tmp_path / "wards.geojson", driver="GeoJSON")
     html = public_page(copy, tiny_site, layers=Layers(districts=Layer(path=tmp_path / "wards.geojson", name="ward")))

@@ -113,7 +113,8 @@ def test_a_run_repairs_every_state_of_the_folder(
     damage: str | int,
     is_withheld: bool,
 ) -> None:
-    folder, city = Path(copy.root) / "city_pages" / f"city={CITY}", tiny_site.city
+    folder = Path(copy.root) / "city_pages" / f"city={CITY}"
+    city = tiny_site.city
     other = city.model_copy(update={"public": True, "patrol": None, "streets": None})
     if isinstance(damage, str):
         make_pages(copy, other)
@@ -154,7 +155,8 @@ def test_hostile_names_are_escaped_and_a_page_allows_only_its_own_scripts(tiny_s
 
 
 def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
-    store, day = tiny_site.store, tiny_site.last_issued
+    store = tiny_site.store
+    day = tiny_site.last_issued
     top = store.read_table(TOP_STREETS, CITY, day).to_pylist()
     text = page(store, "forecast.js")
     assert all(row["name"] in text and row["why"] in text for row in top)
@@ -166,7 +168,8 @@ def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_sit
 
 def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     _, audit = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    html, radius = page(tiny_site.store), round(tiny_site.city.patrol.radius_m)
+    html = page(tiny_site.store)
+    radius = round(tiny_site.city.patrol.radius_m)
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
         assert f"{shift.units} units cover {amount(shift.covered)} of them" in html
@@ -257,7 +260,8 @@ def test_wrong_files_of_the_day_before_leave_out_its_parts(
 
 
 def test_a_night_over_midnight_has_the_hours_of_both_forecasts(copy: Store, tiny_site: TinySite) -> None:
-    day, before = tiny_site.last_issued, tiny_site.last_issued - timedelta(days=1)
+    day = tiny_site.last_issued
+    before = tiny_site.last_issued - timedelta(days=1)
     tables = {at: copy.read_table(HOURLY, CITY, at) for at in (before, day)}
     newest = tables[day]
     half = pc.multiply(newest["expected"], 0.5)
@@ -382,7 +386,8 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
 
 
 def test_open_warnings_of_the_newest_days_are_on_the_pages(copy: Store, tiny_site: TinySite) -> None:
-    city, days = tiny_site.city, [tiny_site.last_issued - timedelta(days=back) for back in (100, 1)]
+    city = tiny_site.city
+    days = [tiny_site.last_issued - timedelta(days=back) for back in (100, 1)]
     found = [Finding(False, text, {}, {day: 1.0}) for text, day in zip(("Old <b>.", "New <b>."), days, strict=True)]
     for day, finding in zip(days, found, strict=True):
         keep_findings(copy, city, [day], {"clock": finding})
@@ -396,7 +401,8 @@ def test_open_warnings_of_the_newest_days_are_on_the_pages(copy: Store, tiny_sit
 
 
 def test_a_city_of_held_back_days_has_a_page_with_the_reason(tmp_path: Path) -> None:
-    store, day = Store(str(tmp_path)), date(2024, 1, 2)
+    store = Store(str(tmp_path))
+    day = date(2024, 1, 2)
     DayTable.update(store, CITY, {day: Day("held_back", "9 of 9 rows cannot be used.", 9, 9, "", None, {})})
     made = make_pages(store, CITIES[CITY])
     for part in ("1 day held back", str(day), "9 of 9 rows cannot be used."):
@@ -435,12 +441,11 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
 
 
 def test_pages_go_on_without_layers_that_cannot_be_used(tmp_path: Path) -> None:
-    given, store = layers(tmp_path), Store(str(tmp_path / "store"))
+    given = layers(tmp_path)
+    store = Store(str(tmp_path / "store"))
     (tmp_path / "broken.geojson").write_text("{")
-    districts, broken = (
-        Layer(path=given.districts.path, name="wards"),
-        Layer(path=tmp_path / "broken.geojson", name="a"),
-    )
+    districts = Layer(path=given.districts.path, name="wards")
+    broken = Layer(path=tmp_path / "broken.geojson", name="a")
     made = make_pages(
         store,
         CITIES[CITY].model_copy(update={"layers": Layers(districts=districts, streets=broken, parks=given.parks)}),

@@ -66,7 +66,8 @@ def test_while_few_forecasts_are_stored_test_days_of_folds_count(copy: Store, ti
     cutoff = ISSUED - timedelta(days=99)
     record = fold_record(tiny_site.city).model_copy(update={"cutoff": cutoff, "served": served})
     record.write(copy)
-    days, random = np.arange(cutoff, ISSUED + timedelta(days=3)), np.random.default_rng(0)
+    days = np.arange(cutoff, ISSUED + timedelta(days=3))
+    random = np.random.default_rng(0)
     chance = random.choice([0.02, 0.5], (len(days), 36), p=[0.9, 0.1])
     observed = random.random(chance.shape) < chance
     models = {
@@ -140,7 +141,8 @@ def test_page_and_status_show_the_stored_headline_scores(copy: Store, tiny_site:
     assert "+10.0% (+2.0% to +20.0%, over recent mean of each cell) 360 days" in top
     assert "mean 14 92 test days" in top
     assert "21% (each cell's mean: 3%)" in top
-    newest, oldest = months.index("2023-10-31"), months.index("2023-09-30")
+    newest = months.index("2023-10-31")
+    oldest = months.index("2023-09-30")
     assert newest < oldest
     assert "2023-10-31 +10.0% (+2.0% to +20.0%) 14 21% (3%) 360 92 350" in months
     assert "2023-09-30 unknown 56 or more unknown 3 92 0" in months

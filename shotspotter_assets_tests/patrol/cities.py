@@ -20,7 +20,8 @@ def patrol_city(rows: int, columns: int, units: int | tuple[int, ...] = 2, zone:
         Shift(name=f"shift {at}", start=(6 + 8 * at) % 24, end=(14 + 8 * at) % 24, units=number)
         for at, number in enumerate(units)
     )
-    box, patrol = (0.0, 0.0, columns * CELL_DEGREES, rows * CELL_DEGREES), PatrolRules(**{"shifts": shifts, **rules})
+    box = (0.0, 0.0, columns * CELL_DEGREES, rows * CELL_DEGREES)
+    patrol = PatrolRules(**{"shifts": shifts, **rules})
     return made_up_city("squareville", box, (rows, columns), time_zone=zone, start=date(2024, 1, 1), patrol=patrol)
 
 

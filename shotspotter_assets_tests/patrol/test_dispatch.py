@@ -63,7 +63,8 @@ def test_a_row_has_the_chance_within_reach_of_its_units():
 
 
 def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait():
-    city, expected = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", radius_m=0), expected_alerts()
+    city = patrol_city(6, 6, (2, 3, 2), zone="America/New_York", radius_m=0)
+    expected = expected_alerts()
     plan = plan_day(city, DAY, expected, IN_COVERAGE)
     segments = [
         {"shift": shift, "name": f"{number} St of {row},{column}", "probability": (row + 1) * number / 100,
@@ -75,7 +76,8 @@ def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait():
         plan, city, ShiftForecasts(expected, 1 - np.exp(-expected), IN_COVERAGE), streets=streets
     )
     for record in table.to_pylist():
-        row, column = record["row"], record["column"]
+        row = record["row"]
+        column = record["column"]
         if record["shift"] != "shift 0":
             assert (record["streets"], record["post_longitude"]) == ([], None)
             continue

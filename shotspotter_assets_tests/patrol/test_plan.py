@@ -106,7 +106,8 @@ def test_a_cell_rests_after_its_share_of_patrols():
     expected = np.full((3, 3), 0.1)
     expected[1, 1] = 5.0
     city = patrol_city(3, 3, 1, radius_m=0, repeats=Repeats(most=2, days=4))
-    history, sent = {}, []
+    history = {}
+    sent = []
     for number in range(8):
         day = DAY + timedelta(days=number)
         history[day] = patrolled(plan(city, expected, day=day, history=history))

@@ -59,7 +59,8 @@ def test_a_shift_sums_its_hours_in_covered_cells():
 
 
 def test_hours_without_a_forecast_are_named():
-    table, city = hourly("2024-05-01T04", "2024-05-02T04"), city_with(22, 6, "America/New_York")
+    table = hourly("2024-05-01T04", "2024-05-02T04")
+    city = city_with(22, 6, "America/New_York")
     with pytest.raises(ValueError, match=r"22-6.*2024-05-01.*2024-05-02T04:00:00"):
         shift_forecasts(table, city, city.patrol.shifts, DAY)
 

@@ -60,7 +60,8 @@ def cities() -> dict[str, City]:
 def load(city: City, file: Path) -> RealCity:
     with tempfile.TemporaryDirectory() as folder:
         # Its old time of writing says that the transfer is over.
-        landing, store = Path(folder, "landing"), Store(str(Path(folder, "store")))
+        landing = Path(folder, "landing")
+        store = Store(str(Path(folder, "store")))
         landing.mkdir()
         shutil.copy2(file, landing)
         raw = LandingFolder(city, city.source, str(landing), store).read(city.start, datetime.now(UTC).date())

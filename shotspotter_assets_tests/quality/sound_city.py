@@ -16,7 +16,8 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.made_up_city import made_up_city
 from shotspotter_assets_tests.quality.real_cities import RealCity, of_raw
 
-FIRST, LAST = date(2023, 1, 1), date(2024, 12, 31)
+FIRST = date(2023, 1, 1)
+LAST = date(2024, 12, 31)
 SOURCE = {"kind": "landing", "columns": {"time": "at", "gunshot_type": "kind", "source_id": "id"}}
 CITY = made_up_city("sound_city", (-77.0, 38.8, -76.8, 39.0), start=FIRST, source=SOURCE)
 

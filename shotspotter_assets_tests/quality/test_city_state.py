@@ -79,7 +79,8 @@ def test_days_that_are_not_acknowledged_fail(store: Store) -> None:
 
 def test_a_finding_without_days_is_acknowledged_by_the_last_day(store: Store) -> None:
     for day, passed in ((DAYS[0], False), (DAYS[-1], True)):
-        town, finding = accepting(entry(day, check="clock")), {"clock": Finding(False, "Five hours late.")}
+        town = accepting(entry(day, check="clock"))
+        finding = {"clock": Finding(False, "Five hours late.")}
         assert keep_findings(store, town, DAYS, finding)["clock"].passed == passed
 
 

@@ -67,7 +67,8 @@ def test_a_month_with_every_alert_in_both_zones_is_found(hours: int, direction: 
 
 def of_cells(metres: float) -> City:
     height, width = cell_metres(CITY)
-    rows, columns = round(CITY.grid.rows * height / metres), round(CITY.grid.columns * width / metres)
+    rows = round(CITY.grid.rows * height / metres)
+    columns = round(CITY.grid.columns * width / metres)
     return CITY.model_copy(update={"grid": Grid(rows=rows, columns=columns)})
 
 
@@ -109,7 +110,8 @@ def test_a_city_with_streets_is_told_how_far_points_are_rounded(tmp_path: Path) 
 
 
 def test_a_few_exact_points_do_not_hide_rounded_ones() -> None:
-    rows, exact = rounded(3), sound(seed=4)
+    rows = rounded(3)
+    exact = sound(seed=4)
     for every, fires in ((20, True), (5, False)):
         mixed = rows.mask(pd.Series(np.arange(len(rows)) % every == 0), exact)
         assert ("points" in firing(mixed, of_cells(120))) == fires

@@ -130,7 +130,8 @@ def test_a_wrong_zone_is_found(name: str, distance: int, sign: int) -> None:
     ],
 )
 def test_alerts_outside_published_districts_are_found(areas: dict[str, str], passed: bool) -> None:
-    city, file = real("washington_dc"), PACKAGE_CITIES / "washington_dc" / "police_districts.geojson"
+    city = real("washington_dc")
+    file = PACKAGE_CITIES / "washington_dc" / "police_districts.geojson"
     coverage = {"file": file, "name_property": "district", "areas": areas}
     published = CityFile.model_validate(city.city.model_dump() | {"coverage": coverage})
     window = replace(city, city=published).window()

@@ -22,7 +22,8 @@ from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_
 
 
 def test_a_burst_is_an_unusual_day() -> None:
-    rows, at = sound(seed=4), np.arange(150)
+    rows = sound(seed=4)
+    at = np.arange(150)
     times = pd.Timestamp("2024-03-09 20:00Z") + pd.to_timedelta(at * 20, "s")
     burst = rows[:150].assign(time_utc=times, source_id=[f"b{number}" for number in at])
     found = firing(pd.concat([rows, burst]))
@@ -173,7 +174,8 @@ MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
 
 
 def test_blocks_are_years_back_from_the_end() -> None:
-    days, table = days_between(FIRST, LAST), pa.table({})
+    days = days_between(FIRST, LAST)
+    table = pa.table({})
 
     def blocks(checked: list[date], stored: list[date]) -> list[Block]:
         return Window(CITY, checked, stored, table, table, table).blocks()
@@ -184,7 +186,8 @@ def test_blocks_are_years_back_from_the_end() -> None:
 
 
 def test_stored_days_make_the_window_of_their_tables(tmp_path: Path) -> None:
-    city, store = city_of(sound(seed=3)), Store(str(tmp_path))
+    city = city_of(sound(seed=3))
+    store = Store(str(tmp_path))
     for file, tables in (
         (RAW_ROWS, rows_of_days(city.raw.sort_by("date"), city.days)),
         (CLEANED, {day: cleaned.alerts for day, cleaned in city.cleaned.items()}),

@@ -30,13 +30,15 @@ class Office:
     """A city's live models by day, whose trainings are records without files."""
 
     def __init__(self, root: Path, city: City = CAREFUL) -> None:
-        self.store, self.city = Store(str(root)), city
+        self.store = Store(str(root))
+        self.city = city
 
     def history(self, at: int, lead: int = 1) -> CityHistory:
         return history_to(DAY + timedelta(days=at - lead + 1), lead, self.city)
 
     def train(self, at: int, version: str, lead: int = 1, **changes: Any) -> tuple[str, str]:
-        day, stored = DAY + timedelta(days=at), self.history(at, lead)
+        day = DAY + timedelta(days=at)
+        stored = self.history(at, lead)
         facts = {"issue_date": day, "models_from": day, "last_trained": day, "last_known": stored.last_known}
         data = stored.daily(covered_mask([(0, 0)], TOWN.shape)).data_sha256()
         facts |= {"inputs": INPUTS, "data_sha256": data, "gate": replace(VERDICT, reasons=("Better.",))}
@@ -56,7 +58,8 @@ class Office:
         """Write the models of a day, and return the versions that serve and that wait."""
         day = (live.record or live.waiting).issue_date
         live.write(self.store, self.city.name, day)
-        record, waiting = self.record(day), WaitingModels.find(self.store, self.city.name, day)
+        record = self.record(day)
+        waiting = WaitingModels.find(self.store, self.city.name, day)
         assert (record, waiting) == (live.record, live.waiting)
         return record.version if record else "", waiting.models.version if waiting else ""
 
@@ -208,8 +211,11 @@ def test_a_city_may_begin_and_end_to_ask_for_approval(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(["day", "train", "approve", "approve a replaced one", "rebuild"]), max_size=20))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_only_approved_models_serve_and_the_newest_one_waits(tmp_path_factory, events: list[str]) -> None:
-    root, at, trained = tmp_path_factory.mktemp("office"), 0, ["v0"]
-    office, automatic = Office(root / "person"), Office(root / "automatic", TOWN)
+    root = tmp_path_factory.mktemp("office")
+    at = 0
+    trained = ["v0"]
+    office = Office(root / "person")
+    automatic = Office(root / "automatic", TOWN)
     office.train(0, "v0")
     automatic.train(0, "v0")
     approved = ""
@@ -262,7 +268,8 @@ def test_a_candidate_counts_from_the_day_on_which_it_replaced_another_one() -> N
 
 
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    store, record = Store(str(tmp_path)), serving_record().after(None)
+    store = Store(str(tmp_path))
+    record = serving_record().after(None)
     record.write(store)
     assert ServingRecord.load(store, TOWN.name, DAY) == ServingRecord.find(store, TOWN.name, DAY) == record
     assert ServingRecord.latest_before(store, TOWN.name, NEXT) == record

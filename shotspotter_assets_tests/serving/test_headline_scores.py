@@ -27,7 +27,8 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 
 CITY = CITIES["tiny_city"]
-FIRST, LAST = date(2022, 1, 1), date(2023, 3, 31)
+FIRST = date(2022, 1, 1)
+LAST = date(2023, 3, 31)
 DAYS = days_between(FIRST, LAST)
 
 
@@ -92,7 +93,8 @@ def test_a_number_of_too_few_days_is_unknown_and_says_so(store: Store) -> None:
     for day in DAYS[: MIN_DAYS + 6]:
         scored(day, {"positives": 1.0, "served": 1.0, "ewma": 2.0}, None).write(store)
     rows = {row["last"]: row for row in rows_of(store)}
-    february, march = rows[date(2022, 2, 28)], rows[date(2022, 3, 31)]
+    february = rows[date(2022, 2, 28)]
+    march = rows[date(2022, 3, 31)]
     assert (february["gain"], february["issued_days"]) == (None, 59)
     assert "gain (59 days" in february["unknown"]
     assert (march["gain"], march["issued_days"], march["lead"], march["flip_flop"]) == (1.0, 90, None, None)
@@ -157,7 +159,8 @@ def next_day(probability: list[float], mean: list[float]) -> pa.Table:
 def test_without_plans_the_flagged_cells_are_compared() -> None:
     """With 20 cells, one of them is flagged each day."""
     others = [0.01] * 18
-    east, west = [0.02, 0.5, *others], [0.5, 0.02, *others]
+    east = [0.02, 0.5, *others]
+    west = [0.5, 0.02, *others]
     forecasts = {day: next_day(east if at % 2 else west, west) for at, day in enumerate(DAYS[:8])}
     store = Store("/nowhere")
     found = jumpiness(store, CITY, forecasts, DAYS[7])

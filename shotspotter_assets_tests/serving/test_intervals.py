@@ -30,7 +30,8 @@ def test_four_of_five_later_weeks_lie_within_the_weekly_offset() -> None:
     """Of a city whose weeks are off by a quarter, scored on thirteen of them, as live models are."""
     random = np.random.default_rng(0)
     days = np.datetime64("2024-01-08") + np.arange(7 * 13)
-    probability, within = np.full((len(days), 500), 0.1), []
+    probability = np.full((len(days), 500), 0.1)
+    within = []
     for _ in range(300):
         level = np.exp(random.normal(0, 0.25, 14))
         observed = random.random(probability.shape) < 0.1 * np.repeat(level[:13], 7)[:, None]

@@ -49,7 +49,8 @@ def test_a_day_is_scored_by_its_definition() -> None:
         {"row": [0, 0], "column": [0, 1], "probability": [0.8, 0.1], "expected": [1.2, 0.2], "size": [1.0, 1.0]}
         | {"candidate": [0.8, 0.1], "model_historical_mean": [0.5, 0.5]}
     ).replace_schema_metadata(TOTAL_INTERVAL)
-    schema, second = grid_schema(24, TOWN), FIRST + timedelta(days=1)
+    schema = grid_schema(24, TOWN)
+    second = FIRST + timedelta(days=1)
     frames = pa.table([[5, 5], [0, 0], [0, 0], [0, 0], [1, 2]], schema=schema)
     frames = frames.add_column(0, "date", pa.array([FIRST, second], pa.date32()))
     scores = day_scores(forecast, second, CityHistory(TOWN, [FIRST, second], frames), CANDIDATE)

@@ -91,7 +91,8 @@ def test_incidents_do_not_depend_on_stored_days(tmp_path: Path, stored_days: int
 @pytest.mark.parametrize("stored_days", [0, 30])
 def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: int) -> None:
     city, readers = landed_days(tmp_path / "landing", [20] * 28 + [0] * 2, daily_files=True)
-    store, days = Store(str(tmp_path / "store")), days_between(city.start, city.start + timedelta(days=29))
+    store = Store(str(tmp_path / "store"))
+    days = days_between(city.start, city.start + timedelta(days=29))
     rows = readers[0].read(days[0], days[-1])
     for day, tensor in sparse_tensors(_cleaned(rows, days, city), days, city).items():
         if stored_days:

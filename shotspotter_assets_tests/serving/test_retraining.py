@@ -74,7 +74,8 @@ def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> No
 
 
 def test_models_are_retrained_if_the_rule_of_the_gate_chooses_others() -> None:
-    alarm, fails = TOWN.model_copy(update={"gate": "alarm"}), replace(IN_FORCE.gate, served="ewma")
+    alarm = TOWN.model_copy(update={"gate": "alarm"})
+    fails = replace(IN_FORCE.gate, served="ewma")
     assert retraining.outdated(alarm, IN_FORCE) == ""
     baseline = serving_record(inputs=names_of_inputs(TOWN), served="ewma", gate=fails)
     assert retraining.outdated(TOWN, baseline) == ""
@@ -100,7 +101,8 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
 
 
 def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: Path) -> None:
-    store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
+    store = with_record(Store(str(tmp_path)), IN_FORCE)
+    later = DAY + timedelta(days=5)
     made = retraining.choose_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert (made.record.issue_date, made.record.last_trained, made.record.models_from) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"lead of 1 day.*lead of 3"):
@@ -113,7 +115,8 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
 
 
 def test_a_rollback_to_a_withheld_candidate_is_refused(tmp_path: Path) -> None:
-    store, later = with_record(Store(str(tmp_path)), IN_FORCE), history_to(DAY + timedelta(days=5))
+    store = with_record(Store(str(tmp_path)), IN_FORCE)
+    later = history_to(DAY + timedelta(days=5))
     with pytest.raises(ValueError, match=r"serve_from: Its level is off\. .*level: alarm"):
         retraining.choose_models(store, later, FitContext(), serve_from=DAY, withheld="Its level is off.")
     serving_record(inputs=names_of_inputs(TOWN), served="ewma").write(store)
@@ -261,7 +264,8 @@ def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not() -> None:
     np.testing.assert_allclose(sum(shares), 1)
     assert shares[0].std() > 0.05
 
-    shuffled, random = counts(), np.random.default_rng(0)
+    shuffled = counts()
+    random = np.random.default_rng(0)
     typed = shuffled[:, :3].sum(axis=1, dtype=np.int64)
     shuffled[:, :3] = random.multinomial(typed, (0.3, 0.5, 0.2)).transpose(0, 3, 1, 2)
     record, forecast = served(stored(shuffled))
@@ -278,7 +282,8 @@ def test_hours_and_types_are_forecast_at_a_lead() -> None:
     horizons = {
         name: forecast.table.filter(pc.equal(forecast.table["horizon"], name)) for name in ("day", "1h", "2h", "4h")
     }
-    day, four = horizons["day"]["probability"].to_numpy(), horizons["4h"]["probability"].to_numpy()
+    day = horizons["day"]["probability"].to_numpy()
+    four = horizons["4h"]["probability"].to_numpy()
     assert horizons["4h"]["starts_utc"][0] == horizons["day"]["starts_utc"][0]
     hourly = forecast.hourly["probability"].to_numpy().reshape(-1, len(day))
     np.testing.assert_allclose(1 - np.prod(1 - hourly[:4], axis=0), four)

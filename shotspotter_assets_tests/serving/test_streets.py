@@ -67,7 +67,8 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert table.schema.remove_metadata() == STREETS.schema
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
-    of_day, record = table.filter(pc.is_null(table["shift"])), streets.record
+    of_day = table.filter(pc.is_null(table["shift"]))
+    record = streets.record
     assert street_ranking.StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
@@ -129,7 +130,8 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
 def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City) -> None:
     street_ranking.write_streets(store, ranked(store, city))
     table = store.read_table(STREETS, city.name, DAY)
-    shift, metres = table["shift"].is_null().to_numpy(), table["metres"].to_numpy()
+    shift = table["shift"].is_null().to_numpy()
+    metres = table["metres"].to_numpy()
     even = -np.expm1(-3 * metres / metres[shift].sum())
     column = table.column_names.index("probability")
     store.write_table(STREETS, table.set_column(column, "probability", pa.array(even)), city.name, DAY)

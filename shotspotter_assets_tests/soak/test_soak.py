@@ -59,7 +59,8 @@ class World:
         files["wrong"] = CITY_FILE.format(name="wrong", start=self.first) + "boxes: 3\n"
         environment = prepare(folder, files, PYTHONPATH=str(CHECKOUT), OMP_NUM_THREADS="1")
         self.installation = Installation(folder, environment, free_port())
-        self.landing, self.store = folder / "landing", Store(str(folder / "store"))
+        self.landing = folder / "landing"
+        self.store = Store(str(folder / "store"))
         self.truth: dict[tuple[str, date], set[str]] = {}
         self.random = random.Random(seed)
         for name in ("north", "south", "wrong"):

@@ -29,7 +29,8 @@ def day(number: int) -> date:
 
 def report(city: City, days: int, named: Iterable[int] = ()) -> SourceReport:
     """The report of the city's first source: days of its files, and an answer today if it is an API."""
-    files, kind = {day(at) for at in named}, city.source.kind
+    files = {day(at) for at in named}
+    kind = city.source.kind
     since = min(files, default=None) if getattr(city.source, "file_date", None) else None
     answer = {"since": city.live_since[0], "answered_on": day(days)} if kind == "arcgis" else {}
     return SourceReport(files=files, daily_since=since, is_complete=kind == "simulated", **answer)
@@ -98,7 +99,9 @@ def test_an_outage_within_a_history_is_unknown() -> None:
 
 def test_each_source_reports_for_itself() -> None:
     """The first source decides once it has begun: rows of another one are no report of its silence."""
-    city, alerts, calls = a_city(), "alerts/1.csv", "calls/1.csv"
+    city = a_city()
+    alerts = "alerts/1.csv"
+    calls = "calls/1.csv"
     found = {day(at): DayRows(9, origins=[calls]) for at in range(10)}
     found |= {day(at): DayRows(9, origins=[calls, alerts]) for at in (3, 4, 6)}
     reports = [SourceReport(lambda name: name == alerts), SourceReport(lambda name: name == calls)]

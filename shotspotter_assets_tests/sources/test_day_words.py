@@ -11,7 +11,8 @@ from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFil
 from shotspotter_assets.storage.store import objects_at
 from shotspotter_assets_tests.made_up_city import made_up_city
 
-DAY, NEXT = date(2026, 11, 28), date(2026, 11, 29)
+DAY = date(2026, 11, 28)
+NEXT = date(2026, 11, 29)
 LAYER = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": {"time": "t"}}
 
 
@@ -102,7 +103,9 @@ def test_files_of_one_day_each_make_a_daily_folder() -> None:
 
 @pytest.mark.parametrize("form", [None, "daily_%Y-%m-%d"])
 def test_old_single_files_and_corrections_begin_no_series_of_daily_files(form: str | None) -> None:
-    zone, first, old = a_city().zone, date(2026, 6, 1), date(2020, 1, 5)
+    zone = a_city().zone
+    first = date(2026, 6, 1)
+    old = date(2020, 1, 5)
     series = [first + timedelta(days=day) for day in range(90) if day not in (1, 2, 40, 41, 42)]
     daily = {f"daily_{day}.csv": file for day, file in zip(series, daily_files(*series).values(), strict=True)}
     assert daily_since(daily, form, zone) == first

@@ -177,7 +177,8 @@ def test_date_and_time_of_day_by_a_pattern_and_with_a_zone() -> None:
     expected = [datetime(2014, 2, 25, 22, 28, tzinfo=UTC)]
     assert raw_of(["25.02.14"], ["17.28"], time_format="%d.%m.%y %H.%M")["time_utc"].to_pylist() == expected
     assert raw_of(["2014-02-25"], ["22:28Z"], naive_times="reject")["time_utc"].to_pylist() == expected
-    dates, clocks = pa.array([date(2014, 2, 25)]), pa.array([17 * 3600 + 28 * 60], pa.time32("s"))
+    dates = pa.array([date(2014, 2, 25)])
+    clocks = pa.array([17 * 3600 + 28 * 60], pa.time32("s"))
     assert raw_of(dates, clocks)["time_utc"].to_pylist() == expected
 
 
@@ -199,7 +200,8 @@ def test_times_that_no_rule_explains_name_the_row() -> None:
 
 
 def test_numbers_written_as_text() -> None:
-    numbers, others = ["-76.5", "+76.5", " 76.5 ", "7.65e1", ".5", "1."], ["nan", "inf", "0x10", "1e999"]
+    numbers = ["-76.5", "+76.5", " 76.5 ", "7.65e1", ".5", "1."]
+    others = ["nan", "inf", "0x10", "1e999"]
     texts = [*numbers, "-76,5", "12abc", "", None, *others]
     table = pa.table({"when": ["2024-03-02T12:00:00Z"] * len(texts), "longitude": texts, "latitude": texts})
     about = LandingSettings(kind="landing", columns=Columns(time="when", rounds="longitude"))
@@ -215,7 +217,8 @@ def test_numbers_written_as_text() -> None:
 @pytest.mark.parametrize(("equal_rows", "separate"), [("if_rounded", "TTFF"), ("keep", "TTTF"), ("drop", "FFFF")])
 def test_equal_rows_without_an_id_are_separate(equal_rows: str, separate: str) -> None:
     about = LandingSettings(kind="landing", columns=Columns(time="when", source_id="id"), equal_rows=equal_rows)
-    when, ids = ["2024-03-02T12:01:00Z", *["2024-03-02T12:00:07Z"] * 3], [None, "", None, "a"]
+    when = ["2024-03-02T12:01:00Z", *["2024-03-02T12:00:07Z"] * 3]
+    ids = [None, "", None, "a"]
     points = {"longitude": [-76.50001, -76.501, -76.501, -76.5], "latitude": [38.12345, 38.123, 38.1234, 38.5]}
     table = pa.table({"when": when, **points, "id": ids})
     raw = to_raw(table, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))

@@ -18,7 +18,8 @@ from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_poll
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
-FIRST, LAST = date(2024, 3, 1), date(2024, 3, 20)
+FIRST = date(2024, 3, 1)
+LAST = date(2024, 3, 20)
 NOW = datetime(2024, 3, 21, 16, tzinfo=UTC)
 FILES = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when", "longitude": "lon", "latitude": "lat"}}
 LAYER = {"kind": "socrata", "domain": "https://data.gov", "dataset": "abcd-1234", "columns": {"time": "t"}}
@@ -37,7 +38,10 @@ DAILY_AND_HISTORY = a_city(
 
 class Town:
     def __init__(self, root: Path, city: City, *readers: AlertSource) -> None:
-        self.root, self.city, self.store, self.now = root / "landing", city, Store(str(root / "store")), NOW
+        self.root = root / "landing"
+        self.city = city
+        self.store = Store(str(root / "store"))
+        self.now = NOW
         access = Access(self.store, str(self.root), {})
         self.readers = readers or [source.open(city, access) for source in city.all_sources]
 
@@ -60,8 +64,10 @@ class Town:
         days = days_between(date(2024, 3, first), date(2024, 3, last))
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])
-        snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
-        numbers, found = rows["date"].to_pylist(), rows_by_origin(rows, snapshot.addresses)
+        snapshot = self.snapshot(poll_seconds=None)
+        table = DayTable.read(self.store, "dale")
+        numbers = rows["date"].to_pylist()
+        found = rows_by_origin(rows, snapshot.addresses)
         origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
         held = snapshot.day_rows(table, snapshot.stored_days(table))
         states = decide_days(self.city, snapshot.reports, (), held, days[-1])
@@ -203,7 +209,8 @@ def test_rows_of_the_present_day_and_of_the_future_wait(town: Town) -> None:
 
 def test_yesterday_is_due_in_the_morning_or_with_its_first_rows(town: Town) -> None:
     town.land("history/a.csv", "2024-03-19")
-    early, morning = NOW.replace(hour=5), NOW.replace(hour=11)
+    early = NOW.replace(hour=5)
+    morning = NOW.replace(hour=11)
     assert [town.snapshot().last_due(now).day for now in (early, morning)] == [19, 20]
     town.land("history/b.csv", "2024-03-20")
     assert town.snapshot().last_due(early).day == 20
@@ -218,7 +225,8 @@ class Layer(AlertSource):
     is_live = True
 
     def __init__(self, *days: int, address: str = "layer") -> None:
-        self.versions, self.address = {date(2024, 3, day): "1 row" for day in days}, address
+        self.versions = {date(2024, 3, day): "1 row" for day in days}
+        self.address = address
         self.asked: list[tuple[date, date]] = []
         self.error = ""
 
@@ -232,7 +240,8 @@ class Layer(AlertSource):
 
 
 def test_live_sources_are_compared_with_the_stored_days(tmp_path: Path) -> None:
-    layer, other = Layer(2, 10), Layer(2, 4, address="other")
+    layer = Layer(2, 10)
+    other = Layer(2, 4, address="other")
     town = Town(tmp_path, a_city(LAYER, LAYER | {"dataset": "efgh-5678"}), layer, other)
     town.make(1, 20)
     assert town.changed() == []

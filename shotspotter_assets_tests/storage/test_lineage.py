@@ -11,7 +11,8 @@ from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.lineage import BEGUN, NOT_MADE, Key, Origin, read_lineage, write_partitions
 from shotspotter_assets.storage.store import Store
 
-ASSET, CITY = Asset.RISK_FORECASTS, "town"
+ASSET = Asset.RISK_FORECASTS
+CITY = "town"
 DAYS = [date(2026, 3, day) for day in range(1, 6)]
 
 

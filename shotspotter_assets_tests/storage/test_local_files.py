@@ -149,7 +149,9 @@ for number in range(40):
 
 
 def test_the_files_of_a_partition_come_from_one_process(tmp_path: Path) -> None:
-    store, seen, last = Store(str(tmp_path)), set(), b""
+    store = Store(str(tmp_path))
+    seen = set()
+    last = b""
 
     def is_new() -> bool:
         return store.exists(FILES[0], "town") and store.read_bytes(FILES[0], "town") != last

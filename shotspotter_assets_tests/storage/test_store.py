@@ -115,7 +115,8 @@ def test_a_window_is_its_days_in_order_with_their_dates(store: Store) -> None:
     rows = {day: [number * 100 + one for one in range(number % 4)] for number, day in enumerate(days)}
     written = {day: table(*rows[day], shape="24", source=str(day)) for day in reversed(days)}
     store.write_tables(SMALL, written, DC)
-    first, last = days[3], days[-2]
+    first = days[3]
+    last = days[-2]
     window = store.read_window(SMALL, DC, first, last)
     expected = [(day, one) for day in days[3:-1] for one in rows[day]]
     assert list(zip(window["date"].to_pylist(), window["user_id"].to_pylist(), strict=True)) == expected
@@ -177,7 +178,8 @@ def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> Non
 
 
 def test_a_cleared_partition_leaves_others_and_other_targets(store: Store) -> None:
-    first, second = date(2024, 1, 1), date(2024, 4, 1)
+    first = date(2024, 1, 1)
+    second = date(2024, 4, 1)
     for of_target in (store.of("gunfire"), store.of("robbery")):
         for at in (first, second):
             of_target.write_bytes(FOLD_RECORD, b"{}", "x", at)

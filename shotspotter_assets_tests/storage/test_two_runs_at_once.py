@@ -10,8 +10,10 @@ from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
 from shotspotter_assets.storage.store import Store
 
-CITY, DAY = "town", date(2026, 3, 2)
-RUNS, DAYS_OF_RUN = 6, 5
+CITY = "town"
+DAY = date(2026, 3, 2)
+RUNS = 6
+DAYS_OF_RUN = 5
 
 
 def day(version: str) -> Day:

@@ -133,7 +133,8 @@ def test_nothing_is_forecast_where_nothing_is_forecast_of_the_cell(shares):
 
 
 def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts):
-    segments, plane = read_segments(city), Plane.of(city.box)
+    segments = read_segments(city)
+    plane = Plane.of(city.box)
     np.testing.assert_allclose(np.bincount(parts.segment, parts.metres), segments.metres, rtol=1e-6)
     for line, cell in zip(parts.lines, parts.cell, strict=True):
         middle = line.interpolate(0.5, normalized=True)

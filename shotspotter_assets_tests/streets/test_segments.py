@@ -10,7 +10,8 @@ from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 from shotspotter_assets_tests.streets.town import CITY, PIECES, city_with, frame_of, street_rows, town, written
 
 LINE = shapely.LineString
-BLOCK, POINT = LINE([(-76.98, 38.02), (-76.97, 38.02)]), LINE([(-76.95, 38.05)] * 2)
+BLOCK = LINE([(-76.98, 38.02), (-76.97, 38.02)])
+POINT = LINE([(-76.95, 38.05)] * 2)
 
 
 def test_whole_streets_are_cut_where_they_cross(tmp_path):
@@ -32,7 +33,8 @@ def test_pieces_are_named_by_the_crossings_that_they_lie_between(tmp_path):
 
 def test_blocks_have_their_house_numbers_for_a_name(tmp_path):
     others = [shapely.LineString([(west, y), (west + 0.01, y)]) for west, y in ((-76.97, 38.02), (-76.98, 38.05))]
-    names, numbers = ["oak ln", "oak ln", "ELM RD", "low st"], [(2803, 2851), (2800, 2898), (180, 220), (99, 1)]
+    names = ["oak ln", "oak ln", "ELM RD", "low st"]
+    numbers = [(2803, 2851), (2800, 2898), (180, 220), (99, 1)]
     low, high = (list(map(float, ends)) for ends in zip(*numbers, strict=True))
     rows = frame_of(names, [BLOCK, shapely.reverse(BLOCK), *others], low=low, high=high)
     cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
@@ -42,7 +44,8 @@ def test_blocks_have_their_house_numbers_for_a_name(tmp_path):
 
 def test_a_block_in_two_pieces_has_a_name_for_each(tmp_path):
     names, lines = street_rows()
-    oak, numbers = shapely.LineString([(-76.985, 38.025), (-76.965, 38.025)]), {"low": 100, "high": 198}
+    oak = shapely.LineString([(-76.985, 38.025), (-76.965, 38.025)])
+    numbers = {"low": 100, "high": 198}
     rows = frame_of([*names, "Oak Ln"], [*lines, oak], **{name: [None] * 18 + [at] for name, at in numbers.items()})
     cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
     assert sorted(name for name in cut.names if "of Oak" in name) == [
@@ -76,7 +79,8 @@ def test_side_streets_that_end_just_before_a_street_meet_it(tmp_path):
 def defective() -> dict[str, geopandas.GeoDataFrame]:
     """The town with one defect each, none of which changes its segments."""
     names, lines = street_rows()
-    far, unnamed = LINE([(-78, 38), (-78, 39)]), (LINE([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))
+    far = LINE([(-78, 38), (-78, 39)])
+    unnamed = (LINE([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))
     return {
         "another coordinate system": town().to_crs(26985),
         "none named": town().set_crs(None, allow_override=True),
@@ -109,7 +113,8 @@ def test_lines_left_out_are_counted(tmp_path):
 
 
 def test_an_openstreetmap_extract_is_read(tmp_path):
-    nodes, ways = [], []
+    nodes = []
+    ways = []
     for name, line in zip(*street_rows(), strict=True):
         first = len(nodes) + 1
         nodes += [f'<node id="{first + at}" lon="{x}" lat="{y}" version="1"/>' for at, (x, y) in enumerate(line.coords)]

@@ -14,7 +14,8 @@ from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (10, 10))
-AVENUES, STREETS = 9, 9
+AVENUES = 9
+STREETS = 9
 """Avenues run north, streets east, none along the edge of the box; they end 0.005 degrees beyond the last crossing."""
 PIECES = 2 * AVENUES * (STREETS + 1)
 
@@ -46,7 +47,8 @@ def city_with(path: Path, **settings: Any) -> City:
 
 def lattice(file: Path, box: Box, streets: int, avenues: int) -> Streets:
     """Write streets from west to east and avenues from south to north, evenly over a box."""
-    width, height = box.east - box.west, box.north - box.south
+    width = box.east - box.west
+    height = box.north - box.south
     across = [[(box.west, y), (box.east, y)] for y in box.south + height * np.linspace(0.1, 0.9, streets)]
     along = [[(x, box.south), (x, box.north)] for x in box.west + width * np.linspace(0.1, 0.9, avenues)]
     names = [f"{at}th St" for at in range(streets)] + [f"{chr(65 + at)} Ave" for at in range(avenues)]

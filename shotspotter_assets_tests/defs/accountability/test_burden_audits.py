@@ -29,7 +29,8 @@ def test_a_fold_is_audited_by_area_and_by_group(
     assert materialize(
         CITY, ["burden_audits"], resources(str(root), cities=with_city(CITY, audit=layer)), **run
     ).success
-    audit, table = BurdenAudit.load(store, CITY), store.read_table(BURDEN, CITY)
+    audit = BurdenAudit.load(store, CITY)
+    table = store.read_table(BURDEN, CITY)
     assert (audit.unit, audit.figures_of) == ("resident", 2022)
     assert {one.kind for one in audit.comparisons} == {"area", "group"}
     assert any("west people" in line and "east people" in line for line in audit.sentences)

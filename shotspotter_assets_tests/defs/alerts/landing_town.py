@@ -19,7 +19,8 @@ class LandingTown:
     """The city with its landing folder, its store and the version of its file that runs use."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, *rows: str) -> None:
-        self.instance, self.store = instance, Store(str(folder / "store"))
+        self.instance = instance
+        self.store = Store(str(folder / "store"))
         self.file = folder / "landing" / CITY / "alerts.csv"
         self.file.parent.mkdir(parents=True)
         self.land(*rows)

@@ -75,7 +75,8 @@ def test_reruns_write_the_same_bytes(town: LandingTown) -> None:
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    on, day = resources(str(tmp_path)), "2024-03-02"
+    on = resources(str(tmp_path))
+    day = "2024-03-02"
     says = f"raw_alerts of landing_city.*{day}.*landing_city/raw_alerts"
     with pytest.raises(MissingPartitionsError, match=says):
         materialize("landing_city", ["cleaned_alerts"], on, partition_key=day, checks=(), instance=instance)
@@ -83,7 +84,8 @@ def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterIns
 
 def test_a_damaged_grid_fails_its_check(town: LandingTown) -> None:
     town.run()
-    damaged, other = date(2024, 3, 2), date(2024, 3, 3)
+    damaged = date(2024, 3, 2)
+    other = date(2024, 3, 3)
     town.store.write_bytes(TENSORS, town.store.read_bytes(TENSORS, CITY, other), CITY, damaged)
     how = {"days": ("2024-03-01", "2024-03-05"), "instance": town.instance, "raise_on_error": False}
     result = materialize(CITY, (), town.on, checks=DAILY_CHECKS, **how)

@@ -45,7 +45,8 @@ def grid(store: Store, city: City, days: list[date] = MARCH) -> Any:
 
 
 def test_an_incident_over_midnight_is_counted_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    town, city = LandingTown(tmp_path, instance, *ALERTS), changed_city(counted="incidents")
+    town = LandingTown(tmp_path, instance, *ALERTS)
+    city = changed_city(counted="incidents")
     town.use(city)
     for day in (2, 3):  # as the days come
         town.run(day, day)
@@ -59,7 +60,8 @@ def test_an_incident_over_midnight_is_counted_once(tmp_path: Path, instance: dg.
 def test_days_of_other_settings_are_refused_until_they_are_rebuilt(
     tmp_path: Path, instance: dg.DagsterInstance, changes: dict[str, Any], assets: int
 ) -> None:
-    town, city = LandingTown(tmp_path, instance, *FOUR_DAYS), changed_city(**changes)
+    town = LandingTown(tmp_path, instance, *FOUR_DAYS)
+    city = changed_city(**changes)
     town.run(1, 4)
     with pytest.raises(ValueError, match="grid_tensors of 4 days"):
         grid(town.store, city)

@@ -18,7 +18,8 @@ ROWS = [
 ]
 LATE = "2024-03-05T12:00:00Z,-76.5,38.5,Single_Gunshot,1,d"
 DAYS = [f"2024-03-0{day}" for day in range(1, 6)]
-FIRST, LATER = datetime(2024, 3, 6, tzinfo=UTC), datetime(2024, 3, 9, tzinfo=UTC)
+FIRST = datetime(2024, 3, 6, tzinfo=UTC)
+LATER = datetime(2024, 3, 9, tzinfo=UTC)
 
 
 class Town(LandingTown):
@@ -27,7 +28,8 @@ class Town(LandingTown):
 
     def not_current(self) -> list[str]:
         """The days that automation would grid again: those with other rows, and the days after them."""
-        table, grids = DayTable.read(self.store, CITY), read_lineage(self.store, Asset.GRID_TENSORS, CITY)
+        table = DayTable.read(self.store, CITY)
+        grids = read_lineage(self.store, Asset.GRID_TENSORS, CITY)
         return [day for day in DAYS if grids[day].made_from != table.made_from(date.fromisoformat(day))]
 
     def read(self) -> list[dict]:

@@ -14,7 +14,8 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
 
-START, TODAY = date(2026, 3, 2), date(2026, 3, 10)
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(days=1)
 HISTORY = [row(START + timedelta(days=at), number) for at in range(8) for number in range(2)]
 
@@ -100,7 +101,8 @@ def test_a_correction_that_comes_and_goes_runs_each_time(stored: LivingCity) -> 
 
 def test_a_lost_request_is_repeated_with_its_key(town: LivingCity) -> None:
     town.land("a.csv", *HISTORY)
-    [lost], [again] = town.tick(), town.tick()
+    [lost] = town.tick()
+    [again] = town.tick()
     assert lost.run_key == again.run_key
 
 

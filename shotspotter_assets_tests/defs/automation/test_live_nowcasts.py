@@ -40,7 +40,9 @@ class Ticks:
     def __init__(self, folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.find: Callable[[], int] = lambda: 3
         self.on = resources(str(folder), cities=with_city(CITY, **LIVE))
-        self.store, self.instance, self.cursor = Store(str(folder)), instance, None
+        self.store = Store(str(folder))
+        self.instance = instance
+        self.cursor = None
 
         class CountingNowcaster:
             def issue(_, last_inputs: str) -> tuple[Nowcast | None, str]:

@@ -39,7 +39,10 @@ class LiveCity:
     """A city with a live source, `data` on a `server`; its ticks are an hour apart."""
 
     def __init__(self, folder: Path, city: City, server: Server, data: Any, instance: dg.DagsterInstance) -> None:
-        self.name, self.server, self.data, self.instance = city.name, server, data, instance
+        self.name = city.name
+        self.server = server
+        self.data = data
+        self.instance = instance
         self.store = Store(str(folder / "store"))
         self.on = resources(str(folder / "store"), str(folder), {**CITIES, city.name: city})
         self.cursor: str | None = None
@@ -121,7 +124,8 @@ QUARTERS = ["2018-10-01", "2019-01-01", "2019-04-01", "2019-07-01"]
 def a_quarter(number: int) -> pa.Table:
     """One alert a day; ids and row numbers are those of the quarter."""
     days = pd.date_range(*QUARTERS[number : number + 2], inclusive="left") + pd.Timedelta(hours=17)
-    rows, ids = [1000 * number + at for at in range(len(days))], [f"Q{number}-{at}" for at in range(len(days))]
+    rows = [1000 * number + at for at in range(len(days))]
+    ids = [f"Q{number}-{at}" for at in range(len(days))]
     return features(DATETIME=days.astype(str).tolist(), OBJECTID=rows, ID=ids)
 
 

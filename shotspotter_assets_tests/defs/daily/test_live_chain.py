@@ -50,7 +50,8 @@ RULES = PatrolRules(
 
 class Chain:
     def __init__(self, root: Path, instance: dg.DagsterInstance, **changes: Any) -> None:
-        self.root, self.instance = root, instance
+        self.root = root
+        self.instance = instance
         self.store = Store(str(root))
         self.change_city(**changes)
 
@@ -64,7 +65,8 @@ class Chain:
         return materialize(CITY, assets, on, checks=(), instance=self.instance, partition_key=str(day), config=ops)
 
     def nowcast(self, now: str) -> pa.Table:
-        on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
+        on = resources(str(self.root), cities=self.cities)
+        config = {"nowcasts": {"now": now}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
         return self.store.read_table(catalogue.NOWCAST_HOURS, CITY)
 
@@ -134,7 +136,8 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert record.served == record.gate.best_baseline != CANDIDATE
     assert "at least 12 are needed" in " ".join(record.reasons)
 
-    forecast, cells = chain.forecast(DAY), len(record.covered)
+    forecast = chain.forecast(DAY)
+    cells = len(record.covered)
     assert set(catalogue.FORECAST.schema.names) | {"candidate", "model_historical_mean"} <= set(forecast.column_names)
     horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h")}
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
@@ -190,7 +193,8 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
 def test_the_panel_has_scores_to_plot_short_tables_and_files(chain: Chain) -> None:
     on = resources(str(chain.root), cities=chain.cities)
     result = materialize(CITY, LIVE[1:], on, checks=["rolling_gate"], instance=chain.instance, partition_key=str(NEXT))
-    shown, record = metadata_of(result), ScoreRecord.load(chain.store, CITY, NEXT)
+    shown = metadata_of(result)
+    record = ScoreRecord.load(chain.store, CITY, NEXT)
     scores = shown["forecast_scores"]
     assert scores["alerts"] == record.scores.observed_alerts
     assert scores["log loss"] == pytest.approx(record.scores.log_loss, rel=1e-3)
@@ -231,7 +235,8 @@ def test_streets_are_ranked_and_scored_on_their_day(chain: Chain, tmp_path: Path
 def test_an_unusable_file_of_streets_fails_its_check_and_plans_go_on(chain: Chain, tmp_path: Path) -> None:
     (tmp_path / "streets.gpkg").write_text("no streets")
     chain.change_city(streets=Streets(path=tmp_path / "streets.gpkg", name="name"))
-    on, assets = resources(str(chain.root), cities=chain.cities), ["street_risk", "patrol_plans"]
+    on = resources(str(chain.root), cities=chain.cities)
+    assets = ["street_risk", "patrol_plans"]
     result = materialize(CITY, assets, on, instance=chain.instance, partition_key=str(DAY))
     [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "streets_are_usable"]
     assert not check.passed
@@ -264,11 +269,13 @@ def test_nothing_after_the_issue_date_is_used(chain: Chain) -> None:
 
 
 def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) -> None:
-    issued, forecast = load_record(chain.store, CITY, DAY), chain.forecast(DAY)
+    issued = load_record(chain.store, CITY, DAY)
+    forecast = chain.forecast(DAY)
     in_time = issued.model_copy(update={"replayed": False, "issued_at": "2024-01-21T07:00:00+00:00"})
     content = in_time.model_dump_json().encode()
     chain.store.write_bytes(catalogue.FORECAST_RECORD, content, CITY, DAY)
-    models, scores = chain.models(DAY), ScoreRecord.load(chain.store, CITY, NEXT)
+    models = chain.models(DAY)
+    scores = ScoreRecord.load(chain.store, CITY, NEXT)
     for day in (DAY, NEXT):
         chain.swap_grids(day, date(2023, 7, 4))
     shown = metadata_of(chain.run(DAY, LIVE[:2]))
@@ -306,7 +313,8 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
 
     bare.change_city(approval="person", gate="alarm", time_precision="day")
     shown = metadata_of(bare.run(DAY, LIVE[:2]))["live_models"]
-    version, waits = shown["approve"], shown["waits"]
+    version = shown["approve"]
+    waits = shown["waits"]
     although = f"{CANDIDATE} serves although it is not shown to be better than"
     assert waits.startswith(f"New models of gunfire wait for approval since {DAY}: {CANDIDATE}")
     assert although in waits
@@ -363,7 +371,8 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
 def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     day = date(2024, 1, 22)
     chain.change_city(nowcasts=NowcastRules(every_seconds=60), publication=Publication(days_late=0))
-    early, late = chain.nowcast(f"{day}T02:30:00-05:00"), chain.nowcast(f"{day}T22:30:00-05:00")
+    early = chain.nowcast(f"{day}T02:30:00-05:00")
+    late = chain.nowcast(f"{day}T22:30:00-05:00")
     assert early.schema == catalogue.NOWCAST_HOURS.schema
     assert early["starts_utc"][0].as_py() == datetime(2024, 1, 22, 8, tzinfo=UTC)
     assert late["starts_utc"][0].as_py() == datetime(2024, 1, 23, 4, tzinfo=UTC)
@@ -388,7 +397,8 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
 
 
 def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None:
-    city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
+    city = chain.cities[CITY]
+    at = [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
     nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
     nowcast, inputs = nowcaster.issue("")
     assert nowcast is not None

@@ -70,10 +70,12 @@ def models(chain: Chain) -> dict[str, Any]:
 
 
 def test_a_shadow_changes_no_bit_of_what_serves(chains: dict[str | None, Chain]) -> None:
-    alone, beside = chains[None], chains[SHADOW]
+    alone = chains[None]
+    beside = chains[SHADOW]
     assert models(alone) == models(beside)
     assert record(alone) == record(beside)
-    with_shadow, without = beside.forecast(DAY), alone.forecast(DAY)
+    with_shadow = beside.forecast(DAY)
+    without = alone.forecast(DAY)
     assert with_shadow.drop_columns(["shadow"]).equals(without)
     facts = dict(with_shadow.schema.metadata)
     assert facts.pop(b"shadow") == SHADOW.encode()
@@ -105,7 +107,8 @@ def test_a_shadow_is_stated_and_scored(chains: dict[str | None, Chain]) -> None:
 
 
 def test_a_shadow_that_cannot_be_trained_stops_nothing(chains: dict[str | None, Chain]) -> None:
-    alone, failed = chains[None], chains[UNUSABLE]
+    alone = chains[None]
+    failed = chains[UNUSABLE]
     assert failed.models(DAY).shadow.problem.startswith(f"The shadow {UNUSABLE} could not be trained: ")
     assert models(alone) == models(failed)
     assert failed.forecast(DAY).equals(alone.forecast(DAY), check_metadata=True)

@@ -13,8 +13,11 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city
 
-CITY, OTHER = "tiny_city", "washington_dc"
-FOLD, DAY, WEEK = date(2024, 1, 1), date(2024, 1, 20), date(2024, 1, 15)
+CITY = "tiny_city"
+OTHER = "washington_dc"
+FOLD = date(2024, 1, 1)
+DAY = date(2024, 1, 20)
+WEEK = date(2024, 1, 15)
 REGRESSION = {"models": ["regime_regression"]}
 
 
@@ -56,7 +59,8 @@ def test_a_city_that_lacks_a_day_is_left_out_with_the_day(root: Path, instance: 
 
 
 def test_a_city_starts_from_the_latest_models_of_others(root: Path, instance: dg.DagsterInstance) -> None:
-    store, city = Store(str(root)), CITIES[CITY]
+    store = Store(str(root))
+    city = CITIES[CITY]
     assert read_shared(store, city, DAY).origin == "package|2023-01-01"
     models = made(root, WEEK, instance)
     # It is the only one that took part: there is nothing to learn from itself.
@@ -73,7 +77,8 @@ def test_a_city_starts_from_the_latest_models_of_others(root: Path, instance: dg
 
 
 def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.DagsterInstance) -> None:
-    store, on = Store(str(root)), resources(str(root))
+    store = Store(str(root))
+    on = resources(str(root))
     folds = resources(str(root), cities=with_city(CITY, serves="regime_regression"))
     assert run_fold("fold_models", CITY, str(FOLD), folds, instance, REGRESSION).success
     alone = FoldRecord.load(store, CITY, FOLD).models["regime_regression"]
@@ -98,7 +103,8 @@ def test_the_schedule_requests_the_current_week(
     cities = {
         name: city.model_copy(update={"automation": "recent", "shared": sharing}) for name, city in CITIES.items()
     }
-    on, moment = resources(str(root), cities=cities), datetime.fromisoformat("2024-01-15T16:00+00:00")
+    on = resources(str(root), cities=cities)
+    moment = datetime.fromisoformat("2024-01-15T16:00+00:00")
     schedule = on.definitions.resolve_schedule_def("weekly_shared_models")
     with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
         result = schedule(context)

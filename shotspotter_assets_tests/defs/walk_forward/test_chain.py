@@ -44,7 +44,8 @@ from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
 from shotspotter_assets_tests.s3_server import S3Server
 
-CITY, FOLD = "tiny_city", "2024-01-01"
+CITY = "tiny_city"
+FOLD = "2024-01-01"
 BASELINES = {
     "never", "city_mean", "historical_mean", "persistence", "ew_kde", "ewma", "logistic_regression", "gradient_boosting",
 }  # fmt: skip
@@ -105,7 +106,8 @@ def check_report(
     [event] = trained.get_asset_materialization_events()
     assert event.partition == FOLD
 
-    report, scores = FoldReport.load(store, CITY, cutoff), ScoreTable.load(store, FOLD_SCORES, CITY, cutoff)
+    report = FoldReport.load(store, CITY, cutoff)
+    scores = ScoreTable.load(store, FOLD_SCORES, CITY, cutoff)
     assert set(scores.models()) == BASELINES | models
     assert (report.train_days, report.validation_days, report.test_days) == (156, 28, 91)
     forecasts = store.read_table(FOLD_FORECASTS, CITY, cutoff)
@@ -114,7 +116,8 @@ def check_report(
     observed = forecasts["observed"].to_numpy()
     assert report.base_rate == pytest.approx(observed.mean())
     for name in scores.models():
-        p, loss = forecasts[name].to_numpy(), scores.value("log_loss", name)
+        p = forecasts[name].to_numpy()
+        loss = scores.value("log_loss", name)
         assert loss == pytest.approx(-np.mean(observed * np.log(p) + (1 - observed) * np.log1p(-p)))
     assert scores.value("gain_nats_per_positive", "historical_mean") == 0
     [event] = reported.get_asset_materialization_events()
@@ -135,8 +138,10 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
     windows = {"train": "1y", "validation": "10%"}
     run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["city_mean"], "folds": windows})
     run_fold("evaluation_reports", CITY, FOLD, on, instance)
-    store, cutoff = Store(str(root)), date(2024, 1, 1)
-    record, report = FoldRecord.load(store, CITY, cutoff), FoldReport.load(store, CITY, cutoff)
+    store = Store(str(root))
+    cutoff = date(2024, 1, 1)
+    record = FoldRecord.load(store, CITY, cutoff)
+    report = FoldReport.load(store, CITY, cutoff)
     assert (record.train[0], record.validation[0]) == (date(2022, 11, 21), date(2023, 11, 21))
     assert record.config["folds"] == windows
     assert (report.train_days, report.validation_days, report.test_days) == (365, 41, 91)
@@ -191,7 +196,8 @@ def run(
 
 def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     _, made, check = run(tmp_path, instance)
-    report, scores = WalkForwardReport.load(store, CITY), ScoreTable.load(store, CITY_SCORES, CITY)
+    report = WalkForwardReport.load(store, CITY)
+    scores = ScoreTable.load(store, CITY_SCORES, CITY)
     assert report.folds == FOLDS
     assert report.verdict.served == made.metadata["served"].value == "stack"
     card = store.read_bytes(MODEL_CARD, CITY).decode()

@@ -46,7 +46,8 @@ def test_missing_and_stale_inputs_are_named(
 
     shutil.copytree(network_fold.root / "fold_models", tmp_path / "store" / "fold_models", dirs_exist_ok=True)
     grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
-    day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
+    day = grids / "date=2023-11-01" / "grid.parquet"
+    other = grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
     day.write_bytes(other.read_bytes())
     with pytest.raises(ValueError, match="fold_models for tiny_city 2024-01-01"):

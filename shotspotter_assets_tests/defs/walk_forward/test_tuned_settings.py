@@ -16,7 +16,9 @@ from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, J
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, texts
 from shotspotter_assets_tests.s3_server import S3Server
 
-CITY, FOLD, BOOSTING = "tiny_city", date(2024, 1, 1), "residual_boosting"
+CITY = "tiny_city"
+FOLD = date(2024, 1, 1)
+BOOSTING = "residual_boosting"
 
 
 def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: Any) -> Mapping[str, Any]:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.networks
 CONFIG = NetworkSettings(
     days=2, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
 )
-TRAIN, VALIDATION = range(48), range(48, 60)
+TRAIN = range(48)
+VALIDATION = range(48, 60)
 OWN_MAPS = (0, 1, 2)
 GENERATOR = np.random.default_rng(3)
 COVERED = GENERATOR.random((5, 6)) < 0.6
@@ -163,7 +164,8 @@ def test_sees_the_past_only(learned: Trained, training: ModuleType) -> None:
 def test_refuses_arguments_that_do_not_fit_together(
     change: dict[str, Any], days: int, message: str, training: ModuleType
 ) -> None:
-    inputs, settings = replace(inputs_of(toy()[0]), **change), CONFIG.model_copy(update={"days": days})
+    inputs = replace(inputs_of(toy()[0]), **change)
+    settings = CONFIG.model_copy(update={"days": days})
     with pytest.raises(ValueError, match=message):
         training.fit_network(inputs, TRAIN, VALIDATION, settings, OWN_MAPS)
 
@@ -196,7 +198,8 @@ def test_training_goes_on_from_earlier_weights_and_never_gets_worse(learned: Tra
 def test_equals_the_weighted_log_loss_of_covered_cells(weight: float, training: ModuleType) -> None:
     losses = np.asarray(training.weighted_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
     for sample in range(3):
-        y, p = TARGETS[sample][COVERED].ravel(), 1 / (1 + np.exp(-LOGITS[sample][COVERED].ravel()))
+        y = TARGETS[sample][COVERED].ravel()
+        p = 1 / (1 + np.exp(-LOGITS[sample][COVERED].ravel()))
         weights = np.where(y == 1, weight, 1.0)
         # scikit-learn divides by the sum of weights, this loss by the number of cells.
         expected = log_loss(y, p, sample_weight=weights) * weights.mean()

@@ -83,7 +83,8 @@ def test_untrained_network_returns_the_initial_rates_or_its_start(backbone: str,
 def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, given: list[str]) -> None:
     from shotspotter_assets.models.networks.fit import load_model, save_model
 
-    model, inputs = trained(build(backbone, given)), some_inputs(given)
+    model = trained(build(backbone, given))
+    inputs = some_inputs(given)
     answer = np.asarray(model(inputs))
     np.testing.assert_array_equal(np.asarray(load_model(save_model(model))(inputs)), answer)
     for name in given:
@@ -92,7 +93,8 @@ def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, 
 
 
 def test_attention_reaches_from_any_day_and_patch_to_the_target() -> None:
-    whole, inputs = trained(build("transformer", ["frames"])), some_inputs(["frames"])
+    whole = trained(build("transformer", ["frames"]))
+    inputs = some_inputs(["frames"])
     # Probabilities near 1 would be equal.
     model = type(whole)(whole.input, whole.get_layer("logits").output)
     answer = np.asarray(model(inputs))
@@ -130,7 +132,12 @@ def test_a_program_that_trains_prints_nothing_else() -> None:
     assert (done.stdout, done.stderr) == ("trained\n", "")
 
 
-BATCH, TIME, ROWS, COLUMNS, CHANNELS, FILTERS = 2, 4, 5, 6, 3, 2
+BATCH = 2
+TIME = 4
+ROWS = 5
+COLUMNS = 6
+CHANNELS = 3
+FILTERS = 2
 
 
 def convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -168,7 +175,8 @@ def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
 def test_outputs_equal_the_equations_in_numpy() -> None:
     from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
-    generator, shape = np.random.default_rng(1), (BATCH, TIME, ROWS, COLUMNS, CHANNELS)
+    generator = np.random.default_rng(1)
+    shape = (BATCH, TIME, ROWS, COLUMNS, CHANNELS)
     layer = PeepholeConvLSTM2D(FILTERS, dtype="float64")
     layer.build(shape)
     # Weights in the order in which one direction, then the other, was built.

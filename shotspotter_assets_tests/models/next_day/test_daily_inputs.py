@@ -12,7 +12,8 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, build, cont
 
 def test_shrunk_rates_are_posterior_means_around_longer_memories():
     past = history(120)
-    inputs, day = daily_inputs.next_day_inputs(past, [120]), 120
+    inputs = daily_inputs.next_day_inputs(past, [120])
+    day = 120
     occupied = past.observed[daily_inputs.ordinary_days(past)].astype(float)
     age = day - 1 - np.flatnonzero(daily_inputs.ordinary_days(past))
     rate = np.exp(inputs.values[0, :, inputs.names.index("log_occupied_inf_days_3_cells")].astype(float))
@@ -26,8 +27,10 @@ def test_shrunk_rates_are_posterior_means_around_longer_memories():
 
 def test_the_weekend_input_compares_days_of_one_kind_with_all_days():
     past = history(120)
-    ordinary, age = daily_inputs.ordinary_days(past), 119 - np.arange(120)
-    occupied, weekend = past.observed.astype(float), weekdays(past.days(more=2)) >= 5
+    ordinary = daily_inputs.ordinary_days(past)
+    age = 119 - np.arange(120)
+    occupied = past.observed.astype(float)
+    weekend = weekdays(past.days(more=2)) >= 5
 
     def rate(kept: np.ndarray, day: int) -> np.ndarray:
         weight = 2.0 ** (-age / 730) * kept
@@ -102,7 +105,8 @@ def test_outages_are_long_silences_found_without_looking_ahead():
 
 
 def test_fine_grid_is_fitted_on_all_alerts_and_a_draw_of_the_rest(monkeypatch):
-    past, days = history(), np.arange(290)
+    past = history()
+    days = np.arange(290)
     whole = daily_inputs.rows_to_fit(past, days)
     assert whole.sample_weight is None
     size = past.observed.size
@@ -124,7 +128,9 @@ def test_fine_grid_is_fitted_on_all_alerts_and_a_draw_of_the_rest(monkeypatch):
 
 @pytest.mark.parametrize("name", ["regime_regression", "gradient_boosting"])
 def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
-    past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
+    past = history(days=1_200)
+    train = range(1_000)
+    validation = range(1_000, 1_200)
     whole = build(name).fit(past, train, validation, context_of(name)).validation_probability
     monkeypatch.setattr(daily_inputs, "MAX_FIT_ROWS", past.observed.size // 2)
     again = build(name).fit(history(days=1_200), train, validation, context_of(name))

@@ -30,7 +30,8 @@ def test_counts_above_the_caps_of_the_inputs_are_forecast():
 
 
 def test_a_day_is_forecast_from_the_days_before_it():
-    past, day = with_a_busy_cell(), VALIDATION.start
+    past = with_a_busy_cell()
+    day = VALIDATION.start
     fitted, _ = fit_further_alerts(FitData(past, TRAIN, VALIDATION))
     later = past.counts.copy()
     later[day:] = 0
@@ -41,7 +42,8 @@ def test_a_day_is_forecast_from_the_days_before_it():
 
 def test_a_city_with_single_alerts_has_no_regression():
     counts = history().counts[: VALIDATION.stop]
-    counts[:, 0], counts[:, 1:] = counts.sum(axis=1) > 0, 0
+    counts[:, 0] = counts.sum(axis=1) > 0
+    counts[:, 1:] = 0
     single = History(CITY, FIRST_DAY, counts, COVERED)
     assert fit_further_alerts(FitData(single, TRAIN, VALIDATION)) == (None, None)
 

@@ -10,7 +10,8 @@ from shotspotter_assets_tests.models.histories import CITY
 
 def test_values_by_hand():
     alerts = np.zeros((400, 4, 1, 2), dtype=np.uint16)
-    alerts[3, 0, 0, 0], alerts[3, 3, 0, 0] = 4, 1  # 4 July
+    alerts[3, 0, 0, 0] = 4  # 4 July
+    alerts[3, 3, 0, 0] = 1
     alerts[3:5, 1, 0, 1] = 1  # 4 and 5 July
     first = date(2021, 7, 1)
     features = lag_features(History(CITY, first, alerts, np.ones((1, 2), dtype=bool)), range(401))

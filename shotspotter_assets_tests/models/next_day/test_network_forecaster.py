@@ -41,7 +41,8 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
 
 @pytest.mark.networks
 def test_residual_network_is_no_worse_than_its_regression_on_validation():
-    network, data = fitted("network"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
+    network = fitted("network")
+    data = FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
     at = data.scoring_days - VALIDATION.start
     observed = data.history.observed[data.scoring_days]
     loss = log_losses(network.validation_probability[at], observed).mean()

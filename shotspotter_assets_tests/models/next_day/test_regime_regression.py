@@ -40,7 +40,8 @@ def test_inputs_of_another_city_are_refused():
 
 
 def test_its_weights_lie_between_its_own_and_those_of_all_cities():
-    alone, started = fitted("regime_regression"), starting_at(shared_start())
+    alone = fitted("regime_regression")
+    started = starting_at(shared_start())
     assert "shared" not in alone.chosen
     shared = np.array([shared_start().slopes.get(name, 0.0) for name in alone.names])
 
@@ -77,7 +78,8 @@ def test_without_a_model_of_all_cities_its_forecaster_says_what_to_do():
 
 
 def test_boosting_starts_on_it_and_records_it():
-    boosted, regression = starting_at(shared_start(), "residual_boosting"), starting_at(shared_start())
+    boosted = starting_at(shared_start(), "residual_boosting")
+    regression = starting_at(shared_start())
     np.testing.assert_array_equal(boosted.regression.slopes, regression.slopes)
     assert boosted.chosen["shared"] == regression.chosen["shared"]
 
@@ -85,7 +87,8 @@ def test_boosting_starts_on_it_and_records_it():
 def renewing() -> History:
     """A city whose cells have no risk that only rises or only falls with the days since their last alert."""
     random = np.random.default_rng(0)
-    counts, since = np.zeros_like(history().counts), np.full(COVERED.shape, 2)
+    counts = np.zeros_like(history().counts)
+    since = np.full(COVERED.shape, 2)
     for day in counts:
         day[0] = COVERED & (random.random(COVERED.shape) < np.where(since == 4, 0.7, 0.05))
         since = np.where(day[0] > 0, 1, since + 1)
@@ -169,7 +172,8 @@ def test_new_year_keeps_its_level_where_summer_lost_its_own():
     past = days(*(f"{year}-{day}" for year in range(2016, 2020) for day in ("07-04", "07-05", "12-31")))
     levels = [0 if in_july and at >= 6 else 4 for at, in_july in enumerate([True, True, False] * 4)]
     happened = np.concatenate([observed(level, 1, at) for at, level in enumerate(levels)])
-    new_year, july = forecast("2020-01-01", past, happened), forecast("2020-07-03", past, happened)
+    new_year = forecast("2020-01-01", past, happened)
+    july = forecast("2020-07-03", past, happened)
     assert new_year.mean() > 2 * july.mean()
 
 

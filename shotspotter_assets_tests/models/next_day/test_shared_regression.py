@@ -47,7 +47,8 @@ def test_later_rows_are_refused(three):
 
 def test_a_city_starts_at_what_the_others_have_in_common(three):
     others = fit_shared({"a": rows_of(0), "c": rows_of(2)}, CUTOFF)
-    start, inputs = three.start_of("b", "all-cities"), rows_of(5).inputs
+    start = three.start_of("b", "all-cities")
+    inputs = rows_of(5).inputs
 
     def log_odds(regression: SharedRegression | SharedStart) -> np.ndarray:
         return inputs @ np.array(list(regression.slopes.values())) + regression.intercept
@@ -98,7 +99,8 @@ def test_the_models_of_the_package_are_those_that_could_be_known():
 
 
 def test_the_regression_of_all_cities_takes_a_draw_of_a_fine_grid_too(monkeypatch):
-    past, whole = history().through(200), SharedRows.of(history().through(200))
+    past = history().through(200)
+    whole = SharedRows.of(history().through(200))
     for module in (daily_inputs, shared_regression):
         monkeypatch.setattr(module, "MAX_FIT_ROWS", len(whole.observed) // 3)
     fewer = SharedRows.of(past)
@@ -120,7 +122,8 @@ COUNTED = RANDOM.integers(1, 4, 20_000).astype(float)
 @pytest.mark.parametrize("counted", [None, COUNTED], ids=["once", "often"])
 @pytest.mark.parametrize("start", [None, np.full(13, 0.5)], ids=["at the prior", "elsewhere"])
 def test_weights_are_those_of_newtons_method(inverse_penalty, counted, start):
-    rows, labels = ROWS[:20_000], LABELS[:20_000]
+    rows = ROWS[:20_000]
+    labels = LABELS[:20_000]
     weights, intercept = fit_shrunk_regression(rows, labels, PRIOR, inverse_penalty, counted, start)
     number = np.ones(len(rows)) if counted is None else counted
     design = np.column_stack([rows, np.ones(len(rows))])

@@ -22,7 +22,9 @@ def forecast(name: str, history: History = HISTORY) -> tuple[Any, Any]:
 
 
 def test_historical_mean_has_the_best_pseudo_count_on_validation():
-    train, validation, both = OBSERVED[:260], OBSERVED[260:320], OBSERVED[:320]
+    train = OBSERVED[:260]
+    validation = OBSERVED[260:320]
+    both = OBSERVED[:320]
     tried = [choices["pseudo_days"] for choices in forecaster("historical_mean").grid]
     shrunk = [(train.sum(0) + pseudo * train.mean()) / (260 + pseudo) for pseudo in tried]
     losses = [log_losses(probability, validation).mean() for probability in shrunk]
@@ -35,13 +37,15 @@ def test_historical_mean_has_the_best_pseudo_count_on_validation():
 
 def test_persistence_has_one_frequency_after_an_alert_and_one_after_none():
     probability, _ = forecast("persistence")
-    yesterday, today = OBSERVED[: TEST.start - 1], OBSERVED[1 : TEST.start]
+    yesterday = OBSERVED[: TEST.start - 1]
+    today = OBSERVED[1 : TEST.start]
     assert probability[OBSERVED[TEST.start - 1 : -1]] == pytest.approx(today[yesterday].mean(), rel=0.05)
     assert probability[~OBSERVED[TEST.start - 1 : -1]] == pytest.approx(today[~yesterday].mean(), rel=0.05)
 
 
 def test_ewma_follows_a_city_that_changes():
-    alerts, random = np.zeros((360, 4, *COVERED.shape), dtype=np.uint16), np.random.default_rng(2)
+    alerts = np.zeros((360, 4, *COVERED.shape), dtype=np.uint16)
+    random = np.random.default_rng(2)
     rate = np.where(np.arange(360) < 200, 0.02, 0.25)[:, None]
     alerts[:, 0][:, COVERED] = random.random(OBSERVED.shape) < rate
     past = History(CITY, FIRST_DAY, alerts, COVERED)

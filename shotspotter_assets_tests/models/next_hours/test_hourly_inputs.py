@@ -18,13 +18,15 @@ def features(made: HourlyHistory, hours: range) -> np.ndarray:
 def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():
     changed = counts()
     changed[3000:] = 5
-    before, after = (features(history(), range(2990, 3001)), features(of_counts(changed), range(2990, 3001)))
+    before = features(history(), range(2990, 3001))
+    after = features(of_counts(changed), range(2990, 3001))
     np.testing.assert_array_equal(before, after)
     assert not np.array_equal(features(history(), range(3000, 3002)), features(of_counts(changed), range(3000, 3002)))
 
 
 def test_one_hour_alone_has_the_features_that_it_has_among_others():
-    many, one = features(history(), range(2000, 2101)), features(history(), range(2100, 2101))
+    many = features(history(), range(2000, 2101))
+    one = features(history(), range(2100, 2101))
     np.testing.assert_allclose(many[-CELLS:], one, rtol=1e-3, atol=1e-5)
 
 
@@ -43,7 +45,8 @@ def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
 
 def test_bursts_count_as_three_alerts_and_silent_cells_as_one_a_year():
     burst = np.zeros((3000, 4, 6, 6), np.uint16)
-    burst[2999, 0, 3, 3], burst[2999, 0, 4, 4] = 9, 3
+    burst[2999, 0, 3, 3] = 9
+    burst[2999, 0, 4, 4] = 3
     made = of_counts(burst)
     assert sorted(column(made, 3000, "alerts_1_hours"))[-3:] == pytest.approx([0, 3, 3])
     assert min(column(made, 3000, "log_rate_7_days")) == pytest.approx(-np.log(365.2425 * 24))
@@ -51,7 +54,8 @@ def test_bursts_count_as_three_alerts_and_silent_cells_as_one_a_year():
 
 @pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
 def test_city_level_is_observed_over_expected_alerts(days, prior):
-    made, hour = history(), 24 * 200
+    made = history()
+    hour = 24 * 200
     profile = hourly_inputs.hour_profile(made, range(24 * 100))
     ordinary = ~made.clock.fireworks[:hour]
     weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / (24 * days)) * (ordinary if days > 1 else 1)

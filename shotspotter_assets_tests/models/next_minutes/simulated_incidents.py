@@ -28,16 +28,19 @@ def even_forecast(history: HourlyHistory, a_day: float) -> np.ndarray:
 
 def simulated(history: HourlyHistory, even: np.ndarray, repeats: float = 0.3) -> Incidents:
     """Incidents of the even forecast; each has `repeats` others within some minutes and about 100 m."""
-    random, starts = np.random.default_rng(0), seconds_of(history.starts)
+    random = np.random.default_rng(0)
+    starts = seconds_of(history.starts)
     counts = random.poisson(even)
     hour, cell = (np.repeat(places, counts[counts > 0]) for places in np.nonzero(counts))
     metres_east = 111_320 * np.cos(np.radians((CITY.box.south + CITY.box.north) / 2))
-    times, points = starts[hour] + 3600 * random.random(len(hour)), _points_in(cell, metres_east, random)
+    times = starts[hour] + 3600 * random.random(len(hour))
+    points = _points_in(cell, metres_east, random)
     number = random.poisson(repeats, len(times))
     at = np.repeat(times, number) + random.exponential(300, number.sum())
     near = np.repeat(points, number, axis=0) + random.normal(0, 100, (len(at), 2))
     kept = at < starts[len(history)]
-    times, points = np.concatenate([times, at[kept]]), np.concatenate([points, near[kept]])
+    times = np.concatenate([times, at[kept]])
+    points = np.concatenate([points, near[kept]])
     degrees = points / [metres_east, 111_320] + [CITY.box.west, CITY.box.south]
     inside = np.all((degrees > [CITY.box.west, CITY.box.south]) & (degrees < [CITY.box.east, CITY.box.north]), axis=1)
     return Incidents.of_alerts(alerts_at(times[inside], degrees[inside]), CITY)
@@ -46,7 +49,8 @@ def simulated(history: HourlyHistory, even: np.ndarray, repeats: float = 0.3) ->
 def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator) -> np.ndarray:
     row, column = (places[cell] for places in np.nonzero(COVERED))
     corner = np.column_stack([column, row]) + random.random((len(cell), 2))
-    box, (rows, columns) = CITY.box, CITY.shape
+    box = CITY.box
+    (rows, columns) = CITY.shape
     return corner / [columns, rows] * [(box.east - box.west) * metres_east, (box.north - box.south) * 111_320]
 
 

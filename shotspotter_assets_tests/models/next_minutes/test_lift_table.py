@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,8 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
     lifts = table(age_0_ring_0=4.0, age_1_ring_0=4.0, age_2_ring_0=2.0)
     cell = simulated_incidents.COVERED.ravel()[: 6 * 12 + 6].sum()
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
-    young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
+    young = incident(history, 0, tuple(middle))
+    old = incident(history, 5, tuple(middle))
     found = lift(lifts, history, simulated_incidents.joined(old, young))
     assert found[0, cell] == pytest.approx((4 * 5 + 2 * 10) / 15)
     assert (found > 1).sum() == 3
@@ -64,9 +66,11 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
 
 
 def test_incidents_of_unknown_days_change_nothing(history: HourlyHistory) -> None:
-    even, known = simulated_incidents.even_forecast(history, 40.0), np.ones(len(history), dtype=bool)
+    even = simulated_incidents.even_forecast(history, 40.0)
+    known = np.ones(len(history), dtype=bool)
     known[30 * 24 : 40 * 24] = False
-    gap, incidents = replace(history, is_known=known), simulated_incidents.simulated(history, even)
+    gap = replace(history, is_known=known)
+    incidents = simulated_incidents.simulated(history, even)
     there = known[np.searchsorted(seconds_of(history.starts), incidents.seconds, "right") - 1]
     others = Incidents(incidents.seconds[there], incidents.metres[there], incidents.places[there])
     found, expected = (fit_lifts(one, gap, range(len(history)), even) for one in (incidents, others))
@@ -115,7 +119,8 @@ NOTHING = Incidents(np.empty(0), np.empty((0, 2)), np.empty((0, 2), np.int64))
 
 
 class KnownRates:
-    name, models = "known_rates", {1: None, 2: None}
+    name = "known_rates"
+    models = MappingProxyType({1: None, 2: None})
 
     def __init__(self, even: np.ndarray) -> None:
         self.even = np.concatenate([even, even[:24]])
@@ -130,7 +135,8 @@ def rates(history: HourlyHistory) -> KnownRates:
 
 
 def test_period_over_the_end_of_the_hour_has_its_part_of_both_hours() -> None:
-    one, two = np.array([[0.6], [0.6]]), np.array([[0.9], [0.9]])
+    one = np.array([[0.6], [0.6]])
+    two = np.array([[0.9], [0.9]])
     np.testing.assert_allclose(lift_table.spread_evenly(one, two, np.array([50.0, 0.0]), 30), [[0.1 + 0.1], [0.3]])
 
 

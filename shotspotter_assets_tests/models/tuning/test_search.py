@@ -15,11 +15,13 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, task_of
 
-BOOSTING, FOLD = "residual_boosting", date(2021, 12, 17)
+BOOSTING = "residual_boosting"
+FOLD = date(2021, 12, 17)
 
 
 def searched(storage: str | None, trials: int, lines: list[str] | None = None, **more: Any) -> optuna.Study:
-    task, given = task_of(BOOSTING), {"minutes": 5.0, "parallel": 1, "seed": 0} | more
+    task = task_of(BOOSTING)
+    given = {"minutes": 5.0, "parallel": 1, "seed": 0} | more
     study = search.open_study(task, storage, given["seed"])
     search.search(task, study, trials, given["minutes"], given["parallel"], ([] if lines is None else lines).append)
     return study

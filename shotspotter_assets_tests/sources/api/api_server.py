@@ -77,7 +77,8 @@ class _QuickServer(uvicorn.Server):
 
 class _Spoiling:
     def __init__(self, app: Any, server: Server) -> None:
-        self.app, self.server = app, server
+        self.app = app
+        self.server = server
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -133,7 +134,8 @@ class Socrata:
 
     def __init__(self, rows: pa.Table, token: str | None = None) -> None:
         """`rows` have their own columns, and `_id` for the system field `:id`."""
-        self.database, self.token = database_of(rows, "alerts"), token
+        self.database = database_of(rows, "alerts")
+        self.token = token
         self.database.execute("SET TimeZone = 'UTC'")
         self.routes = [Route("/resource/test-data.json", self.answer)]
 
@@ -142,7 +144,8 @@ class Socrata:
         if self.token is not None and token is not None and token != self.token:
             return _soda_error("permission_denied", "Invalid app_token specified", 403)
         asked = dict(request.query_params)
-        limit, offset = int(asked.pop("$limit", 1000)), int(asked.pop("$offset", 0))
+        limit = int(asked.pop("$limit", 1000))
+        offset = int(asked.pop("$offset", 0))
         if limit > self.MAX_ROWS:
             return _soda_error("limit", "Limit too high")
         query = f"SELECT {_soql(asked.pop('$select', '*'))} FROM alerts"
@@ -185,7 +188,8 @@ def soda_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def _soda_values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type):
-        zone, times = "Z" if column.type.tz else "", column.to_pylist()
+        zone = "Z" if column.type.tz else ""
+        times = column.to_pylist()
         return [at and f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}{zone}" for at in times]
     return [value if value is None or isinstance(value, dict) else str(value) for value in column.to_pylist()]
 
@@ -199,7 +203,9 @@ class Arcgis:
     def __init__(self, rows: pa.Table, most_rows: int = 1000, has_pages: bool = True, says_more: bool = True) -> None:
         """`rows` have OBJECTID (int64), LONGITUDE and LATITUDE; timestamps without a zone are UTC."""
         self.database = database_of(rows, "features")
-        self.most_rows, self.has_pages, self.says_more = most_rows, has_pages, says_more
+        self.most_rows = most_rows
+        self.has_pages = has_pages
+        self.says_more = says_more
         columns = self.database.execute("SELECT column_name, column_type FROM (DESCRIBE features)").fetchall()
         self.fields = {name: ESRI_TYPES.get(kind, "esriFieldTypeString") for name, kind in columns}
         self.fields["OBJECTID"] = "esriFieldTypeOID"
@@ -273,7 +279,8 @@ class Ckan:
         if asked["resource_id"] != "alerts":
             error = {"__type": "Not Found Error", "message": "Not found: resource"}
             return JSONResponse({"success": False, "error": error}, 404)
-        offset, limit = int(asked["offset"]), min(int(asked["limit"]), 12)
+        offset = int(asked["offset"])
+        limit = min(int(asked["limit"]), 12)
         result = {"records": self.records[offset : offset + limit], "total": len(self.records)}
         return JSONResponse({"success": True, "result": result})
 
@@ -285,7 +292,8 @@ class Alerts:
 
     def __init__(self, alerts: list[dict[str, Any]], token: str) -> None:
         """Alerts have their time at `detected.at` (ISO 8601 in UTC)."""
-        self.alerts, self.token = alerts, token
+        self.alerts = alerts
+        self.token = token
         self.longest_days: int | None = None
         self.routes = [Route("/{style}/alerts", self.list_alerts)]
 

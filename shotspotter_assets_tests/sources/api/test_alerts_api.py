@@ -12,7 +12,8 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import QUICK, Alerts, Ckan, Server, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
-FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
+FIRST = date(2024, 3, 1)
+LAST = date(2024, 3, 10)
 TOKEN = "s3cret/token+"
 PAGING: dict[str, dict[str, Any]] = {
     "page": {"style": "page"},

@@ -13,7 +13,8 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import QUICK, Arcgis, Server, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
-FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
+FIRST = date(2018, 3, 1)
+LAST = date(2018, 3, 31)
 LAYER = "/arcgis/rest/services/Alerts/MapServer/29"
 
 

@@ -22,7 +22,8 @@ def test_chicago_is_not_claimed_and_has_cells_of_250_to_500_m() -> None:
     assert all(250 <= metres <= 500 for metres in cell_metres(CHICAGO))
 
 
-FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
+FIRST = date(2018, 3, 1)
+LAST = date(2018, 3, 31)
 TOKEN = "s3cret/token+"
 
 
@@ -66,7 +67,8 @@ def test_a_range_over_many_pages_is_whole() -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8)])
 def test_rows_of_a_day_depend_on_neither_range_nor_page_size(first: int, last: int) -> None:
-    first_day, last_day = FIRST.replace(day=first), FIRST.replace(day=last)
+    first_day = FIRST.replace(day=first)
+    last_day = FIRST.replace(day=last)
     with serving(Socrata(MANY).routes) as server:
         whole = dataset(server).read(FIRST, LAST).to_pandas()
         part = dataset(server, page_size=50).read(first_day, last_day).to_pandas()

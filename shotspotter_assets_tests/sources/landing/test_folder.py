@@ -33,7 +33,8 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
-FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
+FIRST = date(2024, 3, 1)
+LAST = date(2024, 3, 31)
 ROWS: list[dict[str, Any]] = [
     {"when": "2024-03-02T04:59:59Z", "lon": -76.5, "lat": 38.5, "kind": "Single_Gunshot", "rounds": 1, "id": "a"},
     {"when": "2024-03-02T05:00:00Z", "lon": -76.4, "lat": 38.4, "kind": "PG", "rounds": None, "id": "b"},
@@ -305,7 +306,8 @@ def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path,
 
 
 def test_an_unmatched_quote_in_a_column_that_is_not_used(tmp_path: Path) -> None:
-    head, line = "when,note,lon,lat,kind,rounds,id\n", "2024-03-02T12:00:00Z,{},-76.5,38.5,SG,1,a\n"
+    head = "when,note,lon,lat,kind,rounds,id\n"
+    line = "2024-03-02T12:00:00Z,{},-76.5,38.5,SG,1,a\n"
     for notes in ('"open', "x", "y"), ('"open', '"closed"', "y"), ("x", '"open', 'y"'):
         (tmp_path / "a.csv").write_text(head + "".join(line.format(note) for note in notes))
         with pytest.raises(SourceError, match=r"a\.csv"):
@@ -509,7 +511,8 @@ def test_unreadable_parquet_columns_are_named(tmp_path: Path, column: str, value
 @pytest.mark.parametrize("zone", [None, "UTC"])
 def test_a_time_beyond_all_calendars_spoils_its_row_alone(tmp_path: Path, unit: str, zone: str | None) -> None:
     ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    good, far = int(datetime(2024, 3, 2, 12, tzinfo=UTC).timestamp()) * ticks, min(2**63 - 1, 10**15 * ticks)
+    good = int(datetime(2024, 3, 2, 12, tzinfo=UTC).timestamp()) * ticks
+    far = min(2**63 - 1, 10**15 * ticks)
     times = pa.array([good, far, -far, good], pa.timestamp(unit, zone))
     table = pa.Table.from_pylist([ROWS[0]] * 4).set_column(0, "when", times)
     pq.write_table(table, tmp_path / "a.parquet")

@@ -10,7 +10,8 @@ from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets.sources.landing.merged import merge_files
 from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
 
-DAY, NOON = date(2024, 3, 2), datetime(2024, 3, 2, 12, tzinfo=UTC)
+DAY = date(2024, 3, 2)
+NOON = datetime(2024, 3, 2, 12, tzinfo=UTC)
 BOX = Box(west=-77.0, south=38.0, east=-76.0, north=39.0)
 GOOD = {"date": DAY, "time_utc": NOON, "longitude": -76.5, "latitude": 38.5, "gunshot_type": "SG", "is_separate": True}
 MINUTES = st.lists(st.integers(0, 5), max_size=12)
@@ -50,7 +51,8 @@ def test_a_split_of_rows_with_ids_does_not_matter(files: list[int]) -> None:
 
 
 def test_of_two_versions_of_an_alert_the_first_one_in_the_box_counts() -> None:
-    first, second = {"source_id": "a", "rounds": 1}, {"source_id": "a", "rounds": 2}
+    first = {"source_id": "a", "rounds": 1}
+    second = {"source_id": "a", "rounds": 2}
     swapped = {**first, "longitude": 38.5, "latitude": -76.5}
     assert merged(file("b", [first]), file("a", [second], 1)) == merged(file("x", [first]))
     assert merged(file("b", [swapped]), file("a", [second], 1)) == merged(file("x", [second]))

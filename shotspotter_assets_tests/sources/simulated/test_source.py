@@ -22,7 +22,8 @@ YEARS = date(2016, 1, 1), date(2018, 12, 31)
 
 
 def make_city(per_day: float = 20.0, zone: str = "America/New_York", start: date = START) -> City:
-    width, height = 24 * 0.002885, 24 * 0.002246  # 500 m cells
+    width = 24 * 0.002885  # 500 m cells
+    height = 24 * 0.002246
     box = (-77.0 - width, 38.9 - height, -77.0 + width, 38.9 + height)
     source = {"kind": "simulated", "seed": 5, "alerts_per_day": per_day}
     return made_up_city("simulated_city", box, (24, 24), time_zone=zone, start=start, source=source)
@@ -73,7 +74,9 @@ def test_rows_conform_and_are_in_order() -> None:
 
 
 def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
-    city, table, heard = make_city(), three_years(), np.zeros((24, 24), dtype=bool)
+    city = make_city()
+    table = three_years()
+    heard = np.zeros((24, 24), dtype=bool)
     assert city.box.holds(table["longitude"].to_numpy(), table["latitude"].to_numpy()).all()
     heard[cells_of(city, table)] = True
     assert heard.mean() == pytest.approx(SENSOR_SHARE, abs=0.01)
@@ -142,7 +145,9 @@ def test_lags_are_exponential_up_to_the_cut() -> None:
 
 
 def test_the_true_risk_is_calibrated_and_uses_the_days_before() -> None:
-    city, (first, last) = make_city(), (date(2016, 1, 2), date(2016, 12, 30))
+    city = make_city()
+    first = date(2016, 1, 2)
+    last = date(2016, 12, 30)
     risk = source().true_risk(first, last)
     table = source().read(first, last)
     day = (table["date"].to_numpy().astype("datetime64[D]") - np.datetime64(first)).astype(int)

@@ -17,7 +17,8 @@ class Job:
 
 class FakeAws:
     def __init__(self, *jobs: Job, statuses: tuple[str, ...] = ("Completed",)) -> None:
-        self.jobs, self.statuses = jobs, list(statuses)
+        self.jobs = jobs
+        self.statuses = list(statuses)
         self.request: dict[str, Any] = {}
         self.is_stopped = False
 

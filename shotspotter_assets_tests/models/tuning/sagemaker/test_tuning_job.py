@@ -95,7 +95,8 @@ def with_factors() -> History:
     weather = {"kind": "series", "path": "weather.csv", "column": "warmth", "known_from": date(2021, 6, 1)}
     city = CityFile.model_validate(CITY.model_dump(mode="json") | {"factors": {"places": places, "warmth": weather}})
     axis = np.arange(np.datetime64("2021-04-01"), np.datetime64("2021-12-01"))
-    by_cell, by_day = np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5))), random.random(len(axis))
+    by_cell = np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5)))
+    by_day = random.random(len(axis))
     of_cells = CellInput(city.factors["places"].input_name("places"), date(2021, 5, 1), by_cell)
     of_days = SeriesInput(city.factors["warmth"].input_name("warmth"), date(2021, 6, 1), axis, by_day, 1)
     return replace(past(), city=city, factors=CityFactors((of_cells,), (of_days,)))
