@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = project
 html_static_path = ["pictures"]
+html_extra_path = ["../shotspotter_assets/cities/city.schema.json"]
 
 
 def setup(app: Any) -> None:

@@ -25,6 +25,7 @@ from shotspotter_assets.sources.source_kinds import OutcomesOfAnySource, Patrols
 from shotspotter_assets.sources.tabular_settings import LandingSettings, TabularSettings
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
+SCHEMA: Final = PACKAGE_CITIES / "city.schema.json"  # JSON Schema of city files, for editors
 Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
@@ -70,6 +71,12 @@ def _landing_sources(city: City) -> list[LandingSettings]:
     """Return the sources of a city with a landing folder, those of side tables too."""
     tables = [table_city(city, section).source for section in sections_of(city)]
     return [source for source in (*city.all_sources, *tables) if isinstance(source, LandingSettings)]
+
+
+def schema_comment(folder: Path | None = None) -> str:
+    """Return the first line of a city file in `folder`, or in any, by which editors find the JSON Schema."""
+    address = SCHEMA.name if folder and folder.resolve() == PACKAGE_CITIES.resolve() else SCHEMA.resolve()
+    return f"# yaml-language-server: $schema={address}"
 
 
 class CityFileError(ValueError):
