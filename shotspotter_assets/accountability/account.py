@@ -89,7 +89,7 @@ class AnnualReport(Account):
     @property
     def version(self) -> str:
         """Hash of the content."""
-        return sha256(self.content())[:16]
+        return sha256(self.facts())[:16]
 
 
 def find_figure(sections: Sequence[Section], name: str) -> Figure | None:

@@ -15,6 +15,7 @@ from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (
     BEGUN,
+    KEPT,
     NOT_MADE,
     Key,
     Lineage,
@@ -71,8 +72,9 @@ class Stored:
         return "is new" if origin == NOT_MADE else "is made from other inputs than there are now"
 
     def is_current(self, asset: Asset, key: Key = None) -> bool:
-        """Return True if a partition was made from its present inputs."""
-        return self.origin(asset, key).made_from == self.made_from(asset, key)
+        """Return True if a partition was made from its present inputs, or is kept as a migration found it."""
+        made_from = self.origin(asset, key).made_from
+        return made_from == KEPT or made_from == self.made_from(asset, key)
 
     def made_from(self, asset: Asset, key: Key = None) -> str:
         """Return the version of a partition's present inputs: of those that `Asset.inputs` names, and of its settings."""
@@ -125,7 +127,7 @@ class Stored:
     def _approvals(self) -> str:
         """Return the version of the models that a person approved; "" where models need no approval."""
         targets = self.city.by_target(self.store) if self.city.approval == "person" else ()
-        return "".join(_hashed([Approvals.read(store, self.city.name).model_dump_json()]) for store, _ in targets)
+        return "".join(_hashed([Approvals.read(store, self.city.name).facts()]) for store, _ in targets)
 
 
 def _hashed(parts: Iterable[str]) -> str:

@@ -93,4 +93,7 @@ def check_result(finding: "Finding", severity: str = "WARN", check: str | None =
 
 def nowcast(store: Store, record: "NowcastRecord") -> Metadata:
     """Return the facts of a stored nowcast."""
-    return {**record.model_dump(mode="json"), "path": dg.MetadataValue.path(store.uri(NOWCAST_HOURS, record.city))}
+    return {
+        **record.model_dump(mode="json", exclude={"format_version"}),
+        "path": dg.MetadataValue.path(store.uri(NOWCAST_HOURS, record.city)),
+    }

@@ -49,10 +49,10 @@ class StoreResource(S3User):
     root: str
 
     def open(self) -> Store:
-        """Return the store; S3 is only contacted for an `s3://` root."""
+        """Return the store; raise FormatError if it is in another format, or half migrated."""
         from shotspotter_assets.storage.store import Store
 
-        return Store(self.root, self._client() if self.root.startswith("s3://") else None)
+        return Store(self.root, self._client() if self.root.startswith("s3://") else None).checked()
 
 
 class SourcesResource(S3User):

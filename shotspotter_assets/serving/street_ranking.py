@@ -77,7 +77,7 @@ class StreetForecast:
     @property
     def version(self) -> str:
         """Hash of the forecast, equal for equal days and streets."""
-        return content_version([self.record.model_dump_json()], [self.table, self.top])
+        return content_version([self.record.facts()], [self.table, self.top])
 
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:

@@ -11,12 +11,11 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Store, parquet_bytes
+from shotspotter_assets.storage.store import Store, opened_parquet, parquet_bytes
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DayState = Literal["known", "silent", "unknown", "held_back"]
@@ -210,7 +209,7 @@ def _instants(column: pa.ChunkedArray) -> list[datetime | None]:
 
 def _decoded(content: bytes) -> DayTable:
     try:
-        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+        table = opened_parquet(content).read()
         columns = {
             name: table[name].to_pylist() for name in table.column_names if name not in ("date", "received", "sources")
         }

@@ -16,6 +16,7 @@ from shotspotter_assets.storage.store import Store
 
 UNPARTITIONED: Final = ""  # key of an asset without partitions
 BEGUN: Final = "being made from "  # before the version of the inputs of a partition that a run has begun to write
+KEPT: Final = "kept by a migration"  # version of the inputs of a migrated partition that automation never rebuilds
 BATCH_SECONDS: Final = 10.0  # a killed run loses the record of the partitions of at most this time
 
 

@@ -24,6 +24,13 @@ from pydantic import ValidationError
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.specs import StoredFolder
+from shotspotter_assets.storage.store_format import (
+    FormatError,
+    check_table,
+    has_present_format,
+    mark_store,
+    marked_table,
+)
 from shotspotter_assets.storage.stored_file import GUNFIRE, StoredFile, StoredTable
 
 if TYPE_CHECKING:
@@ -51,6 +58,12 @@ class Store:
         self.root = root
         self.target = GUNFIRE  # whose files are used of assets by target; `of` changes it
         self._objects = objects_at(root, s3_client)
+        self._is_marked = False  # True once the marker of the present format was read or written
+
+    def checked(self) -> "Store":
+        """Return the store; raise FormatError if it is in another format, or half migrated."""
+        self._is_marked = has_present_format(self._objects)
+        return self
 
     def of(self, target: str) -> "Store":
         """Return the store that reads and writes the files of a target, where these are by target (`Spec.by_target`)."""
@@ -70,6 +83,8 @@ class Store:
         return self._objects.alone(f"{name}.{city}")
 
     def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
+        """Replace a file; the first one of an empty store comes after the marker of the format."""
+        self._mark()
         self._objects.write(self._path(file, city, day), data)
 
     def read_bytes(self, file: StoredFile, city: str, day: date | None = None) -> bytes:
@@ -82,9 +97,14 @@ class Store:
     def read_json(
         self, file: StoredFile, decode: Callable[[bytes], _Result], city: str, day: date | None = None
     ) -> _Result:
-        """Return a decoded file; raise MissingObjectError without it, CorruptObjectError if this version cannot read it."""
+        """Return a decoded file.
+
+        Raises MissingObjectError without it, FormatError for a newer one, and CorruptObjectError if it cannot be read.
+        """
         try:
             return decode(self.read_bytes(file, city, day))
+        except FormatError as error:
+            raise self._newer(file, city, day, error) from error
         except ValidationError as error:
             first = error.errors()[0]
             reason = ": ".join([*map(str, first["loc"]), first["msg"]])
@@ -117,13 +137,24 @@ class Store:
         def changed(data: bytes | None) -> bytes | None:
             return change(None if data is None else self._sound(file, city, decode, day, data))
 
+        self._mark()
         self._objects.update(self._path(file, city, day), changed)
+
+    def _mark(self) -> None:
+        if not self._is_marked:
+            mark_store(self._objects)
+            self._is_marked = True
+
+    def _newer(self, file: StoredFile, city: str, day: date | None, error: FormatError) -> FormatError:
+        return FormatError(f"Cannot use {self.uri(file, city, day)}: {error}")
 
     def _sound(
         self, file: StoredFile, city: str, decode: Callable[[bytes], _Result], day: date | None, data: bytes
     ) -> _Result | None:
         try:
             return _decoded(decode, data)
+        except FormatError as error:
+            raise self._newer(file, city, day, error) from error
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city, day), error)
             return None
@@ -150,8 +181,9 @@ class Store:
         """Read one Parquet file, or its named columns; raise MissingObjectError, or CorruptObjectError if it is damaged."""
         data = self.read_bytes(file, city, day)
         try:
-            parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-            return parquet.read(columns=columns, use_threads=False)
+            return opened_parquet(data).read(columns=columns, use_threads=False)
+        except FormatError as error:
+            raise self._newer(file, city, day, error) from error
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise self.corrupt(file, city, day, reason) from error
@@ -259,14 +291,21 @@ def objects_at(root: str, s3_client: Any = None) -> Objects:
 def parquet_bytes(file: StoredTable, table: pa.Table) -> bytes:
     """Return the content of a Parquet file; raise ValueError if the catalogue describes another table."""
     sink = pa.BufferOutputStream()
-    pq.write_table(file.checked(table), sink, write_page_checksum=True)
+    pq.write_table(marked_table(file.checked(table)), sink, write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())
 
 
+def opened_parquet(content: bytes) -> pq.ParquetFile:
+    """Open a Parquet file's content; raise FormatError if its format is newer, an error of Arrow if it is damaged."""
+    parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+    check_table(parquet.schema_arrow.metadata)
+    return parquet
+
+
 def parquet_table(content: bytes) -> pa.Table:
-    """Return the table of a Parquet file's content; raise ValueError if it is damaged."""
+    """Return the table of a Parquet file's content; raise ValueError if it is damaged, FormatError if it is newer."""
     try:
-        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
+        return opened_parquet(content).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import FORMAT_VERSION, checked_version
 from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 
 
@@ -16,6 +17,7 @@ class StoredRecord(BaseModel, frozen=True, extra="forbid"):
 
     stored_as: ClassVar[StoredFile]
 
+    format_version: Annotated[int, AfterValidator(checked_version)] = FORMAT_VERSION
     city: str
 
     @property
@@ -52,6 +54,10 @@ class StoredRecord(BaseModel, frozen=True, extra="forbid"):
     def content(self) -> bytes:
         """Return the file's content."""
         return self.model_dump_json(indent=1).encode()
+
+    def facts(self) -> str:
+        """Return the facts as JSON without the format, to compare contents."""
+        return self.model_dump_json(exclude={"format_version"})
 
     def write(self, store: Store) -> str:
         """Write the record, and return its address."""

@@ -18,6 +18,7 @@ from botocore.stub import Stubber
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, PAGE, TENSORS
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import MARKER, present_format
 from shotspotter_assets_tests.s3_server import S3Server
 from shotspotter_assets_tests.waiting import wait_until
 
@@ -29,6 +30,7 @@ import sys
 from datetime import date
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import MARKER, present_format
 store = Store(sys.argv[1])
 model = FOLD_MODEL.named(model="model", file="keras")
 number = 0
@@ -99,6 +101,8 @@ def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None
 def test_a_file_instead_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / blocked).write_bytes(b"")
+    if blocked != "store":
+        (tmp_path / "store" / MARKER).write_bytes(present_format().content())
     store = Store(str(tmp_path / "store"))
     with pytest.raises(StoreError) as caught:
         store.write_bytes(MODEL, b"x", *PLACE)
@@ -135,6 +139,7 @@ LOCKED_WRITER = """
 import sys
 from shotspotter_assets.storage.catalogue import PAGE
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import MARKER, present_format
 from shotspotter_assets_tests.waiting import wait_until
 root, name = sys.argv[1:]
 store = Store(root)
@@ -178,6 +183,7 @@ def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
 import signal
 from pathlib import Path
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import MARKER, present_format
 with Store({str(tmp_path)!r}).alone("city_pages", "town"):
     Path({str(held)!r}).touch()
     signal.pause()
@@ -233,7 +239,7 @@ def test_no_error_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_at(f"http://me:{secret[:20].replace('/', '')}@127.0.0.1:1")
     store = Store("s3://bucket/prefix", client)
     with Stubber(client) as stubber:
-        stubber.add_client_error("put_object", "Odd", f"{'x' * 280}{secret}{secret[::-1]}")
+        stubber.add_client_error("get_object", "Odd", f"{'x' * 280}{secret}{secret[::-1]}")
         with pytest.raises(StoreError, match="Odd") as echoed:
             store.write_bytes(TENSORS, b"x", "x", DAY)
     with pytest.raises(StoreError, match="Could not connect") as refused:
@@ -257,6 +263,7 @@ def test_listings_go_on_past_the_first_page(s3_server: S3Server, s3_store_root: 
     days = [DAY + timedelta(days=number) for number in range(1100)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda day: store.write_bytes(TENSORS, b"x", "x", day), days))
+    pages.clear()
     assert store.days_present(TENSORS, "x") == set(days)
     assert len(pages) == 2
     pages.clear()

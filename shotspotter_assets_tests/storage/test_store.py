@@ -16,6 +16,7 @@ from shotspotter_assets.storage import catalogue, fingerprints
 from shotspotter_assets.storage.catalogue import CLEANED, FOLD_MODEL, FOLD_RECORD, REJECTED, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import FORMAT_VERSION, TABLE_ENTRY
 from shotspotter_assets.storage.stored_file import Column, StoredFile
 
 DAY = date(2018, 5, 1)
@@ -67,7 +68,7 @@ def test_a_table_keeps_its_metadata_and_takes_the_types_of_the_catalogue(store: 
     store.write_table(SMALL, original, DC, DAY)
     read = store.read_table(SMALL, DC, DAY)
     assert read.to_pylist() == original.to_pylist()
-    assert read.schema.metadata == {b"shape": b"24,4,36,36"}
+    assert read.schema.metadata == {b"shape": b"24,4,36,36", TABLE_ENTRY: str(FORMAT_VERSION).encode()}
     assert read.schema.remove_metadata() == SMALL.schema
     assert store.read_table(SMALL, DC, DAY, ["rounds"]).column_names == ["rounds"]
     store.write_table(SMALL, original[:0], DC, DAY)

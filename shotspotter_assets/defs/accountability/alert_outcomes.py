@@ -71,7 +71,7 @@ def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Tabl
     path = record.write_after(store, {ALERT_OUTCOMES: table})
     if record.problems:
         log.warning(f"{city.name}: {first_of(record.problems, MAX_LOGGED, ' ')}")
-    numbers = record.model_dump(exclude={"city", "day", "problems", "unknown_codes"})
+    numbers = record.model_dump(exclude={"format_version", "city", "day", "problems", "unknown_codes"})
     return {
         "dagster/partition_row_count": table.num_rows,
         "data_version": table_fingerprints({day: table})[day],

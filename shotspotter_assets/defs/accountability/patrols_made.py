@@ -67,7 +67,7 @@ def patrols_made(log: Log, store: Store, city: City, day: date, rows: "pa.Table"
     for problem in record.problems:
         log.warning(f"{city.name}: {problem}")
     share = patrol_totals([record]).share
-    numbers = record.model_dump(exclude={"city", "scored_date", "problems"})
+    numbers = record.model_dump(exclude={"format_version", "city", "scored_date", "problems"})
     return {
         "dagster/partition_row_count": table.num_rows,
         "data_version": table_fingerprints({day: table})[day],

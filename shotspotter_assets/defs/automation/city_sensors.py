@@ -25,6 +25,7 @@ from shotspotter_assets.defs.requested_runs import (
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.store_format import FormatError
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
+    """Build the sensor of a city."""
+
     @dg.sensor(
         name=f"{city.name}_automation",
         asset_selection=automated_keys(city),
@@ -60,7 +63,11 @@ def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
-        tick = _Tick(context, city, store.open(), poll_seconds)
+        """Request the runs that are due; skip a store in another format."""
+        try:
+            tick = _Tick(context, city, store.open(), poll_seconds)
+        except FormatError as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         return tick.result(sources) if city.is_automated else tick.manual_result()
 
     return sensor

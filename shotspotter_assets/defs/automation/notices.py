@@ -18,6 +18,7 @@ from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResou
 from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.store_format import FormatError
 
 GATES: Final = ("forecast_beats_best_baseline", "rolling_gate", "level")  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report
@@ -43,13 +44,17 @@ def definitions(settings: Settings) -> dg.Definitions:
         if notifier is None:
             why = "No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
             return dg.SensorResult(skip_reason=why)
+        try:
+            opened = store.open()
+        except FormatError as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         now = local_time.now()
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")
         since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_POLL
         messages = [
             *_failed_runs(context.instance, since, notices_to),
             *_failed_gates(context.instance, since, notices_to),
-            *_city_problems(cities, store.open()),
+            *_city_problems(cities, opened),
             *_wrong_city_files(cities),
         ]
         outcome = notifier.send(messages, cursor.get("sent", {}), now)

@@ -12,6 +12,7 @@ from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.store_format import FormatError
 
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
@@ -51,10 +52,13 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         """Issue a nowcast if rows changed or an hour began."""
         from shotspotter_assets.pages.site import renew_last_hours
 
+        try:
+            opened = store.open()
+        except FormatError as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")
         if nowcast is None:
             return dg.SensorResult(skip_reason="Nothing new.", cursor=inputs)
-        opened = store.open()
         try:
             renew_last_hours(opened, city, places())
         except Exception:  # a page that fails must not repeat the nowcast at every tick

@@ -1,0 +1,1 @@
+"""Conversion of a store to the present format."""

@@ -1,0 +1,106 @@
+"""A store, a record or a table in another format is refused in one line."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS, Asset
+from shotspotter_assets.storage.lineage import KEPT, Origin, record_lineage
+from shotspotter_assets.storage.store import Store, parquet_bytes
+from shotspotter_assets.storage.store_format import (
+    FORMAT_VERSION,
+    MARKER,
+    TABLE_ENTRY,
+    FormatError,
+    StoreFormat,
+    decoded_marker,
+    present_format,
+)
+from shotspotter_assets_tests.made_up_city import made_up_city
+
+NEWER = FORMAT_VERSION + 1
+DAY = date(2024, 1, 1)
+TOWN = made_up_city("town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
+
+
+def test_the_first_file_of_an_empty_store_comes_after_the_marker(store: Store) -> None:
+    store.checked().write_bytes(CITY_STATE, b"{}", "town")
+    marker = decoded_marker(store._objects.read(MARKER), MARKER)
+    assert marker == present_format()
+    assert marker.format_version == FORMAT_VERSION
+    assert store.checked().read_bytes(CITY_STATE, "town") == b"{}"
+
+
+def test_a_changed_file_of_an_empty_store_comes_after_the_marker(store: Store) -> None:
+    store.update(CITY_STATE, "town", bytes, lambda _: b"{}")
+    assert decoded_marker(store._objects.read(MARKER), MARKER) == present_format()
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"),
+    [
+        (None, "format 1; this program has format 2.*shotspotter migrate"),
+        (b'{"format_version": 1}', "format 1; this program has format 2.*shotspotter migrate"),
+        (b'{"format_version": %d, "later": []}' % NEWER, f"format {NEWER} is newer.*Update"),
+        (StoreFormat(format_version=1, migrating_to=2).content(), "half migrated.*shotspotter migrate"),
+        (StoreFormat(format_version=2, migrating_to=NEWER).content(), f"format {NEWER} is newer.*Update"),
+        (b"{", "format.json is damaged"),
+    ],
+)
+def test_a_store_in_another_format_is_refused_in_one_line(store: Store, marker: bytes | None, words: str) -> None:
+    store._objects.write("quality/city=town/city_state.json", b"{}")
+    if marker is not None:
+        store._objects.write(MARKER, marker)
+    for use in (store.checked, lambda: store.write_bytes(CITY_STATE, b"{}", "town")):
+        with pytest.raises(FormatError, match=words) as caught:
+            use()
+        assert store.root in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_store_is_checked_when_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / MARKER).write_bytes(StoreFormat(format_version=NEWER).content())
+    with pytest.raises(FormatError, match="newer"):
+        StoreResource(root=str(tmp_path)).open()
+
+
+def test_a_record_begins_with_its_format_and_a_newer_one_is_refused(store: Store) -> None:
+    approvals = Approvals(city="town", approved={}, approvers={})
+    approvals.write(store)
+    content = store.read_bytes(APPROVALS, "town")
+    assert content.startswith(b'{\n "format_version": %d,' % FORMAT_VERSION)
+    assert Approvals.load(store, "town") == approvals
+    newer = content.replace(b'"format_version": %d' % FORMAT_VERSION, b'"later": 1, "format_version": %d' % NEWER)
+    store.write_bytes(APPROVALS, newer, "town")
+    for read in (Approvals.load, Approvals.find_sound):
+        with pytest.raises(FormatError, match=f"format {NEWER} is newer") as caught:
+            read(store, "town")
+        assert store.uri(APPROVALS, "town") in str(caught.value)
+
+
+def test_a_table_has_its_format_and_a_newer_one_is_refused(store: Store) -> None:
+    content = parquet_bytes(TENSORS, TENSORS.schema.empty_table())
+    table = pq.read_table(pa.BufferReader(content))
+    assert table.schema.metadata[TABLE_ENTRY] == str(FORMAT_VERSION).encode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({TABLE_ENTRY: str(NEWER)}), sink)
+    store.write_bytes(TENSORS, sink.getvalue().to_pybytes(), "town", DAY)
+    for read in (store.read_table, store.find_sound_table):
+        with pytest.raises(FormatError, match=f"format {NEWER} is newer") as caught:
+            read(TENSORS, "town", DAY)
+        assert store.uri(TENSORS, "town", DAY) in str(caught.value)
+
+
+def test_a_kept_partition_is_current_whatever_it_was_made_from(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert not Stored.read(store, TOWN).is_current(Asset.RISK_FORECASTS, DAY)
+    record_lineage(store, Asset.RISK_FORECASTS, TOWN.name, {DAY: Origin(KEPT, "1234")})
+    stored = Stored.read(store, TOWN)
+    assert stored.is_current(Asset.RISK_FORECASTS, DAY)
+    assert stored.versions(Asset.RISK_FORECASTS) == {str(DAY): "1234"}
