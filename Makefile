@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url
 TIMED := definitions_load clean_and_grid patrol_plans reference_network sensor_ticks
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.dagster_home
@@ -17,7 +18,7 @@ NO_TESTS := 5
 SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-slow soak ui check-cities status docs pictures pages notebook lint lock bench benchmark-published
+.PHONY: help setup demo test test-slow soak ui check-cities status docs pictures pages notebook lint lock notices build bench benchmark-published
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,11 +31,11 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock uv
 
-.venv/runtime: requirements.lock pyproject.toml setup.py | .venv/bin/uv
+.venv/runtime: requirements.lock pyproject.toml | .venv/bin/uv
 	$(UV) --constraint requirements.lock --editable .
 	@touch $@
 
-.venv/development: requirements.lock pyproject.toml setup.py | .venv/bin/uv
+.venv/development: requirements.lock pyproject.toml | .venv/bin/uv
 	$(UV) --constraint requirements.lock --editable '.[dev]'
 	@touch $@ .venv/runtime
 
@@ -86,8 +87,22 @@ lint: setup      ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: setup      ## resolve requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url $(ARGS) pyproject.toml --output-file requirements.lock
+lock: setup      ## resolve requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions), and list what it names
+	$(COMPILE) --extra dev $(ARGS) --output-file requirements.lock pyproject.toml
+	@$(MAKE) --no-print-directory notices
+
+notices: setup   ## write sbom.cdx.json and THIRD_PARTY_NOTICES.md from the locked packages
+	$(COMPILE) --no-header --no-annotate --constraint requirements.lock pyproject.toml \
+		| $(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements \
+		--pyproject pyproject.toml --output-reproducible --mc-type application --output-file sbom.cdx.json -
+	$(BIN)/python -m docs.third_party
+
+# From clean sources, the archives depend only on the commit: not on the folder, the time or the umask.
+build: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+build: setup     ## build the wheel and the archive of sources into dist/, byte for byte the same for a commit
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+	cp sbom.cdx.json dist/
 
 bench: setup     ## time what needs no data of yours; the other benchmarks say how they are called
 	for name in $(TIMED); do $(BIN)/python benchmarks/$$name.py || exit 1; done

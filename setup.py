@@ -1,5 +1,0 @@
-"""Build entry point; the project's metadata is in ``pyproject.toml``."""
-
-from setuptools import setup
-
-setup()

@@ -1,0 +1,64 @@
+import json
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+
+import jsonschema
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from docs.third_party import NOTICES, SBOM, notices, packages
+from shotspotter_assets.settings import CHECKOUT
+
+COMPONENTS = json.loads(SBOM.read_text())["components"]
+
+
+def locked() -> set[tuple[str, str]]:
+    lines = (CHECKOUT / "requirements.lock").read_text().splitlines()
+    return {tuple(line.split(" ;")[0].split("==")) for line in lines if re.match(r"[a-z]", line)}  # type: ignore[misc]
+
+
+def runtime_packages() -> set[str]:
+    """Return the installed packages that the project needs without extras, with all that they need."""
+    found, waiting = set[tuple[str, str]](), [Requirement("shotspotter_assets")]
+    while waiting:
+        needed = waiting.pop()
+        for extra in ("", *needed.extras):
+            key = (canonicalize_name(needed.name), extra)
+            if key in found:
+                continue
+            found.add(key)
+            requires = map(Requirement, distribution(needed.name).requires or [])
+            waiting += [one for one in requires if one.marker is None or one.marker.evaluate({"extra": extra})]
+    return {name for name, _ in found} - {"shotspotter-assets"}
+
+
+def is_installed(package: str) -> bool:
+    try:
+        return bool(distribution(package))
+    except PackageNotFoundError:
+        return False
+
+
+def test_the_sbom_lists_the_locked_runtime_packages() -> None:
+    versions = {(component["name"], component["version"]) for component in COMPONENTS}
+    assert versions <= locked(), "run make notices"
+    not_needed_here = {"psutil"}  # of the tests, and of a runtime package on Windows
+    assert {name for name in packages() if is_installed(name)} - runtime_packages() <= not_needed_here
+    assert runtime_packages() <= set(packages()), "run make notices"
+
+
+def test_the_sbom_follows_its_standard() -> None:
+    text = SBOM.read_text()
+    try:
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    except jsonschema.exceptions._WrappedReferencingError as unreachable:
+        pytest.fail(str(unreachable))
+    assert '"version": "0"' not in text
+    assert str(CHECKOUT) not in text
+
+
+def test_the_notices_are_those_of_the_packages() -> None:
+    assert NOTICES.read_text() == notices(), "run make notices"
