@@ -20,13 +20,12 @@ HEAD: Final = """# Third-party notices
 
 | file | source and license |
 | --- | --- |
-| `cities/washington_dc/alerts/alerts_2014_2018.parquet` | Metropolitan Police Department, "Shot Spotter Gun Shots", Open Data DC, CC BY 4.0, changed |
-| `cities/washington_dc/police_districts.geojson` | Open Data DC, CC BY 4.0, changed |
-| `cities/washington_dc/streets.parquet` | US Census Bureau, TIGER/Line 2018, public domain |
-| `models/next_day/shared_models.json` | weights fitted on public alerts of six cities; no rows, places or counts |
+| `alerts_2014_2018.parquet` | Metropolitan Police Department, "Shot Spotter Gun Shots", Open Data DC, CC BY 4.0, changed |
+| `police_districts.geojson` | Open Data DC, CC BY 4.0, changed |
+| `streets.parquet` | US Census Bureau, TIGER/Line 2018, public domain |
 
-The README beside the files of Washington DC states the changes. Everything else in the wheel was made for this project.
-The wheel contains no code of others.
+These files are in `cities/washington_dc/`; the README there states the changes. Everything else in the wheel was made
+for this project. The wheel contains no code of others.
 
 ## Installed with the wheel
 
@@ -63,7 +62,11 @@ def notices() -> str:
     licenses = {package: license_of(package) for package in packages()}
     rows = [f"| {package} | {name} |" for package, name in licenses.items() if name]
     elsewhere = [package for package, name in licenses.items() if name is None]
-    return HEAD + "\n".join(rows) + f"\n\nOnly on Windows ({number_of(len(elsewhere), 'package')}): {', '.join(elsewhere)}.\n"
+    return (
+        HEAD
+        + "\n".join(rows)
+        + f"\n\nOnly on Windows ({number_of(len(elsewhere), 'package')}): {', '.join(elsewhere)}.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,11 +33,11 @@ def build(folder: Path, umask: str, time_zone: str, written: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archives of the newest commit."""
     if not (CHECKOUT / ".git").exists():
         pytest.skip("archives are compared with what git tracks, and this folder is no clone")
-    yield build(tmp_path_factory.mktemp("first") / "clone", "022", "UTC", "2020-02-02T02:02:02")
+    return build(tmp_path_factory.mktemp("first") / "clone", "022", "UTC", "2020-02-02T02:02:02")
 
 
 def hashes(dist: Path) -> dict[str, str]:
@@ -51,7 +50,9 @@ def members(archive: tarfile.TarFile) -> set[str]:
 
 
 def tracked() -> set[str]:
-    listed = subprocess.run(["git", "ls-tree", "-r", "--name-only", "HEAD"], cwd=CHECKOUT, capture_output=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-tree", "-r", "--name-only", "HEAD"], cwd=CHECKOUT, capture_output=True, check=True
+    )
     return set(listed.stdout.decode().splitlines())
 
 
