@@ -15,10 +15,12 @@ SOAK := shotspotter_assets_tests/soak
 # Only files with such tests, as collecting all files takes each worker a while.
 NETWORKS = $(shell grep -rlE --include='test_*.py' 'mark.networks' shotspotter_assets_tests)
 NO_TESTS := 5
+NEWEST := .venv_newest_dagster
+DAGSTER = $(shell sed -nE 's/^(dagster[a-z-]*)==.*/\1/p' requirements.lock)
 SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-slow soak ui check-cities status docs pictures pages notebook lint lock notices build bench benchmark-published
+.PHONY: help setup demo test test-newest-dagster test-slow soak ui check-cities status docs pictures pages notebook lint lock notices build bench benchmark-published
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +55,15 @@ test: export ARROW_DEFAULT_MEMORY_POOL := system
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS)
 	$(BIN)/python -m pytest -m 'not slow and networks' $(PARALLEL) $(NETWORKS) $(ARGS) || [ $$? = $(NO_TESTS) ]
+
+# The lock with Dagster's packages alone upgraded; others move only where these need it.
+test-newest-dagster: setup ## test event log and definitions on the newest Dagster that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(NEWEST)
+	cp requirements.lock $(NEWEST)/
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --extra dev --no-emit-index-url $(DAGSTER:%=--upgrade-package %) pyproject.toml --output-file $(NEWEST)/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(NEWEST)/bin/python --requirements $(NEWEST)/requirements.lock --editable .
+	$(BIN)/uv pip list --quiet --python $(NEWEST)/bin/python | grep '^dagster'
+	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest shotspotter_assets_tests/defs/test_event_log.py shotspotter_assets_tests/defs/test_definitions.py $(ARGS)
 
 test-slow: setup ## run the slow tests: browsers, real servers and several workers
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(SLOW) $(ARGS)

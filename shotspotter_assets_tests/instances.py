@@ -19,10 +19,11 @@ from dagster._core.storage.runs import InMemoryRunStorage
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from shotspotter_assets.defs.event_log import _BatchedEventLog
+from shotspotter_assets.defs.event_log.batched import BatchedEventLog
+from shotspotter_assets.defs.event_log.private_parts import EVENT_LOG, missing_parts
 
 
-class BatchedInMemoryEventLog(_BatchedEventLog, InMemoryEventLogStorage):
+class BatchedInMemoryEventLog(BatchedEventLog, InMemoryEventLogStorage):
     """Event log in a SQLite database in memory."""
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ def instance_in_memory(folder: Path) -> dg.DagsterInstance:
             instance_type=InstanceType.EPHEMERAL,
             local_artifact_storage=LocalArtifactStorage(str(folder)),
             run_storage=InMemoryRunStorage(),
-            event_storage=BatchedInMemoryEventLog(),
+            event_storage=InMemoryEventLogStorage() if missing_parts(EVENT_LOG) else BatchedInMemoryEventLog(),
             compute_log_manager=NoOpComputeLogManager(),
             run_coordinator=DefaultRunCoordinator(),
             run_launcher=SyncInMemoryRunLauncher(),

@@ -16,8 +16,12 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.event_api import AssetRecordsFilter
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, StepMaterializationData
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.event_log import SqlEventLogStorage
 
 from shotspotter_assets.defs import event_log
+from shotspotter_assets.defs.event_log.batched import EVENTS_PER_BATCH
+from shotspotter_assets.defs.event_log.private_parts import EVENT_LOG, POSTGRES, SQLITE, Part, missing_parts
+from shotspotter_assets_tests.defs.chain import DAILY, metadata_of, resources, run_days, with_city
 from shotspotter_assets_tests.postgres_server import PostgresServer
 
 DAYS: Final = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-07-01")
@@ -39,13 +43,19 @@ class Backend:
         module, name = self.ours if batched else self.stock
         log = {"module": module, "class": name, "config": config or self.new_config()}
         with pytest.MonkeyPatch.context() as patch, dg.instance_for_test({"event_log_storage": log}) as instance:
-            patch.setenv("DAGSTER_EVENT_BATCH_SIZE", str(event_log.EVENTS_PER_BATCH) if batched else "0")
+            patch.setenv("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_PER_BATCH) if batched else "0")
             yield instance
+
+
+def require_parts(parts: Sequence[Part]) -> None:
+    if missing := missing_parts([*EVENT_LOG, *parts]):
+        pytest.skip(event_log.stock_in_words(missing))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     module = event_log.__name__
+    require_parts(SQLITE if request.param == "sqlite" else POSTGRES)
     if request.param == "sqlite":
         folders = (tmp_path / f"events_{number}" for number in range(9))
         return Backend(
@@ -284,7 +294,9 @@ def test_full_disk_fails_the_run_and_a_rerun_is_whole(backend: Backend, monkeypa
     days = DAYS.get_partition_keys()[:10]
     with backend.instance(batched=True) as instance:
         with monkeypatch.context() as patch:
-            patch.setattr(event_log, "disk_usage", lambda _: SimpleNamespace(free=next(free, 0)))
+            patch.setattr(
+                "shotspotter_assets.defs.event_log.sqlite.disk_usage", lambda _: SimpleNamespace(free=next(free, 0))
+            )
             failed = instance.get_run_by_id(run(instance, chain(), days[0], days[-1]))
         assert failed
         assert (failed.status, stored_days(instance)) == (dg.DagsterRunStatus.FAILURE, [0, 0, 0])
@@ -313,7 +325,59 @@ def test_runs_at_the_same_time_lose_nothing(backend: Backend) -> None:
         assert (failures, stored_days(instance)) == ([], [200, 200, 200])
 
 
-def test_other_dagster_minor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "version", lambda _: "1.14.0")
-    with pytest.raises(RuntimeError, match=r"1\.14\.0.*1\.13"):
-        event_log.BatchedSqliteEventLogStorage(str(tmp_path))
+@pytest.fixture
+def fresh_storages() -> Iterator[None]:
+    event_log._storage_class.cache_clear()
+    yield
+    event_log._storage_class.cache_clear()
+
+
+def days_of_tiny_city(root: Path) -> tuple[Mapping[str, bytes], Mapping[tuple[str, str | None], Any], set[Any]]:
+    """Run days with the event log of `dagster.yaml`; return the stored files, the panels and the checks."""
+    log = {"module": event_log.__name__, "class": "BatchedSqliteEventLogStorage"}
+    home = {
+        "temp_dir": str(root / "home"),
+        "overrides": {"event_log_storage": log | {"config": {"base_dir": str(root)}}},
+    }
+    (root / "home").mkdir(parents=True)
+    on = resources(str(root / "store"), cities=with_city("tiny_city"))
+    with dg.instance_for_test(**home) as instance:
+        result = run_days("tiny_city", "2023-07-01", "2023-07-04", on, instance)
+        keys = [dg.AssetKey(["tiny_city", name]) for name in DAILY]
+        assert {len(instance.get_materialized_partitions(key)) for key in keys} == {4}
+        checks = {(check.check_name, check.passed) for check in result.get_asset_check_evaluations()}
+    files = {str(file.relative_to(root)): file.read_bytes() for file in (root / "store").rglob("*.parquet")}
+    panels = {
+        key: {name: str(entry).replace(str(root), "") for name, entry in panel.items()}
+        for key, panel in metadata_of(result).items()
+    }
+    return files, panels, checks
+
+
+@pytest.mark.usefixtures("fresh_storages")
+def test_missing_part_falls_back_to_the_stock_log_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_parts(SQLITE)
+    batched = days_of_tiny_city(tmp_path / "batched")
+    assert not caplog.messages
+    event_log._storage_class.cache_clear()
+    stock_method = SqlEventLogStorage._event_to_row
+    monkeypatch.setattr(SqlEventLogStorage, "_event_to_row", lambda self, event, shard=None: stock_method(self, event))
+    assert days_of_tiny_city(tmp_path / "stock") == batched
+    assert not hasattr(event_log.BatchedSqliteEventLogStorage, "open_batch")
+    [warning] = [record.getMessage() for record in caplog.records if record.name == event_log.__name__]
+    assert "SqlEventLogStorage._event_to_row" in warning
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part("dagster.no_such_module", "anything"),
+        Part("dagster._core.storage.event_log.schema", "AssetCheckExecutionsTable.c.no_such_column"),
+        Part("dagster._core.storage.event_log", "SqlEventLogStorage.store_event", ("event", "shard")),
+        Part("dagster._core.storage.event_log", "SqlEventLogStorage.store_event", ("event",), reads="_no_such_lock"),
+    ],
+)
+def test_part_that_dagster_lacks_is_missing(part: Part) -> None:
+    assert missing_parts([part]) == [part]
