@@ -79,8 +79,8 @@ def meanings() -> dict[str, list[str]]:
     return found
 
 
-def city_schema() -> str:
-    """Return the schema as JSON, with the meanings of the page as descriptions of the keys of a city."""
+def city_schema_of() -> dict[str, Any]:
+    """Return the schema, with the meanings of the page as descriptions of the keys of a city."""
     schema = _Written.model_json_schema(schema_generator=_Untitled)
     for key, (meaning, *others) in meanings().items():
         section = schema["properties"].get(key)
@@ -90,7 +90,12 @@ def city_schema() -> str:
     api["required"].remove("paging")  # a preset has it
     api["anyOf"] = [{"required": ["paging"]}, {"required": ["preset"]}]
     head = {"$schema": DIALECT, "title": "City file of shotspotter_assets", "description": "One city."}
-    return json.dumps(head | {key: value for key, value in schema.items() if key not in head}, indent=1) + "\n"
+    return head | {key: value for key, value in schema.items() if key not in head}
+
+
+def city_schema() -> str:
+    """Return the schema as JSON."""
+    return json.dumps(city_schema_of(), indent=1) + "\n"
 
 
 if __name__ == "__main__":
