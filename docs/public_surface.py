@@ -188,12 +188,14 @@ def _place(file: StoredFile) -> str:
 def python_names() -> Iterator[str]:
     """Yield the Python names, and the parameters of functions and of the notebook's class."""
     for module, names in PYTHON.items():
-        source = (CHECKOUT / module.replace(".", "/")).with_suffix(".py").read_text()
+        folder = CHECKOUT / module.replace(".", "/")
+        source = (folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")).read_text()
         nodes = {getattr(node, "name", ""): node for node in ast.walk(ast.parse(source))}
         for name in names:
-            member = nodes["__init__"] if name == "Explorer" else nodes.get(name.rpartition(".")[2])
-            if member is None and f"self.{name.rpartition('.')[2]} " not in source:
+            last = name.rpartition(".")[2]
+            if not re.search(rf"\b{last}\b", source):
                 raise LookupError(f"{module} has no {name}")
+            member = nodes.get("__init__" if name == "Explorer" else last)
             yield f"python: {module}.{name}"
             if isinstance(member, ast.FunctionDef):
                 yield from _parameters(f"{module}.{name}", member)
