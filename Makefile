@@ -20,7 +20,7 @@ DAGSTER = $(shell sed -nE 's/^(dagster[a-z-]*)==.*/\1/p' requirements.lock)
 SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-newest-dagster test-slow soak ui check-cities status docs pictures pages notebook lint lock notices build bench benchmark-published
+.PHONY: help setup demo test test-newest-dagster test-slow soak ui check-cities status docs site pictures pages notebook lint lock notices build bench benchmark-published
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -88,6 +88,9 @@ status: .venv/runtime .env ## print what is known, due, held back and served in 
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build
+
+site: setup      ## build the documentation of all releases as one site with a list of versions: docs/_build/site (ARGS="v1.0.0 v1.1.0")
+	$(BIN)/python -m docs.versions $(ARGS)
 
 pictures: setup  ## make all pictures of README and docs (ARGS="--data FOLDER --cache FOLDER" for that of real cities too)
 	$(BIN)/python -m docs.make_pictures $(ARGS)

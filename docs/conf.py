@@ -1,7 +1,8 @@
 """Configuration of the documentation site: `make docs`."""
 
+import os
 import sys
-from importlib.metadata import version as version_of
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from docs.data_dictionary import MARK, dictionary
 
 project = "shotspotter_assets"
 author = "The shotspotter_assets developers"
-release = version_of("shotspotter_assets")
+release = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]["version"]
 
 extensions = ["myst_parser", "sphinx_copybutton"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
@@ -19,7 +20,19 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
-html_title = project
+html_title = f"{project} {release}"
+html_context = {"versions": os.environ.get("DOCS_VERSIONS", "").split()}  # of the site, see versions.py
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "versions.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+templates_path = ["templates"]
 html_static_path = ["pictures"]
 html_extra_path = ["../shotspotter_assets/cities/city.schema.json"]
 
