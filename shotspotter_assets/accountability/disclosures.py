@@ -123,7 +123,7 @@ def transparency_record(
             "Model architecture": "Open source; each training's record names files, settings, data and versions by hash.",
             "Model performance": _shown(sections, "caught", "caught_by_simple_method", "gain"),
             "Datasets": f"{city.event.capitalize()}s of {city.shown_title} from {city.start} to {last_known or UNKNOWN}.",
-            "Dataset purposes": f"Training {serving.train[0]} to {serving.train[1]}, validation {serving.validation[0]} to "
+            "Dataset purposes": f"Training {serving.train[0] or UNKNOWN} to {serving.train[1]}, validation {serving.validation[0]} to "
             f"{serving.validation[1]}."
             if serving
             else UNKNOWN,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -16,6 +16,8 @@ from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Partitions, Whole
 from shotspotter_assets.storage.stored_file import StoredTable
+
+KEPT_NOTE: Final = "Left as a migration found it."
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel.
@@ -94,7 +96,12 @@ def city_asset(
             return str(metadata.get("data_version", ""))
 
         keys = [None] if asset.spec.partitions is Partitions.NONE else run_days(context, city)
-        Stored.read(opened, city).write(asset, keys, write)
+        stored = Stored.read(opened, city)
+        kept = {key: stored.origin(asset, key).version for key in keys if stored.is_kept(asset, key)}
+        for key, version in kept.items():
+            facts = {"note": KEPT_NOTE} | ({"data_version": version} if version else {})
+            context.add_asset_metadata(facts, partition_key=str(key))
+        stored.write(asset, [key for key in keys if key not in kept], write)
         yield dg.Output(None)
 
     materialize.__name__ = str(asset)

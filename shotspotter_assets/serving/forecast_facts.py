@@ -20,10 +20,10 @@ REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
 class DayTotal(NamedTuple):
-    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`."""
+    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`; None if unknown."""
 
-    total_low: float  # ends of the 80% interval
-    total_high: float
+    total_low: float | None = None  # ends of the 80% interval
+    total_high: float | None = None
     factor_variance: float | None = None  # of the factor that all cells share (`CountDistribution.total`)
     year_mean: float | None = None  # `models.year_reference`
     year_size: float | None = None
@@ -66,13 +66,22 @@ def lead_of(forecast: pa.Table) -> int:
 
 def total_of(forecast: pa.Table) -> DayTotal:
     """Return the facts of the number of alerts in all cells on the day."""
-    return DayTotal(*json.loads(forecast.schema.metadata[TOTAL.encode()]))
+    return DayTotal(*json.loads((forecast.schema.metadata or {}).get(TOTAL.encode(), b"[]")))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Return True if a forecast has the city's present box and cells, and the target's present events."""
-    stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
-    return bool(json.loads(stored) == json.loads(grid_settings(city)))
+    """Return True if a forecast has the city's present box and cells, and the target's present events.
+
+    Forecasts of 0.2.0 do not state the events of their only target.
+    """
+    stored = json.loads((forecast.schema.metadata or {}).get(GRID.encode(), b"{}"))
+    present = json.loads(grid_settings(city))
+    return bool(stored) and stored == {name: present.get(name) for name in stored}
+
+
+def has_distribution(forecast: pa.Table) -> bool:
+    """Return True if the numbers of alerts of a forecast have a stored distribution, which those of 0.2.0 lack."""
+    return forecast["size"].null_count == 0
 
 
 def is_replayed(forecast: pa.Table) -> bool:

@@ -12,7 +12,7 @@ from scipy.special import entr
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
-from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table, number_scores
+from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
 from shotspotter_assets.evaluation.distribution_scores import pool_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import MIN_WEEKS, table_gain
@@ -27,6 +27,7 @@ from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
     SHADOW,
+    has_distribution,
     is_replayed,
     lead_of,
     shadow_of,
@@ -156,6 +157,12 @@ def scored_counts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> p
     return pool_counts(tables)
 
 
+def _numbers_of(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
+    """Return the scores of the numbers of known forecasts with a stored distribution; none without any."""
+    with_numbers = {day: forecast for day, forecast in forecasts.items() if has_distribution(forecast)}
+    return number_scores(scored_counts(with_numbers, history)) if with_numbers else {}
+
+
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:
     """Score one day of a history."""
     scored = scored_day(forecast, scored_date, history, candidate)
@@ -175,7 +182,7 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(_alerts_of(forecast, scored_date, history).sum()),
-        numbers=number_scores(scored_counts({scored_date: forecast}, history)),
+        numbers=_numbers_of({scored_date: forecast}, history),
         sums={} if is_replayed(forecast) else sums,
     )
 
@@ -194,7 +201,7 @@ def rolling_scores(
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
-        numbers=number_scores(scored_counts(forecasts, history)),
+        numbers=_numbers_of(forecasts, history),
     )
 
 

@@ -142,7 +142,7 @@ def _trained(
             "shared_models are materialized. Give the city an earlier start if its source has earlier days."
         )
         return LiveModels(None, why_none=why)
-    if before is not None and city.network:
+    if before is not None and before.settings and city.network:
         models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
         context = replace(context, earlier=models)
     windows = live_windows(stored.days)
@@ -159,6 +159,8 @@ def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
 
     `withheld` is the reason for which the level withholds the candidate, if it does.
     """
+    if not before.settings:
+        return "they are models of 0.2.0, which did not store their settings"
     present = model_settings(city)
     keys = dict.fromkeys([*present, *before.settings])
     if changed := [key for key in keys if before.settings.get(key) != present.get(key)]:

@@ -43,6 +43,9 @@ class ServingRecord(TrainingRecord):
     stored_as = SERVING_RECORD
 
     issue_date: date = Field(description="Day after which the models serve.")
+    train: tuple[date | None, date] = Field(
+        description="First training day, null in records of 0.2.0, and last training day."
+    )
     since: date = Field(description="First issue date of an unbroken run of `served`.")
     candidate_since: date | None = Field(None, description="First issue date of the candidate's unbroken run, or null.")
     reasons: tuple[str, ...] = Field(description="Sentences: why that forecaster, and why (not) retrained.")
@@ -52,7 +55,7 @@ class ServingRecord(TrainingRecord):
     lead: int = Field(description="Days from the last known day to the forecast date in the models' fit.")
     last_known: date = Field(description="Last day whose alerts are known.")
     inputs: tuple[str, ...] = Field(description="Names of the next day's inputs.")
-    settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key (`model_settings`).")
+    settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key; none of 0.2.0.")
     gate: Verdict = Field(description="Verdict on the candidate in the validation window.")
     shadow: Shadow | None = Field(
         None, description="Forecaster that was trained with these models, is scored, and never shown."

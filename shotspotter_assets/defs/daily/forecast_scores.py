@@ -120,10 +120,11 @@ def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
     numbers: panel.Metadata = {}
     rolling = record.rolling
     if rolling is not None:
+        of_served = rolling.numbers.get(SERVED, {})
         numbers |= {
             "last weeks: days scored": rolling.days,
-            "last weeks: numbers within the city's 80% interval": rolling.numbers[SERVED]["within_80_city"],
-            "last weeks: log score of the city's number": rolling.numbers[SERVED].get("log_score_city"),
+            "last weeks: numbers within the city's 80% interval": of_served.get("within_80_city"),
+            "last weeks: log score of the city's number": of_served.get("log_score_city"),
             "last weeks: expected / observed": rolling.predicted_over_observed,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }

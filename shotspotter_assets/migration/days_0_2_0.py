@@ -1,0 +1,90 @@
+"""Days of alerts that 0.2.0 stored, with the versions that this version compares with a city's sources and settings.
+
+Versions of rows have another order of columns now, and belong to a landing folder instead of its files. Hashes of settings have
+other keys. Both need the city's file, so this step follows the conversion of all files. A day that is not carried over keeps its
+rows until automation rebuilds it from the source.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.calendar.dates import rows_of_days
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import origins_of_days, settings_hash
+from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.schema import rows_by_origin
+from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.storage.catalogue import ALERTS, CLEANED, RAW_ROWS, Asset
+from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.lineage import Key, record_lineage
+from shotspotter_assets.storage.store import Store
+
+_RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")  # settings of a source, in 0.2.0
+_KEYS: Final = {"box", "event_types", "gunshot_spellings", "grid", "counted"}  # other settings of a stored day
+
+
+def carry_days(store: Store, city: City) -> tuple[int, int]:
+    """Give a city's days of 0.2.0 their present versions; return the numbers of days carried over, and of all of 0.2.0."""
+    table = DayTable.read(store, city.name)
+    settings = settings_hash(city, Asset.GRID_TENSORS)
+    old = {day: entry for day, entry in table.days.items() if entry.settings != settings}
+    same = [day for day, entry in old.items() if entry.settings == _old_settings(city) and entry.state != "held_back"]
+    rows = store.read_present(RAW_ROWS, city.name, min(same), max(same)) if same else None
+    if rows is None:
+        return 0, len(old)
+    origins = rows_by_origin(rows, _addresses(city, rows))
+    carried: dict[date, Day] = {}
+    for day in _sound_days(store, city, rows, same):
+        sources = {origin: version for origin, (version, _) in origins.get(day, {}).items()}
+        carried[day] = replace(old[day], settings=settings, sources=sources)
+    _record_inputs(store, city, table.with_days(carried), carried)
+    DayTable.update(store, city.name, carried)
+    return len(carried), len(old)
+
+
+def _old_settings(city: City) -> str:
+    """Return the hash by which 0.2.0 compared the settings of a stored day with those of a city."""
+    rules = [[getattr(source, rule, None) for rule in _RULES] for source in city.all_sources]
+    settings: dict[str, Any] = {"time_zone": city.time_zone, "sources": rules} | city.model_dump(include=_KEYS)
+    return sha256(json.dumps(settings, sort_keys=True))
+
+
+def _addresses(city: City, rows: pa.Table) -> dict[str, str]:
+    """Return the landing folder of each file with rows, by the file's path."""
+    landing = [source for source in city.all_sources if isinstance(source, LandingSettings)]
+    folders = ["/".join(source.path.parts[-2:]) if source.path else source.folder or city.name for source in landing]
+    paths = pc.unique(rows["received_from"]).to_pylist()
+    return {path: folder for folder in folders for path in paths if PurePosixPath(path).parent.match(folder)}
+
+
+def _sound_days(store: Store, city: City, rows: pa.Table, days: list[date]) -> list[date]:
+    """Return the days whose stored alerts are those that this version makes of the stored rows.
+
+    Not those with equal rows, which may be separate events now.
+    """
+    stored = store.read_present(CLEANED, city.name, days[0], days[-1])
+    before = {} if stored is None else rows_of_days(stored, days)
+    cleaned = clean_alerts(rows, days, city)
+    return [
+        day
+        for day in before
+        if not cleaned[day].account.duplicates
+        and cleaned[day].alerts.replace_schema_metadata(None).equals(before[day].combine_chunks())
+    ]
+
+
+def _record_inputs(store: Store, city: City, table: DayTable, days: Mapping[date, Day]) -> None:
+    """Record the present versions of the inputs of days in the lineages of alerts."""
+    for asset in ALERTS:
+        made_from: dict[Key, str] = {
+            day: entry.version if asset is Asset.RAW_ALERTS else table.made_from(day) for day, entry in days.items()
+        }
+        record_lineage(store, asset, city.name, origins_of_days(city, asset, made_from))

@@ -1,0 +1,48 @@
+"""Indexes of 0.2.0 in today's shape: lineages, and the list of landed files."""
+
+import json
+import re
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFile
+from shotspotter_assets.storage.catalogue import FROM_TABLES, PRODUCTS, SCORES, Asset
+from shotspotter_assets.storage.lineage import BEGUN, KEPT, Lineage, Origin
+
+KEPT_ASSETS: Final = (*PRODUCTS, *SCORES, *FROM_TABLES)  # evidence of what was issued, and of what came of it
+_OLD_BEGUN: Final = "being made"
+_OLD_INPUTS: Final = re.compile("[0-9a-f]{16}")  # version of inputs in 0.2.0, which is compared with nothing any more
+_LINEAGE: Final = TypeAdapter(Lineage)
+_RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
+
+
+def converted_lineage(asset: Asset, content: bytes) -> bytes:
+    """Return a lineage in which complete partitions of `KEPT_ASSETS` are kept, with the versions of their contents.
+
+    Other partitions are compared with their inputs as before, without those that 0.2.0 made from inputs of its own form.
+    """
+    lineage = _LINEAGE.validate_json(content)
+    if asset not in KEPT_ASSETS:
+        return _LINEAGE.dump_json({key: made for key, made in lineage.items() if not _OLD_INPUTS.fullmatch(made[0])})
+    complete = {key for key, made in lineage.items() if made.made_from != _OLD_BEGUN and BEGUN not in made.made_from}
+    return _LINEAGE.dump_json({key: Origin(KEPT, lineage[key].version) for key in complete})
+
+
+def converted_received(content: bytes) -> bytes:
+    """Return the list of landed files; 0.2.0 joined the parts of a version, and named the day that a file's name holds.
+
+    Files whose rows were read with the settings of 0.2.0 are read again; those that are gone keep their rows.
+    """
+    files = json.loads(content)
+    return _RECEIVED.dump_json(_RECEIVED.validate_python({path: _file(file) for path, file in files.items()}))
+
+
+def _file(file: dict[str, Any]) -> dict[str, Any]:
+    rows_from = file.get("rows_from")
+    return file | {"version": _version(file["version"]), "rows_from": _version(rows_from) if rows_from else None}
+
+
+def _version(text: Any) -> Any:
+    """Return the parts of a version; the text joins its content, limits and meaning, of which the content has colons."""
+    return FileVersion(*text.rsplit(":", 2)) if isinstance(text, str) else text
