@@ -123,10 +123,7 @@ def transparency_record(
             "Model architecture": "Open source; each training's record names files, settings, data and versions by hash.",
             "Model performance": _shown(sections, "caught", "caught_by_simple_method", "gain"),
             "Datasets": f"{city.event.capitalize()}s of {city.shown_title} from {city.start} to {last_known or UNKNOWN}.",
-            "Dataset purposes": f"Training {serving.train[0] or UNKNOWN} to {serving.train[1]}, validation {serving.validation[0]} to "
-            f"{serving.validation[1]}."
-            if serving
-            else UNKNOWN,
+            "Dataset purposes": _windows(serving) if serving else UNKNOWN,
             "Sensitive attributes": "None is an input. Shares of groups serve the audit of burden alone.",
             "Data completeness and representativeness": _shown(sections, "known_days", "unknown_days"),
             "Data sharing agreements": None,
@@ -152,3 +149,9 @@ def _shown(sections: Sequence[Section], *names: str) -> str:
     """Return figures by name in words."""
     figures = filter(None, (find_figure(sections, name) for name in names))
     return " ".join(f"{figure.title}: {figure.shown}. {figure.sentence}" for figure in figures) or UNKNOWN
+
+
+def _windows(serving: ServingRecord) -> str:
+    """Return the windows of a training in words."""
+    first, last = serving.train
+    return f"Training {first or UNKNOWN} to {last}, validation {serving.validation[0]} to {serving.validation[1]}."

@@ -73,8 +73,11 @@ class Stored:
 
     def is_current(self, asset: Asset, key: Key = None) -> bool:
         """Return True if a partition was made from its present inputs, or is kept as a migration found it."""
-        made_from = self.origin(asset, key).made_from
-        return made_from == KEPT or made_from == self.made_from(asset, key)
+        return self.is_kept(asset, key) or self.origin(asset, key).made_from == self.made_from(asset, key)
+
+    def is_kept(self, asset: Asset, key: Key = None) -> bool:
+        """Return True for a partition that stays as a migration found it."""
+        return self.origin(asset, key).made_from == KEPT
 
     def made_from(self, asset: Asset, key: Key = None) -> str:
         """Return the version of a partition's present inputs: of those that `Asset.inputs` names, and of its settings."""

@@ -28,14 +28,14 @@ _PATH: Final = re.compile(
 )
 _FOLDERS: Final[dict[str, StoredFolder]] = {str(folder): folder for folder in (*Asset, *OtherFolder)}
 _PLAN_RECORD: Final = "audit.json"  # name of the record of a plan in 0.2.0
-_RECORDS: Final = (RECORD, ".record.json", "report.json", "approvals.json", "waiting.json")  # ends of records' names
-_UNUSED: Final = {
+_RECORDS: Final = (RECORD, "report.json", catalogue.APPROVALS.file, catalogue.WAITING_MODELS.file)  # ends of names
+_UNUSED: Final[dict[Asset, str]] = {
     Asset.FOLD_MODELS: "models of 0.2.0 cannot forecast in this version, so the fold is trained again",
     Asset.EVALUATION_REPORTS: "the report is made anew from the fold's new models",
     Asset.WALK_FORWARD_REPORTS: "the report is made anew from those of the folds",
 }
 """Reasons why files of a target's assets are rebuilt if they lie outside a target's folder, where 0.2.0 wrote them."""
-_RENEWED: Final = {
+_RENEWED: Final[dict[Asset, str]] = {
     Asset.CITY_PAGES: "the pages are written anew",
     Asset.NOWCASTS: "the next nowcast replaces the latest one",
     Asset.SHARED_MODELS: "the regressions of all cities are fitted anew each week",
@@ -67,17 +67,18 @@ def convert(path: str, content: bytes) -> Sequence[Converted] | Rebuilt:
     Raises ValueError for a damaged file, and for one that no version writes.
     """
     place = _place_of(path)
-    if isinstance(place.folder, OtherFolder):
+    asset = place.folder
+    if not isinstance(asset, Asset):
         return _converted_other(place, content)
-    if place.folder is Asset.CITY_PAGES or (place.folder in _RENEWED and place.day is None):
-        return Rebuilt(_RENEWED[place.folder])
-    if place.name == catalogue.LINEAGE[place.folder].file:
-        return [Converted(path, converted_lineage(place.folder, content))]
-    if place.folder is Asset.SHARED_MODELS and b'"week"' not in content:
-        return Rebuilt(_RENEWED[place.folder])
-    if place.folder in _UNUSED and not place.target:
-        return Rebuilt(_UNUSED[place.folder])
-    return [_converted_file(place.folder, place, content)]
+    if asset is Asset.CITY_PAGES or (asset in _RENEWED and place.day is None):
+        return Rebuilt(_RENEWED[asset])
+    if place.name == catalogue.LINEAGE[asset].file:
+        return [Converted(path, converted_lineage(asset, content))]
+    if asset is Asset.SHARED_MODELS and b'"week"' not in content:
+        return Rebuilt(_RENEWED[asset])
+    if asset in _UNUSED and not place.target:
+        return Rebuilt(_UNUSED[asset])
+    return [_converted_file(asset, place, content)]
 
 
 def _place_of(path: str) -> _Place:
@@ -119,6 +120,8 @@ def _with_version(content: bytes) -> bytes:
     record = json.loads(content)
     if not isinstance(record, dict):
         raise ValueError("it is no record")
+    if "format_version" in record:
+        return content
     return json.dumps({"format_version": FORMAT_VERSION} | record, indent=1, ensure_ascii=False).encode()
 
 

@@ -1,7 +1,6 @@
 """Indexes of 0.2.0 in today's shape: lineages, and the list of landed files."""
 
 import json
-import re
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -11,22 +10,18 @@ from shotspotter_assets.storage.catalogue import FROM_TABLES, PRODUCTS, SCORES, 
 from shotspotter_assets.storage.lineage import BEGUN, KEPT, Lineage, Origin
 
 KEPT_ASSETS: Final = (*PRODUCTS, *SCORES, *FROM_TABLES)  # evidence of what was issued, and of what came of it
-_OLD_BEGUN: Final = "being made"
-_OLD_INPUTS: Final = re.compile("[0-9a-f]{16}")  # version of inputs in 0.2.0, which is compared with nothing any more
+_BEGUN: Final = ("being made", BEGUN)  # starts of the inputs of a partition that a run has begun, in 0.2.0 and later
 _LINEAGE: Final = TypeAdapter(Lineage)
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 
 
 def converted_lineage(asset: Asset, content: bytes) -> bytes:
-    """Return a lineage in which complete partitions of `KEPT_ASSETS` are kept, with the versions of their contents.
-
-    Other partitions are compared with their inputs as before, without those that 0.2.0 made from inputs of its own form.
-    """
+    """Return a lineage in which complete partitions of `KEPT_ASSETS` are kept, with the versions of their contents."""
     lineage = _LINEAGE.validate_json(content)
     if asset not in KEPT_ASSETS:
-        return _LINEAGE.dump_json({key: made for key, made in lineage.items() if not _OLD_INPUTS.fullmatch(made[0])})
-    complete = {key for key, made in lineage.items() if made.made_from != _OLD_BEGUN and BEGUN not in made.made_from}
-    return _LINEAGE.dump_json({key: Origin(KEPT, lineage[key].version) for key in complete})
+        return content
+    complete = {key: origin for key, origin in lineage.items() if not origin.made_from.startswith(_BEGUN)}
+    return _LINEAGE.dump_json(lineage | {key: Origin(KEPT, origin.version) for key, origin in complete.items()})
 
 
 def converted_received(content: bytes) -> bytes:

@@ -46,17 +46,17 @@ def _renamed(old: Fields, names: Mapping[str, str]) -> Fields:
 
 
 def _forecast(old: Fields, _city: str, _day: date) -> Fields:
-    """0.2.0 showed the kinds of gunfire that it forecast, and stored no words on them."""
+    """Return the fields without words on the kinds of gunfire, which 0.2.0 did not store."""
     new = _renamed(old, {"day": "forecast_date"})
     return new if "no_forecast" in old else {**new, "types": ""}
 
 
 def _serving(old: Fields, _city: str, _day: date) -> Fields:
-    """The settings of the fit are unknown, so that these models are retrained and never compared with later ones."""
+    """Return the fields without settings of the fit, which are unknown: models without any never serve again."""
     names = {"day": "issue_date", "fitted_on": "models_from", "level": "weekly_offset"}
     models = {name: _renamed(model, {"settings": "chosen"}) for name, model in old["models"].items()}
     last = date.fromisoformat(old["validation"][0]) - ONE_DAY
-    unknown = {"train": (None, str(last)), "settings": {}, "types_by": TYPES if TYPES in models else None}
+    unknown: Fields = {"train": (None, str(last)), "settings": {}, "types_by": TYPES if TYPES in models else None}
     return {**_renamed(old, names), **unknown, "models": models}
 
 
@@ -69,7 +69,7 @@ def _street_scores(old: Fields, _city: str, _day: date) -> Fields:
 
 
 def _scores(old: Fields, _city: str, _day: date) -> Fields:
-    """Sizes of distributions were not stored, so there are no scores of numbers."""
+    """Return the fields without scores of numbers, as no distributions of numbers were stored."""
     with_numbers = {name: old[name] and {**old[name], "numbers": {}} for name in ("scores", "rolling")}
     return _renamed(old, {"day": "scored_date"}) | with_numbers
 
@@ -80,7 +80,7 @@ def _nowcast_scores(old: Fields, _city: str, _day: date) -> Fields:
 
 
 def _plan(old: Fields, city: str, day: date) -> Fields:
-    """The audit of a plan named its day alone, and the reason for no plan nothing else."""
+    """Return the fields of an audit, which named its day alone, or of a reason for no plan, which named nothing."""
     following = str(day + ONE_DAY)
     named = {"city": city, "issue_date": str(day), "radius_m": None}
     return {"forecast_date": following, **named, **_renamed(old, {"day": "forecast_date"})}

@@ -159,12 +159,11 @@ def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
 
     `withheld` is the reason for which the level withholds the candidate, if it does.
     """
-    if not before.settings:
-        return "they are models of 0.2.0, which did not store their settings"
     present = model_settings(city)
     keys = dict.fromkeys([*present, *before.settings])
     if changed := [key for key in keys if before.settings.get(key) != present.get(key)]:
-        return f"the city's file has another value of {', '.join(changed)}"
+        other_value = f"the city's file has another value of {', '.join(changed)}"
+        return other_value if before.settings else "models of 0.2.0 have unknown settings"
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city)

@@ -43,9 +43,6 @@ class ServingRecord(TrainingRecord):
     stored_as = SERVING_RECORD
 
     issue_date: date = Field(description="Day after which the models serve.")
-    train: tuple[date | None, date] = Field(
-        description="First training day, null in records of 0.2.0, and last training day."
-    )
     since: date = Field(description="First issue date of an unbroken run of `served`.")
     candidate_since: date | None = Field(None, description="First issue date of the candidate's unbroken run, or null.")
     reasons: tuple[str, ...] = Field(description="Sentences: why that forecaster, and why (not) retrained.")

@@ -1,14 +1,141 @@
+"""The kept store of 0.2.0 in the hands of this version: nothing that was issued is lost or made again."""
+
+import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from shotspotter_assets.automation.due import due
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.patrol.dispatch import read_plan
+from shotspotter_assets.serving.headline_scores import headline_scores
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record, next_day_forecasts
+from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
+from shotspotter_assets.serving.score_record import ScoreRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
+from shotspotter_assets.sources.snapshot import take_snapshot
+from shotspotter_assets.status import status_text
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD, PLAN_RECORD, Asset
+from shotspotter_assets.storage.store_format import MARKER
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
 from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.migration import kept_store
+from shotspotter_assets_tests.migration.kept_town import LAST_DAY, carry, convert_files, inside, open_town
+
+ONE_DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the unpacked archive: `store` as 0.2.0 left it, and `new_store` in the present format."""
+
+    def make(folder: Path) -> None:
+        kept_store.unpack(folder)
+        rebuilt = convert_files(folder / "store", folder / "new_store")
+        (folder / "rebuilt.json").write_text(json.dumps(rebuilt))
+
+    return made_once(tmp_path_factory, "kept_store", make)
+
+
+@pytest.fixture
+def town(kept: Path, tmp_path: Path) -> Iterator[LivingCity]:
+    """The migrated city in a folder of its own, which is the working folder."""
+    for name in ("cities", "landing"):
+        shutil.copytree(kept / name, tmp_path / name)
+    shutil.copytree(kept / "new_store", tmp_path / "store")
+    with inside(tmp_path):
+        town = open_town()
+        yield town
+        town.close()
+
+
+def lost(old: Path, new: Path) -> dict[str, list[str]]:
+    """What the files of 0.2.0 state and their successors do not, by path."""
+    found = {
+        path: kept_store.differences(old / path, new / kept_store.present_path(path))
+        for path in kept_store.evidence(old)
+    }
+    return {path: differences for path, differences in found.items() if differences}
+
+
+def test_files_of_what_was_issued_state_what_they_stated(kept: Path) -> None:
+    assert len([*kept_store.evidence(kept / "store")]) > 400
+    assert lost(kept / "store", kept / "new_store") == {}
+
+
+def test_other_files_stay_or_have_a_reason(kept: Path) -> None:
+    old = kept / "store"
+    new = kept / "new_store"
+    rebuilt = json.loads((kept / "rebuilt.json").read_text())
+    others = {file.relative_to(old).as_posix() for file in old.rglob("*") if file.is_file()}
+    others -= {*kept_store.evidence(old)}
+    gone = {path for path in others if not (new / path).exists()}
+    assert gone == rebuilt.keys()
+    assert {path.split("/")[0] for path in gone} == {"city_pages", "fold_models", "nowcasts"}
+    assert all(rebuilt.values())
+
+
+def test_a_migrated_store_is_converted_to_itself(kept: Path, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    twice = tmp_path / "twice"
+    shutil.copytree(kept / "new_store", once, ignore=shutil.ignore_patterns(MARKER))
+    assert convert_files(once, twice) == {}
+    for file in once.rglob("*"):
+        assert not file.is_file() or file.read_bytes() == (twice / file.relative_to(once)).read_bytes(), file
+
+
+def test_todays_readers_read_what_0_2_0_issued(town: LivingCity) -> None:
+    store = town.store
+    city = town.city
+    issued = store.days_present(FORECAST_RECORD, NAME)
+    records = {day: load_record(store, NAME, day) for day in issued}
+    assert sum(isinstance(record, NoForecast) for record in records.values()) == 2
+    newest = records[LAST_DAY]
+    assert isinstance(newest, ForecastRecord)
+    assert (newest.types, newest.grid, newest.data) == ("", "", "")
+    forecasts = next_day_forecasts(store, city, date(2025, 4, 1), LAST_DAY + ONE_DAY)
+    assert len(forecasts) == len(issued) - 2
+    assert forecasts[LAST_DAY + ONE_DAY]["size"].null_count > 0
+    for day in issued:
+        assert ServingRecord.load(store, NAME, day).settings == {}
+        assert StreetRecord.load(store, NAME, day).issue_date == day
+    assert read_plan(store, NAME, LAST_DAY)[1].radius_m is None
+    assert store.days_present(PLAN_RECORD, NAME) == issued
+    scores = ScoreRecord.load(store, NAME, LAST_DAY)
+    assert scores.rolling is not None
+    assert (scores.rolling.positives, scores.rolling.numbers) == (52, {})
+    assert StreetScoreRecord.load(store, NAME, LAST_DAY).log_loss is not None
+    assert NowcastScoreRecord.load(store, NAME, LAST_DAY).nowcasts > 0
+    with town.clock():
+        assert headline_scores(store, city)["gain"].to_pylist() == [None]
+
+
+def test_days_of_an_unchanged_source_are_current(town: LivingCity) -> None:
+    assert carry(town) == (128, 128)
+    assert carry(town) == (0, 0)
+    with town.clock():
+        status = status_text(town.on.settings, NAME, town.instance)
+    assert "newest known day  2025-05-08" in status
+    assert "city_pages: The site is new." in status
+    assert "raw_alerts" not in status
+    assert not due_kept(town)
+
+
+def due_kept(town: LivingCity) -> list[str]:
+    """The kept partitions, and their days of alerts, that automation would build, in words."""
+    with town.clock():
+        readers = town.on["sources"].readers(town.city, town.store)
+        snapshot = take_snapshot(town.city, readers, town.store, town.now, poll_seconds=None)
+        stored = Stored.read(town.store, town.city)
+        runs = [*(found := due(town.city, snapshot, stored, [], town.now)).runs, *found.training]
+    days = [(run, asset, run.days) for run in runs for asset in run.assets if run.days is not None]
+    return [
+        f"{asset} of {day}: {run.why}"
+        for run, asset, (first, last) in days
+        for day in (first + ONE_DAY * number for number in range((last - first).days + 1))
+        if day <= LAST_DAY and asset not in (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
+    ]
