@@ -13,7 +13,8 @@ from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store import Store
 
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md"]
+ROOT_PAGES = ("README", "CONTRIBUTING", "CODE_OF_CONDUCT", "GOVERNANCE", "SECURITY")
+PAGES = [CHECKOUT / f"{name}.md" for name in ROOT_PAGES]
 PAGES += [page for page in sorted((CHECKOUT / "docs").rglob("*.md")) if "_build" not in page.parts]
 SETTINGS = Settings.from_environment({})
 GENERATED_TABLES = ("data.md", "feedback.md", "results.md", "tuning.md")
@@ -36,6 +37,13 @@ def test_links_and_named_files_exist(page: Path) -> None:
         named = re.findall(r"(?<![\w/.])(?:benchmarks|deploy|shotspotter_assets)/[\w/.]*\w\.[a-z]+", text)
         missing |= {path for path in named if not (CHECKOUT / path).exists()}
     assert missing == set()
+
+
+def test_named_tests_exist() -> None:
+    page = (CHECKOUT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`([\w/]*test_\w+\.py)`", page)
+    assert named
+    assert [path for path in named if not (CHECKOUT / "shotspotter_assets_tests" / path).is_file()] == []
 
 
 def test_benchmarks_import_what_there_is() -> None:
