@@ -1,5 +1,6 @@
 """The model of a city. `city_files` reads it from YAML."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -36,6 +37,7 @@ UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
 FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
 GUNSHOTS: Final = "gunshots"  # event of targets: gunshot alerts of all types
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
+CONTACT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:.+")  # owners in Dagster
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s
 MAX_OFFSET_DEGREES: Final = 30.0  # maximum distance of the longitude from the time zone's meridian, 15 an hour
@@ -68,6 +70,7 @@ class City(StrictModel):
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
     title: str = Field("", max_length=60)  # name for readers; by default derived from `name`
     short_name: str = Field("", max_length=20)  # short name for tight spaces; by default the title
+    contact: str = ""  # e-mail address, or `team:NAME`, of those who answer for the city; owner of its assets in the UI
     time_zone: str
     start: Day
     box: Box
@@ -116,6 +119,13 @@ class City(StrictModel):
     shadow: str | None = None  # forecaster that is trained, forecast and scored daily, and never shown
     approval: Literal["automatic", "person"] = "automatic"  # `person`: new live models wait for a person's approval
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)  # their settings that differ from defaults
+
+    @field_validator("contact")
+    @classmethod
+    def _is_an_owner(cls, value: str) -> str:
+        if value and not CONTACT.fullmatch(value):
+            raise ValueError(f"{value!r} is no contact (allowed: an e-mail address, or a team as team:analysts)")
+        return value
 
     @field_validator("time_zone")
     @classmethod

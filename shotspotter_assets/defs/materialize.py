@@ -9,7 +9,7 @@ from typing import Any, Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs import panel
+from shotspotter_assets.defs import catalogue_facts, panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, mapping_of, partitions_of, run_days
 from shotspotter_assets.defs.requested_runs import replacing_run
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
@@ -35,12 +35,13 @@ def asset_decorator(
     table: StoredTable | None = None,
     may_give_up: bool = False,
     config_schema: Any = None,
-    description: str | None = None,
+    body: Body | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator `dagster.asset` for an asset of a city, whose page shows the columns of its `table`.
 
     One run builds any number of days, and one run each year and each fold, of which one at a time is trained. An asset
-    that `may_give_up` then has no output, so that the run's later steps are skipped.
+    that `may_give_up` then has no output, so that the run's later steps are skipped. The page shows the docstring and
+    the place of `body`, or of the decorated function without one.
     """
     is_of_folds = asset.spec.partitions is Partitions.FOLDS
     is_of_days = asset.spec.partitions not in (Partitions.FOLDS, Partitions.YEARS, Partitions.NONE)
@@ -49,23 +50,33 @@ def asset_decorator(
     edges = [
         source for source, relation in asset.inputs.items() if relation is not Whole.APPROVALS and city.has(source)
     ]
-    return dg.asset(
-        key=asset_key(city, asset),
-        group_name=city.name,
-        deps=[
-            dg.AssetDep(asset_key(city, source), partition_mapping=mapping_of(city, asset, source)) for source in edges
-        ],
-        partitions_def=partitions,
-        backfill_policy=SINGLE_RUN if is_of_days else None,
-        pool="training" if is_of_folds else None,
-        kinds=kinds,
-        code_version=code_version,
-        metadata={} if table is None else panel.column_schema(table),
-        output_required=not may_give_up,
-        dagster_type=output,
-        config_schema=config_schema,
-        description=description,
-    )
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        """Build the asset of a function."""
+        described = body or function
+        return dg.asset(
+            key=asset_key(city, asset),
+            group_name=city.name,
+            deps=[
+                dg.AssetDep(asset_key(city, source), partition_mapping=mapping_of(city, asset, source))
+                for source in edges
+            ],
+            partitions_def=partitions,
+            backfill_policy=SINGLE_RUN if is_of_days else None,
+            pool="training" if is_of_folds else None,
+            kinds=kinds,
+            tags=catalogue_facts.tags(city, asset),
+            owners=[city.contact] if city.contact else None,
+            code_version=code_version,
+            metadata=catalogue_facts.definition_metadata(city, asset, table, described),
+            freshness_policy=catalogue_facts.freshness_policy(city, asset),
+            output_required=not may_give_up,
+            dagster_type=output,
+            config_schema=config_schema,
+            description=cleandoc(described.__doc__ or ""),
+        )(function)
+
+    return decorate
 
 
 def city_asset(
@@ -92,6 +103,8 @@ def city_asset(
 
         def write(key: date | None) -> str:
             metadata = make(context.log, opened, city, key)
+            if table is not None:
+                metadata |= catalogue_facts.table_of_partition(opened, city, table, key)
             context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
             return str(metadata.get("data_version", ""))
 
@@ -113,7 +126,7 @@ def city_asset(
         table=table,
         may_give_up=True,
         config_schema=None if launchpad is None else launchpad.to_config_schema(),
-        description=cleandoc(body.__doc__ or ""),
+        body=body,
     )
     return decorator(materialize)
 

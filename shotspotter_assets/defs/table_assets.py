@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,6 +9,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.catalogue_facts import table_of_partition
 from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
@@ -51,13 +51,12 @@ def table_asset(
             assert day is not None
             of_day = rows.filter((pc.field("date") >= day + before) & (pc.field("date") <= day + after))
             metadata = body(context.log, opened, city, day, of_day)
+            metadata |= table_of_partition(opened, city, table, day)
             context.add_asset_metadata(metadata, partition_key=str(day))
             return str(metadata.get("data_version", ""))
 
         stored.write(asset, days, write)
 
     materialize.__name__ = str(asset)
-    decorator = asset_decorator(
-        city, asset, kinds=kinds, code_version=code_version, table=table, description=cleandoc(body.__doc__ or "")
-    )
+    decorator = asset_decorator(city, asset, kinds=kinds, code_version=code_version, table=table, body=body)
     return decorator(materialize)

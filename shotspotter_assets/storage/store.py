@@ -188,6 +188,10 @@ class Store:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise self.corrupt(file, city, day, reason) from error
 
+    def row_count(self, file: StoredTable, city: str, day: date | None = None) -> int:
+        """Return the number of rows of a Parquet file, from its footer; raise MissingObjectError without the file."""
+        return pq.read_metadata(pa.BufferReader(self.read_bytes(file, city, day))).num_rows
+
     def find_table(self, file: StoredTable, city: str, day: date | None = None) -> pa.Table | None:
         """Read one Parquet file; None if it is missing."""
         return self.read_table(file, city, day) if self.exists(file, city, day) else None

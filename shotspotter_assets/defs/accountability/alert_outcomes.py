@@ -73,7 +73,6 @@ def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Tabl
         log.warning(f"{city.name}: {first_of(record.problems, MAX_LOGGED, ' ')}")
     numbers = record.model_dump(exclude={"format_version", "city", "day", "problems", "unknown_codes"})
     return {
-        "dagster/partition_row_count": table.num_rows,
         "data_version": table_fingerprints({day: table})[day],
         **numbers,
         **({"unknown_codes": record.unknown_codes} if record.unknown_codes else {}),

@@ -69,7 +69,6 @@ def patrols_made(log: Log, store: Store, city: City, day: date, rows: "pa.Table"
     share = patrol_totals([record]).share
     numbers = record.model_dump(exclude={"format_version", "city", "scored_date", "problems"})
     return {
-        "dagster/partition_row_count": table.num_rows,
         "data_version": table_fingerprints({day: table})[day],
         **panel.rounded(numbers),
         **({} if share is None else panel.rounded({"share": share})),

@@ -10,6 +10,7 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.catalogue_facts import stored_rows
 from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
@@ -62,6 +63,7 @@ def definitions(city: City) -> dg.Definitions:
         for day, result in cleaned.items():
             state = table.days[day]
             metadata = _metadata(result.account) | {"data_version": table.made_from(day)}
+            metadata |= stored_rows(opened, city, CLEANED, day, result.account.cleaned)
             metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
             context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
         _log_account(context, city, cleaned)
@@ -124,7 +126,7 @@ def _metadata(account: "Account") -> panel.Metadata:
 
     counted = ("received", "duplicates", "equal_rows", "untyped", "incidents")
     metadata: panel.Metadata = {name: getattr(account, name) for name in counted}
-    metadata |= {"dagster/partition_row_count": account.cleaned, "rejected": sum(account.rejected.values())}
+    metadata["rejected"] = sum(account.rejected.values())
     if account.rejected:
         metadata["rejected_by_reason"] = {f"{why}: {REASONS[why]}": rows for why, rows in account.rejected.items()}
     for name, counts in (("unknown_type_spellings", account.unknown_types), ("ignored_events", account.other_events)):

@@ -7,6 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.catalogue_facts import stored_rows
 from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
@@ -47,7 +48,7 @@ def definitions(city: City) -> dg.Definitions:
         for day, tensor in tensors.items():
             metadata = {
                 city.counted: int(tensor["count"].to_numpy().sum()),
-                "entries": tensor.num_rows,
+                **stored_rows(opened, city, TENSORS, day, tensor.num_rows),
                 "time_precision": city.time_precision,
                 "data_version": made_from.get(day, table.made_from(day)),
                 **panel.day_state(table.days[day]),

@@ -9,6 +9,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.catalogue_facts import stored_rows
 from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -71,7 +72,7 @@ def definitions(city: City) -> dg.Definitions:
         record_lineage(opened, Asset.RAW_ALERTS, city.name, origins)
         for day, entry in stored.items():
             metadata: panel.Metadata = {
-                "dagster/partition_row_count": by_day[day].num_rows,
+                **stored_rows(opened, city, RAW_ROWS, day, by_day[day].num_rows),
                 "data_version": entry.version,
                 **panel.day_state(entry),
             }

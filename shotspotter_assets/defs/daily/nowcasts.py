@@ -8,6 +8,7 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.catalogue_facts import table_of_partition
 from shotspotter_assets.defs.materialize import asset_decorator, city_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
@@ -49,7 +50,8 @@ def definitions(city: City) -> dg.Definitions:
         period = f"the {number_of(longest['hours'][0].as_py(), 'hour')} from {record.starts.removesuffix('Z')} UTC"
         title = f"Risk of {period}: {number_of(record.alerts_since_midnight, city.event)} since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
-        return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
+        facts = table_of_partition(opened, city, NOWCAST_HOURS, None)
+        return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), **facts, "map": picture})
 
     scores = city_asset(city, Asset.NOWCAST_SCORES, nowcast_scores, kinds={"json"}, code_version="1")
     return dg.Definitions(assets=[nowcasts, scores] if city.has(Asset.NOWCAST_SCORES) else [nowcasts])
