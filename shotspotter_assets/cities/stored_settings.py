@@ -23,7 +23,7 @@ HARMLESS_KEYS: Final = {
     "unusual_days": "The states of days follow it at each comparison with the sources.",
     "max_share_rejected": "The table of days stores it with each day, and days with rejected rows are decided again.",
     "is_tried": "It appears only in documents.",
-    "contact": "It appears only in the UI.",
+    "contact": "Only the UI shows it.",
     "time_precision": "It sets the precision of published times; live models use it from their next training on.",
     "retraining": "It sets the date of the next training.",
     "shadow": "It changes nothing that serves; the next training of the live models adds it.",
