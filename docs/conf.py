@@ -34,7 +34,7 @@ html_sidebars = {
 }
 templates_path = ["templates"]
 html_static_path = ["pictures"]
-html_extra_path = ["../shotspotter_assets/cities/city.schema.json"]
+html_extra_path = ["../shotspotter_assets/cities/city.schema.json", "datapackage.json"]
 
 
 def setup(app: Any) -> None:

@@ -26,7 +26,8 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import MARKER, TABLE_ENTRY
-from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
+from shotspotter_assets.storage.stored_file import StoredTable
+from shotspotter_assets.storage.views import view_name
 
 SNAPSHOTS: Final = CHECKOUT / "shotspotter_assets_tests" / "surface"
 PRESENT: Final = SNAPSHOTS / "present.txt"  # the other files are those of releases, by version
@@ -160,8 +161,9 @@ def stored_files() -> Iterator[str]:
         if file.asset not in [*Asset] or file.file.endswith(NOT_FILES) or file.file.startswith("{"):
             continue
         name = f"{file.asset}/{file.file}"
-        yield f"file: {_place(file)}"
+        yield f"file: {file.pattern}"
         if isinstance(file, StoredTable):
+            yield f"view: {view_name(file)}"
             for column, kind in file.own_columns.items():
                 yield f"column: {name} {column} {kind.kind}"
                 if kind.required:
@@ -178,11 +180,6 @@ def _fields(part: str, schema: Mapping[str, Any]) -> Iterator[str]:
         key = line.removeprefix(f"{part}: ")
         if ": " not in key and " = " not in key and f"{line}: null" not in lines:
             yield f"{line} is never null"
-
-
-def _place(file: StoredFile) -> str:
-    date = f"/{file.dimension}=*" if file.date_name else ""
-    return f"{file.folder('*', '*')}{date}/{file.file}"
 
 
 def python_names() -> Iterator[str]:

@@ -179,6 +179,17 @@ def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, 
     click.echo(fold_text(report, scores))
 
 
+@main.command()
+def views() -> None:
+    """Print SQL that makes a DuckDB view of each stored table."""
+    from shotspotter_assets.defs.resources import StoreResource
+    from shotspotter_assets.settings import Settings
+    from shotspotter_assets.storage.views import table_views
+
+    store = StoreResource(root=Settings.from_environment(os.environ).store_root).open()
+    click.echo(table_views(store, os.environ.get("AWS_ENDPOINT_URL", "")))
+
+
 @main.command("annual-report")
 @click.argument("city")
 @click.argument("year", type=click.IntRange(1990, 2099))

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import copy
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -211,6 +212,15 @@ class Store:
     def files_present(self, asset: StoredFolder, city: str) -> set[str]:
         """Return the files of an asset of a city, by path within its folder."""
         return self._objects.files_in(f"{asset}/city={city}")
+
+    def has_any(self, file: StoredFile) -> bool:
+        """Return True if a city has the file, for any target and date."""
+        within = file.pattern.removeprefix(f"{file.asset}/")
+        return any(fnmatchcase(path, within) for path in self._objects.files_in(file.asset))
+
+    def pattern(self, file: StoredFile) -> str:
+        """Return the address of a file of all cities, targets and dates, with asterisks."""
+        return self._objects.uri(file.pattern)
 
     def cities_present(self, file: StoredFile) -> list[str]:
         """Return the sorted cities that have a file without a date."""

@@ -55,6 +55,12 @@ class StoredFile:
         folder = "" if day is None else f"/{self.dimension}={day.isoformat()}"
         return f"{self.folder(city, target)}{folder}/{self.file}"
 
+    @property
+    def pattern(self) -> str:
+        """Path of the files of all cities, targets and dates, with asterisks."""
+        date = f"/{self.dimension}=*" if self.date_name else ""
+        return f"{self.folder('*', '*')}{date}/{self.file}"
+
     def named(self, **words: str) -> Self:
         """Return the file with words instead of those in braces."""
         return replace(self, file=self.file.format_map(words))
@@ -73,6 +79,12 @@ class StoredTable(StoredFile):
         """Columns of the file, without the partition's own date."""
         is_key = {self.dimension} if self.date_name else set()
         return {name: column for name, column in self.columns.items() if name not in is_key}
+
+    @property
+    def key_types(self) -> dict[str, str]:
+        """SQL types of the keys in the folders' names."""
+        keys = {"city": "VARCHAR"} | ({"target": "VARCHAR"} if self.is_by_target else {})
+        return keys | ({self.dimension: "DATE"} if self.date_name else {})
 
     @cached_property
     def schema(self) -> "pa.Schema":
