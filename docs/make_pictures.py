@@ -24,7 +24,6 @@ from urllib.request import urlopen
 
 import pyarrow.compute as pc
 
-from docs.lineage import lineage
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource
@@ -67,6 +66,8 @@ class Demo:
 
     def lineage(self) -> bytes:
         """SVG of the assets of the city."""
+        from docs.lineage import lineage
+
         return lineage(self.city)
 
     def of_report(self, name: str) -> bytes:

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 import pytest
 
 from docs import changed_keys
-from docs.lineage import lineage
 from docs.make_pictures import OF_BENCHMARKS, PICTURES, Demo, of_demo
 from docs.shipped_cities import table
 from shotspotter_assets.settings import CHECKOUT, Settings
@@ -97,6 +96,8 @@ def test_every_picture_is_shown_made_by_one_command_and_small() -> None:
 
 
 def test_the_lineage_shows_the_assets_of_a_city() -> None:
+    from docs.lineage import lineage
+
     city = SETTINGS.cities["simulated_city"]
     assets = {asset for asset in Asset if city.has(asset) and asset is not Asset.SHARED_MODELS}
     for svg in (lineage(city), (PICTURES / "lineage.svg").read_bytes()):

@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from matplotlib.dates import date2num
-from matplotlib.image import imread
 
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.gains import Gain
@@ -47,12 +45,18 @@ PLOTS = {
 }
 
 
+def image_of(png: bytes) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(BytesIO(png))
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_is_a_small_png_with_ink(name):
     png = PLOTS[name]()
     assert png.startswith(b"\x89PNG")
     assert len(png) < 200_000
-    image = imread(BytesIO(png))
+    image = image_of(png)
     assert image.shape[0] > 200
     assert image[..., :3].std() > 0.02
 
@@ -63,7 +67,7 @@ def test_forecasts_of_a_day_are_drawn_on_one_scale():
 
     def brightness(name: str, **maps: np.ndarray) -> float:
         png = plots.forecasts_beside_observed(CITY, COVERED, maps, ALERTS, "2021-05-01")
-        image = imread(BytesIO(png))[..., :3]
+        image = image_of(png)[..., :3]
         third = image.shape[1] // 3
         return image[60:-60, list(maps).index(name) * third :][:, :third].mean()
 
@@ -71,6 +75,8 @@ def test_forecasts_of_a_day_are_drawn_on_one_scale():
 
 
 def test_the_timeline_draws_the_days_of_each_window(monkeypatch):
+    from matplotlib.dates import date2num
+
     days = [date(2014, 1, 1), date(2017, 1, 1), date(2018, 1, 1), date(2018, 12, 31)]
     drawn = []
     monkeypatch.setattr(plots, "as_png", drawn.append)
@@ -86,7 +92,7 @@ def test_maps_put_the_south_below(row):
     values[row] = 1.0
     figure = plots.new_figure(4, 4)
     plots.draw_map(figure.add_subplot(), BOX, values, "Blues", 1.0)
-    picture = imread(BytesIO(plots.as_png(figure)))
+    picture = image_of(plots.as_png(figure))
     upper, lower = (half.sum() for half in np.array_split(picture[..., 2] - picture[..., 0] > 0.1, 2))
     assert (upper == 0) == (row == 0)
     assert (lower == 0) == (row == 9)

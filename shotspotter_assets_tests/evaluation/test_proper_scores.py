@@ -2,9 +2,7 @@ from itertools import count, islice
 
 import numpy as np
 import pytest
-import scoringrules
 from scipy.stats import nbinom
-from scores.processing import isotonic_fit
 
 from shotspotter_assets.evaluation.proper_scores import (
     LEVELS,
@@ -32,6 +30,8 @@ WEEK = np.arange(200) // 7
 
 
 def test_a_negative_binomial_has_the_scores_of_scoringrules() -> None:
+    import scoringrules
+
     share = SIZE / (SIZE + MEAN)
     usual = (SIZE > 1) & (NUMBER < 100)  # scoringrules 0.10 returns infinity for others
     expected = scoringrules.logs_negbinom(NUMBER[usual], SIZE[usual], share[usual])
@@ -44,6 +44,8 @@ def test_a_negative_binomial_has_the_scores_of_scoringrules() -> None:
 
 def test_quantiles_have_the_interval_scores_of_scoringrules() -> None:
     """`weighted_interval_score` itself scores the median, not its distance, in scoringrules 0.10."""
+    import scoringrules
+
     quantiles = np.stack([TOTAL.ppf(level) for level in LEVELS])
     expected = np.abs(NUMBER - quantiles[3]) / 2
     for low, high, level in zip(quantiles, quantiles[::-1], LEVELS[:3], strict=False):
@@ -112,6 +114,8 @@ def test_the_slope_is_rejected_as_often_as_its_test_says() -> None:
 
 
 def test_corp_recalibrates_as_scores_does() -> None:
+    from scores.processing import isotonic_fit
+
     probability = RANDOM.beta(0.5, 6.0, 3_000).round(3)
     observed = RANDOM.random(3_000) < probability**0.8
     fitted = isotonic_fit(probability, observed.astype(float))

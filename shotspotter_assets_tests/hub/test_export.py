@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import hubdata
 import jsonschema
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ import pyarrow.compute as pc
 import pytest
 import yaml
 from click.testing import CliRunner
-from hubdata.create_target_data_schema import TargetType
 from scipy.stats import nbinom
 
 from shotspotter_assets.__main__ import main
@@ -64,10 +62,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def output_of(hub: Path) -> pd.DataFrame:
+    import hubdata
+
     return hubdata.connect_hub(hub.absolute()).to_table().to_pandas()
 
 
 def test_tools_of_hubverse_read_the_hub(hub: Path) -> None:
+    import hubdata
+    from hubdata.create_target_data_schema import TargetType
+
     output = output_of(hub)
     assert set(output["model_id"]) == {MODEL}
     assert len(output) == 3 * 5 * 23

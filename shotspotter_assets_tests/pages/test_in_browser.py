@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
@@ -264,6 +263,8 @@ PAGES = [*((file, CITY) for file in TABS if file != LAST_HOURS), ("index.html", 
 
 @pytest.mark.parametrize(("file", "city"), PAGES)
 def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path, file: str, city: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
     for width, scheme in ((375, "dark"), (1600, "light")):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
         page.set_default_timeout(MAX_WAIT_MS)

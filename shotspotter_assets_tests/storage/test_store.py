@@ -4,10 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
@@ -258,11 +256,25 @@ EXPECTED = {(city, day, one) for city in ("oakland", "washington_dc") for n, day
 
 
 FILES = "cleaned_alerts/**/alerts.parquet"
+
+
+def read_by_polars(root: Path) -> pd.DataFrame:
+    import polars as pl
+
+    return pl.scan_parquet(f"{root}/{FILES}", hive_partitioning=True).collect().to_pandas()
+
+
+def read_by_duckdb(root: Path) -> pd.DataFrame:
+    import duckdb
+
+    return duckdb.sql(f"FROM read_parquet('{root}/{FILES}', hive_partitioning = true)").df()
+
+
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "pyarrow": lambda root: ds.dataset(list(root.glob(FILES)), partitioning="hive").to_table().to_pandas(),
     "pandas": lambda root: pd.read_parquet(list(root.glob(FILES)), partitioning="hive"),
-    "polars": lambda root: pl.scan_parquet(f"{root}/{FILES}", hive_partitioning=True).collect().to_pandas(),
-    "duckdb": lambda root: duckdb.sql(f"FROM read_parquet('{root}/{FILES}', hive_partitioning = true)").df(),
+    "polars": read_by_polars,
+    "duckdb": read_by_duckdb,
 }
 
 

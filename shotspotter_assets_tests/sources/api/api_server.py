@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import uvicorn
 from starlette.applications import Starlette
@@ -24,6 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shotspotter_assets_tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    import duckdb
 
 SPHERE_RADIUS = 6_378_137.0
 QUICK = {"retries": 2}
@@ -140,6 +142,8 @@ class Socrata:
         self.routes = [Route("/resource/test-data.json", self.answer)]
 
     async def answer(self, request: Request) -> Response:
+        import duckdb
+
         token = request.headers.get("X-App-Token")
         if self.token is not None and token is not None and token != self.token:
             return _soda_error("permission_denied", "Invalid app_token specified", 403)
@@ -163,7 +167,9 @@ class Socrata:
         return JSONResponse(soda_rows(found))
 
 
-def database_of(rows: pa.Table, name: str) -> duckdb.DuckDBPyConnection:
+def database_of(rows: pa.Table, name: str) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
     database = duckdb.connect()
     database.register("received", rows)
     database.execute(f"CREATE TABLE {name} AS SELECT * FROM received")
@@ -225,6 +231,8 @@ class Arcgis:
         return _arcgis_json(about)
 
     async def query(self, request: Request) -> Response:
+        import duckdb
+
         asked = request.query_params
         assert asked["f"] == "json"
         where = asked["where"]

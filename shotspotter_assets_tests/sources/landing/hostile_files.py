@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +20,8 @@ GOOD_CSV: Final = "when,lon,lat,kind,rounds,id\n2024-03-02T17:00:00Z,-76.5,38.5,
 
 def workbook(path: Path, cell: str) -> None:
     """A workbook of a few kilobytes with one cell far from the others."""
+    import openpyxl
+
     book = openpyxl.Workbook()
     book.active.append(COLUMNS)
     book.active[cell] = 1

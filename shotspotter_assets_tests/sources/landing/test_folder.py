@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
-import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -209,6 +208,8 @@ def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
 
 
 def write_workbook(file: Path, rows: list[list[Any]]) -> None:
+    import openpyxl
+
     book = openpyxl.Workbook()
     book.active.title = "Alerts"
     for row in rows:
