@@ -80,31 +80,36 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     tidy = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
     alerts = rows_of_days(tidy, days)
     equal = rows_by_day(dates_of(tidy)[equal_rows(tidy)], days)
+    begun = rows_by_day(dates_of(tidy)[_flags(pc.equal(tidy["incident_id"], tidy["user_id"]))], days)
     rejected = rows_of_days(_rejected(raw, reasons), days)
     return {
         day: CleanedDay(
             alerts[day].drop_columns([AS_SPELLED]),
             rejected[day],
-            _account(number, alerts[day], rejected[day], equal[day], city),
+            _account(number, alerts[day], rejected[day], equal[day], begun[day], city),
         )
         for day, number in rows_by_day(dates_of(usable), days).items()
     }
 
 
-def _account(usable: int, alerts: pa.Table, rejected: pa.Table, equal: int, city: City) -> Account:
-    """Account for a day's rows: so many usable ones, its alerts with their spellings, and its rejected rows."""
+def _account(usable: int, alerts: pa.Table, rejected: pa.Table, equal: int, incidents: int, city: City) -> Account:
+    """Account for a day's rows: so many usable ones, its alerts with their spellings, and its rejected rows.
+
+    `equal` alerts equal another one, and `incidents` began on the day.
+    """
     codes = alerts["gunshot_type"]
-    is_other = pc.equal(rejected["reason"], OTHER_EVENT)
+    reasons = rejected["reason"].to_pylist()
+    others = [name for name, why in zip(rejected[AS_SPELLED].to_pylist(), reasons, strict=True) if why == OTHER_EVENT]
     return Account(
         received=usable + rejected.num_rows,
         cleaned=alerts.num_rows,
         duplicates=usable - alerts.num_rows,
         equal_rows=equal,
         untyped=codes.null_count,
-        incidents=int(pc.sum(pc.equal(alerts["incident_id"], alerts["user_id"])).as_py() or 0),
-        rejected=dict(Counter(rejected["reason"].to_pylist())),
+        incidents=incidents,
+        rejected=dict(Counter(reasons)),
         unknown_types=unknown_spellings(alerts[AS_SPELLED], codes, city) if codes.null_count else {},
-        other_events=dict(Counter(rejected[AS_SPELLED].filter(is_other).to_pylist())),
+        other_events=dict(Counter(others)),
     )
 
 

@@ -1,6 +1,5 @@
 """Check of the alerts' points: default points, and too coarse rounding for the grid's cells."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -51,9 +50,13 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
 
 def _default_point(inside: "Array") -> Iterator[str]:
     """Yield a problem if one point has far more incidents than the fifth busiest point."""
-    counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
-    (longitude, latitude), most = counts[0]
-    if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):
+    import numpy as np
+
+    distinct, counts = np.unique(inside, axis=0, return_counts=True)
+    busiest = np.argsort(-counts, kind="stable")
+    longitude, latitude = distinct[busiest[0]]
+    most = counts[busiest[0]]
+    if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[busiest[4]]):
         point = f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}"
         remedy = "ask the publisher, and remove alerts without a known place from the source"
         yield f"{point}, which looks like a default point: {remedy}"

@@ -35,7 +35,8 @@ def patrol_map(plan: DayPlan, forecasts: ShiftForecasts, city: City) -> bytes:
 
 
 def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
-    figure = new_figure(6.4, 6.0)
+    figure = new_figure(6.4, 6.0, layout=None)
+    figure.subplots_adjust(left=0.12, right=0.97, bottom=0.08, top=0.94)
     axes = figure.add_subplot()
     draw_risk(figure, [axes], city.box, values[None], label)
     axes.set_title(title, fontsize=10)

@@ -1,6 +1,7 @@
 """A small made-up city by the hour: hot spots, evenings, near repeats, types that differ by place."""
 
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,11 @@ def city(**changed: object) -> City:
 
 def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
     """Shape (hours, 4, 6, 6); half of all alerts fall into a quarter of the day, and each may be followed by another."""
+    return _drawn(days, seed, repeats).copy()
+
+
+@cache
+def _drawn(days: int, seed: int, repeats: float) -> np.ndarray:
     random = np.random.default_rng(seed)
     place = random.gamma(0.5, 0.03, (6, 6)) * COVERED
     mix = np.stack([np.linspace(0.1, 0.7, 36), np.linspace(0.7, 0.1, 36), np.full(36, 0.1), np.full(36, 0.1)])

@@ -1,4 +1,4 @@
-"""A store of the tiny city with a week of its daily chain, whose file, streets and types try to be HTML."""
+"""A store of the tiny city with a few days of its daily chain, whose file, streets and types try to be HTML."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,8 +20,8 @@ from shotspotter_assets_tests.instances import instance_in_memory
 
 CITY = "tiny_city"
 FIRST = date(2023, 7, 1)
-ISSUED = date(2023, 11, 12)  # the first issue date; the city needs 120 days of history
-DAYS = 6
+ISSUED = date(2023, 11, 14)  # the first issue date; the city needs 120 days of history
+DAYS = 4
 LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "street_scores")
 SHIFTS = (Shift(name="day", start=6, end=14, units=2), Shift(name="night", start=22, end=6, units=3))
 HOSTILE = "<img src=x onerror=alert(1)>"

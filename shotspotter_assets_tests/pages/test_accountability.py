@@ -95,7 +95,7 @@ def test_statements_are_shown_as_they_are_or_as_not_stated(
 def test_new_models_are_listed_with_their_approver(copy: Store, tiny_site: TinySite) -> None:
     city = tiny_site.city.model_copy(update={"approval": "person"})
     record = ServingRecord.load(copy, CITY, ISSUED)
-    later = ISSUED.replace(day=14)
+    later = ISSUED + timedelta(days=2)
     changes = {
         "issue_date": later,
         "version": "other",
@@ -105,10 +105,10 @@ def test_new_models_are_listed_with_their_approver(copy: Store, tiny_site: TinyS
     record.model_copy(update=changes).write(copy)
     record_lineage(copy, Asset.LIVE_MODELS, CITY, {later: Origin("newer alerts", "other")})
     Approvals(
-        city=CITY, approved={record.version: "2023-11-12T12:00:00+00:00"}, approvers={record.version: "A. Smith"}
+        city=CITY, approved={record.version: f"{ISSUED}T12:00:00+00:00"}, approvers={record.version: "A. Smith"}
     ).write(copy)
     listed = rows(write_annual_report(copy, city, YEAR), "models")
-    assert listed[0][2:] == (record.served, "first models", "A. Smith, 2023-11-12")
+    assert listed[0][2:] == (record.served, "first models", f"A. Smith, {ISSUED}")
     assert (str(later), "gunfire", "ewma", "coverage, method", NO_APPROVAL) in listed
 
 
