@@ -44,7 +44,7 @@ class Settings:
 
         return cls(
             cities=cities,
-            store_root=text("STORE", str(BASE_FOLDER / "store")),
+            store_root=configured_store(environ),
             landing_root=text("LANDING", str(BASE_FOLDER / "landing")),
             ui_url=text("UI_URL", cls.ui_url),
             pages_url=text("PAGES_URL", cls.pages_url),
@@ -52,6 +52,11 @@ class Settings:
             sagemaker_role=text("SAGEMAKER_ROLE", cls.sagemaker_role),
             sagemaker_image=text("SAGEMAKER_IMAGE", cls.sagemaker_image),
         )
+
+
+def configured_store(environ: Mapping[str, str]) -> str:
+    """Return the root of the store: a folder, or an S3 bucket and prefix."""
+    return environ.get("SHOTSPOTTER_STORE") or str(BASE_FOLDER / "store")
 
 
 def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = False) -> CityFiles:

@@ -20,12 +20,12 @@ REPLACES_TAG: Final = "shotspotter/replaces"  # version of the stored partitions
 REASON_TAG: Final = "shotspotter/reason"
 PRIORITY_TAG: Final = "dagster/priority"
 MAX_NEWER_RUNS: Final = 50  # maximum number of runs of a city that may replace one
-_ACTIVE: Final = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+ACTIVE: Final = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 
 
 def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay]:
     """Return the city's runs that have not ended."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
+    runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
     described = [_described(run, city.name) for run in runs]
     return [run for run in described if run.assets]
 
@@ -46,7 +46,7 @@ def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun, *, same_day:
         candidate = _described(newer, city)
         has_the_day = candidate.days is not None and candidate.days[1] >= newest_day
         writes_rows = candidate.writes([Asset.RAW_ALERTS], described.days if same_day else None)
-        is_sound = newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}
+        is_sound = newer.status in {*ACTIVE, dg.DagsterRunStatus.SUCCESS}
         if has_the_day and writes_rows and is_sound and candidate.version != described.version:
             return newer.run_id
     return ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage import store as storage
 
     Store = storage.Store
+    Objects = storage.Objects
 else:
     Store = Any  # loading the class takes seconds, and annotations are all that need it
 
@@ -52,7 +53,16 @@ class StoreResource(S3User):
         """Return the store; raise FormatError if it is in another format, or half migrated."""
         from shotspotter_assets.storage.store import Store
 
-        return Store(self.root, self._client() if self.root.startswith("s3://") else None).checked()
+        return Store(self.root, self._client_of_root()).checked()
+
+    def objects(self) -> "Objects":
+        """Return the files of a store in any format."""
+        from shotspotter_assets.storage.store import objects_at
+
+        return objects_at(self.root, self._client_of_root())
+
+    def _client_of_root(self) -> Any:
+        return self._client() if self.root.startswith("s3://") else None
 
 
 class SourcesResource(S3User):

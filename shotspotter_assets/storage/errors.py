@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from datetime import date
 
+from pydantic import ValidationError
+
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.specs import StoredFolder
 from shotspotter_assets.wording import LAUNCH, first_of, number_of
@@ -43,6 +45,14 @@ class CorruptObjectError(StoreError):
 
     def __init__(self, asset: StoredFolder, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used ({reason}). Rebuild it: materialize {asset} for {key} again.")
+
+
+def error_reason(error: Exception) -> str:
+    """Return the first fault that pydantic or Arrow has found, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join([*map(str, first["loc"]), first["msg"]])
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def unusable(root: str, reason: str) -> StoreError:

@@ -4,7 +4,7 @@ A run claims all its partitions of an asset at once and records them in batches,
 the file has partitions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from time import monotonic
 from typing import Final, NamedTuple
@@ -41,6 +41,12 @@ def key_name(key: Key) -> str:
 def read_lineage(store: Store, asset: Asset, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions."""
     return dict(store.read_index(LINEAGE[asset], city, _LINEAGE.validate_json) or {})
+
+
+def without_partitions(content: bytes, names: Collection[str]) -> bytes:
+    """Return the content of a lineage's file without some partitions, which are then due."""
+    lineage = _LINEAGE.validate_json(content)
+    return _LINEAGE.dump_json({name: origin for name, origin in lineage.items() if name not in names})
 
 
 def begin_lineage(store: Store, asset: Asset, city: str, made_from: Mapping[Key, str]) -> None:

@@ -18,6 +18,7 @@ class LocalFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.name = str(root)
 
     def uri(self, path: str) -> str:
         return str(self.root / path)

@@ -22,7 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import (
+    CorruptObjectError,
+    MissingObjectError,
+    MissingPartitionsError,
+    error_reason,
+)
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.specs import StoredFolder
 from shotspotter_assets.storage.store_format import (
@@ -107,9 +112,7 @@ class Store:
         except FormatError as error:
             raise self._newer(file, city, day, error) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
-            raise self.corrupt(file, city, day, reason) from error
+            raise self.corrupt(file, city, day, error_reason(error)) from error
 
     def read_index(
         self, file: StoredFile, city: str, decode: Callable[[bytes], _Result], day: date | None = None
@@ -186,8 +189,7 @@ class Store:
         except FormatError as error:
             raise self._newer(file, city, day, error) from error
         except (pa.ArrowException, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self.corrupt(file, city, day, reason) from error
+            raise self.corrupt(file, city, day, error_reason(error)) from error
 
     def row_count(self, file: StoredTable, city: str, day: date | None = None) -> int:
         """Return the number of rows of a Parquet file, from its footer; raise MissingObjectError without the file."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from shotspotter_assets.storage.catalogue import Asset, OtherFolder
-from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.errors import StoreError, error_reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,29 +63,38 @@ def decoded_marker(content: bytes, uri: str) -> StoreFormat:
         return StoreFormat.model_validate_json(content)
     except ValidationError as error:
         raise FormatError(
-            f"The format of the store is unknown, as {uri} is damaged ({error.errors()[0]['msg']}). Restore the file from a "
-            "backup."
+            f"The format of the store is unknown, as {uri} is damaged ({error_reason(error)}). Restore it from a backup."
         ) from error
+
+
+def found_format(objects: "Objects") -> StoreFormat | None:
+    """Return the marker of a store, that of the first format for files without one, and None for an empty store.
+
+    Raises FormatError if the marker is damaged, or if the format is newer than the program's.
+    """
+    marker = read_marker(objects)
+    if marker is None:
+        if objects.folders().isdisjoint({*Asset, *OtherFolder}):
+            return None
+        # The first file may have been written since; the marker comes before it.
+        marker = read_marker(objects) or StoreFormat(format_version=FIRST_FORMAT)
+    newest = max(marker.format_version, marker.migrating_to or FIRST_FORMAT)
+    if newest > FORMAT_VERSION:
+        raise FormatError(f"Cannot use the store {objects.name}: {_newer(newest)}")
+    return marker
 
 
 def has_present_format(objects: "Objects") -> bool:
     """Return True for a store in the present format, and False for an empty one; raise FormatError for another one."""
-    marker = read_marker(objects)
+    marker = found_format(objects)
     if marker is None:
-        if objects.folders().isdisjoint({*Asset, *OtherFolder}):
-            return False
-        # The first file may have been written since; the marker comes before it.
-        marker = read_marker(objects) or StoreFormat(format_version=FIRST_FORMAT)
-    root = objects.uri("").rstrip("/")
-    newest = max(marker.format_version, marker.migrating_to or FIRST_FORMAT)
-    if newest > FORMAT_VERSION:
-        raise FormatError(f"Cannot use the store {root}: {_newer(newest)}")
+        return False
     if marker.migrating_to is not None:
-        raise FormatError(f"The store {root} is half migrated to format {marker.migrating_to}. {MIGRATE}")
+        raise FormatError(f"The store {objects.name} is half migrated to format {marker.migrating_to}. {MIGRATE}")
     if marker.format_version < FORMAT_VERSION:
         raise FormatError(
-            f"The store {root} has the older format {marker.format_version}; this program has format {FORMAT_VERSION}. "
-            f"{MIGRATE}"
+            f"The store {objects.name} has the older format {marker.format_version}; this program has format "
+            f"{FORMAT_VERSION}. {MIGRATE}"
         )
     return True
 

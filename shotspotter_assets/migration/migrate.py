@@ -1,0 +1,248 @@
+"""Move a store to the present format in place, file by file.
+
+The marker of the store names the migration from its first to its last write, so that nothing else uses a half-migrated store.
+Each file is replaced in one step, its conversion may be repeated, and an old file is deleted after the files that replace it.
+So a killed migration is finished by the next one, with the result of one that was not disturbed.
+"""
+
+import os
+import re
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeVar
+
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.migration import from_0_2_0
+from shotspotter_assets.migration.conversion import Conversion, Rebuilt
+from shotspotter_assets.storage.catalogue import LINEAGE, Asset
+from shotspotter_assets.storage.errors import StoreError, error_reason
+from shotspotter_assets.storage.lineage import UNPARTITIONED, without_partitions
+from shotspotter_assets.storage.store import Objects
+from shotspotter_assets.storage.store_format import (
+    FIRST_FORMAT,
+    FORMAT_VERSION,
+    MARKER,
+    StoreFormat,
+    decoded_marker,
+    found_format,
+    present_format,
+)
+from shotspotter_assets.wording import first_of, number_of
+
+CONVERSIONS: Final[Mapping[int, Conversion]] = {
+    FIRST_FORMAT: from_0_2_0.convert
+}  # to the present format, by the old one
+CLAIM: Final = timedelta(minutes=2)  # a migration without a sign of life for longer counts as dead
+RENEWAL: Final = timedelta(seconds=10)  # between two signs of life
+LINEAGE_NAME: Final = LINEAGE[Asset.RAW_ALERTS].file
+_Result = TypeVar("_Result")
+_PARTITION: Final = re.compile(r"/(?:date|fold)=([^/]+)/")
+
+
+class MigrationError(StoreError):
+    """A migration that cannot begin or go on."""
+
+
+class Change(NamedTuple):
+    """A file of the old format, and what a migration does with it."""
+
+    path: str
+    verb: str  # kept, converted, rebuilt or damaged
+    reason: str = ""  # of a rebuilt or damaged file
+
+    @property
+    def partition(self) -> str:
+        """Name of the file's partition in a lineage."""
+        found = _PARTITION.search(self.path)
+        return found[1] if found else UNPARTITIONED
+
+
+@dataclass(frozen=True)
+class FolderChanges:
+    """Changes of the files of an asset of a city."""
+
+    folder: str  # such as `raw_alerts/city=washington_dc`
+    changes: list[Change]
+
+    def text(self) -> str:
+        """Return the numbers of files by what happens to them, and why some are rebuilt or left as they are."""
+        numbers = Counter(change.verb for change in self.changes)
+        counted = ", ".join(f"{numbers[verb]:,} {verb}" for verb in ("kept", "converted", "rebuilt") if numbers[verb])
+        reasons = dict.fromkeys(change.reason for change in self.changes if change.verb == "rebuilt")
+        damaged = [f"{change.path} ({change.reason})" for change in self.changes if change.verb == "damaged"]
+        lines = [f"{self.folder}: {number_of(len(self.changes), 'file')}: {counted or 'none can be used'}"]
+        lines[0] += f" ({'; '.join(reasons)})" if reasons else ""
+        if damaged:
+            lines.append(f"  left as they are, damaged: {first_of(damaged)}")
+        return "\n".join(lines)
+
+
+@dataclass
+class Migration:
+    """The migration of a store, by one process."""
+
+    objects: Objects
+    owner: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
+    now: Callable[[], datetime] = local_time.now
+    conversions: Mapping[int, Conversion] = field(default_factory=lambda: CONVERSIONS)
+    _seen_at: datetime | None = None
+
+    def found(self) -> StoreFormat | None:
+        """Return the marker of a store that can be migrated; None if it is empty or in the present format.
+
+        Raises FormatError for a damaged marker or a newer format, MigrationError if no conversion knows the old format.
+        """
+        marker = found_format(self.objects)
+        if marker is None or (marker.format_version == FORMAT_VERSION and marker.migrating_to is None):
+            return None
+        if marker.format_version not in self.conversions:
+            raise MigrationError(
+                f"The store {self.objects.name} has the unknown format {marker.format_version}. Restore {MARKER} from a backup."
+            )
+        return marker
+
+    def planned(self) -> Iterator[FolderChanges]:
+        """Yield what a migration would do in each folder, and change nothing."""
+        if marker := self.found():
+            yield from self._all_changes(self.conversions[marker.format_version], writes=False)
+
+    def run(self) -> Iterator[FolderChanges]:
+        """Migrate the store, and yield what was done in each folder.
+
+        Raises MigrationError if another migration is at work, or if the store fails; the next migration then goes on.
+        """
+        if (marker := self.found()) is None:
+            return
+        self._claim()
+        try:
+            yield from self._all_changes(self.conversions[marker.format_version], writes=True)
+            self.objects.update(MARKER, self._finished)
+        except MigrationError:
+            raise
+        except StoreError as error:
+            raise MigrationError(
+                f"The migration has stopped, and `shotspotter migrate` goes on with it; nothing is lost. {error}"
+            ) from error
+        finally:
+            self._release()
+
+    def _all_changes(self, convert: Conversion, *, writes: bool) -> Iterator[FolderChanges]:
+        for asset in sorted(self.objects.folders()):
+            if asset.startswith("."):
+                continue  # locks
+            by_city: dict[str, list[str]] = {}
+            for path in sorted(self.objects.files_in(asset)):
+                city, _, rest = path.partition("/")
+                if rest and not path.rpartition("/")[2].startswith("."):
+                    by_city.setdefault(f"{asset}/{city}", []).append(f"{asset}/{path}")
+            for folder, paths in by_city.items():
+                yield FolderChanges(folder, self._changes(paths, convert, writes=writes))
+
+    def _changes(self, paths: Iterable[str], convert: Conversion, *, writes: bool) -> list[Change]:
+        """Convert the files of an asset of a city, and its lineage after the others.
+
+        Partitions of rebuilt files leave the lineage before the files are deleted, so that they are due even if the
+        migration is killed in between.
+        """
+        lineages = [path for path in paths if path.endswith(f"/{LINEAGE_NAME}")]
+        others = [path for path in paths if path not in lineages]
+        changes: list[Change] = []
+        for change in self._mapped(lambda path: self._change(path, convert, writes=writes), others):
+            changes.append(change)
+            if writes:
+                self._renew()
+        due = {change.partition for change in changes if change.verb == "rebuilt"}
+        of_lineages = [self._change(path, convert, writes=writes, due=due) for path in lineages]
+        if writes:
+            for deleted in (of_lineages, changes):
+                list(self._mapped(self.objects.delete, [change.path for change in deleted if change.verb == "rebuilt"]))
+        return [*of_lineages, *changes]
+
+    def _change(self, path: str, convert: Conversion, *, writes: bool, due: Collection[str] = ()) -> Change:
+        """Convert one file; `due` are partitions that leave a lineage."""
+        content = self.objects.read(path)
+        try:
+            result = convert(path, content)
+        except ValueError as error:
+            return Change(path, "damaged", error_reason(error))
+        if isinstance(result, Rebuilt):
+            return Change(path, "rebuilt", result.reason)
+        new = {file.path: without_partitions(file.content, due) if due else file.content for file in result}
+        if new == {path: content}:
+            return Change(path, "kept")
+        if writes:
+            for new_path, new_content in new.items():
+                if new_path != path or new_content != content:
+                    self.objects.write(new_path, new_content)
+            if path not in new:
+                self.objects.delete(path)
+        return Change(path, "converted")
+
+    def _mapped(self, function: Callable[[str], _Result], paths: Iterable[str]) -> Iterator[_Result]:
+        """Yield the results in order, from threads on S3."""
+        if self.objects.threads == 1:
+            yield from map(function, paths)
+            return
+        with ThreadPoolExecutor(self.objects.threads) as pool:
+            yield from pool.map(function, paths)
+
+    def _claim(self) -> None:
+        """Enter this process into the marker; raise MigrationError if another one is at work."""
+
+        def claimed(content: bytes | None) -> bytes:
+            marker = self._decoded(content)
+            if marker == present_format():
+                raise MigrationError(f"The store {self.objects.name} has just been migrated by another process.")
+            if marker.seen_at is not None and marker.owner != self.owner and self.now() - marker.seen_at < CLAIM:
+                raise MigrationError(
+                    f"The store {self.objects.name} is being migrated by {marker.owner}, last seen at "
+                    f"{marker.seen_at:%H:%M:%S} UTC. If that process has ended, try again {number_of(CLAIM.seconds, 'second')} "
+                    "later."
+                )
+            return self._claimed(marker)
+
+        self.objects.update(MARKER, claimed)
+
+    def _renew(self) -> None:
+        """Give a sign of life from time to time; raise MigrationError if another process has taken over."""
+        if self._seen_at is None or self.now() - self._seen_at > RENEWAL:
+            self.objects.update(MARKER, lambda content: self._claimed(self._own(content)))
+
+    def _release(self) -> None:
+        """Remove this process from the marker of an unfinished migration, so that the next one may begin at once."""
+
+        def released(content: bytes | None) -> bytes | None:
+            marker = self._decoded(content)
+            free = marker.model_copy(update={"owner": "", "seen_at": None})
+            return free.content() if marker.owner == self.owner else None
+
+        with suppress(StoreError):  # the claim ends by itself
+            self.objects.update(MARKER, released)
+
+    def _finished(self, content: bytes | None) -> bytes:
+        """Return the marker of the present format; raise MigrationError if another process has taken over."""
+        self._own(content)
+        return present_format().content()
+
+    def _own(self, content: bytes | None) -> StoreFormat:
+        marker = self._decoded(content)
+        if marker.owner != self.owner:
+            raise MigrationError(
+                f"The migration of {self.objects.name} was taken over by {marker.owner or 'another one'}."
+            )
+        return marker
+
+    def _claimed(self, marker: StoreFormat) -> bytes:
+        self._seen_at = self.now()
+        claim = {"migrating_to": FORMAT_VERSION, "owner": self.owner, "seen_at": self._seen_at}
+        return marker.model_copy(update=claim).content()
+
+    def _decoded(self, content: bytes | None) -> StoreFormat:
+        if content is None:
+            return StoreFormat(format_version=FIRST_FORMAT)
+        return decoded_marker(content, self.objects.uri(MARKER))
