@@ -1,19 +1,12 @@
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import requests
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
@@ -22,9 +15,7 @@ from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.installation import ASSETS_QUERY
 from shotspotter_assets_tests.ports import free_port
-from shotspotter_assets_tests.waiting import wait_until
 
 
 def test_the_documentation_lists_every_command() -> None:
@@ -92,66 +83,6 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     assert "serves            nothing yet" in shown
     assert "no forecast       " in shown
     city.close()
-
-
-@contextmanager
-def the_ui(site: Path, work: Path, environ: dict[str, str]) -> Iterator[str]:
-    """Start `shotspotter ui` of an installed wheel, and yield the address of its API; end all of its processes."""
-    port = free_port()
-    command = [sys.executable, site / "bin" / "shotspotter", "ui", "--port", str(port)]
-    started = subprocess.Popen(command, cwd=work, env=environ, start_new_session=True)
-    try:
-        yield f"http://127.0.0.1:{port}/graphql"
-    finally:
-        os.killpg(started.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            started.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
-
-
-def assets_at(url: str) -> str:
-    with suppress(requests.RequestException):
-        return requests.post(url, json={"query": ASSETS_QUERY}, timeout=60).text
-    return ""
-
-
-def packaged(root: Path) -> dict[str, int]:
-    """Return the size of each file of the shipped cities by path."""
-    files = [file for file in (root / "shotspotter_assets" / "cities").rglob("*") if file.is_file()]
-    return {str(file.relative_to(root)): file.stat().st_size for file in files if not file.suffix.startswith(".py")}
-
-
-@pytest.mark.slow
-def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
-    uv = str(Path(sys.executable).parent / "uv")
-    python = ["--python", sys.executable]
-    wheels = tmp_path / "wheels"
-    site = tmp_path / "site"
-    work = tmp_path / "empty"
-    # By way of an archive of the sources, so that nothing is left in the checkout or taken from an earlier build.
-    subprocess.run([uv, "build", "--quiet", "--no-build-isolation", *python, "--out-dir", wheels, CHECKOUT], check=True)
-    [wheel] = wheels.glob("*.whl")
-    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", *python, "--target", site, wheel], check=True)
-    assert packaged(site) == packaged(CHECKOUT)
-    work.mkdir()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
-    ran = subprocess.run(
-        [sys.executable, site / "bin" / "shotspotter", "demo", "simulated_city", "--days-only"], cwd=work, check=False, text=True,
-        env=environ | {"PYTHONPATH": str(site)}, capture_output=True,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert "alerts and grids of 2023-01-01 to 2025-06-30" in ran.stdout
-    assert len([*(work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
-    assert (work / ".dagster_home" / "dagster.yaml").read_text() == INSTANCE.read_text()
-    pages = subprocess.run(
-        [sys.executable, site / "bin" / "shotspotter", "pages"], cwd=work, check=False, text=True,
-        env=environ | {"PYTHONPATH": str(site)}, capture_output=True,
-    )  # fmt: skip
-    assert "dg launch -m shotspotter_assets.definitions" in pages.stderr
-    with the_ui(site, work, environ | {"PYTHONPATH": str(site)}) as url:
-        wait_until(lambda: "simulated_city" in assets_at(url), 240, every=2.0)
 
 
 JOB = dg.JobDefinition(name="job", graph_def=dg.GraphDefinition(name="job"))

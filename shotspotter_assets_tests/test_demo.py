@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,6 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
 from shotspotter_assets.geometry.cells import cell_numbers, cells_at
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
@@ -50,34 +46,3 @@ def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
     assert scores.models() == ["truth", HISTORICAL_MEAN]
     assert scores.value("gain_nats_per_positive", "truth") > 1
     assert scores.value("predicted_over_observed", "truth") == pytest.approx(1, abs=0.15)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_the_demo_runs_on_a_fresh_instance(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((CHECKOUT / ".dagster_home" / "dagster.yaml").read_text())
-    environ = os.environ | {"DAGSTER_HOME": str(home), "SHOTSPOTTER_STORE": str(tmp_path / "store")}
-    done = subprocess.run(
-        [sys.executable, "-m", "shotspotter_assets", "demo"], capture_output=True, text=True, check=False, cwd=CHECKOUT,
-        env=environ,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    for shown in (
-        "Fold 2018-10-01: 92 test days",
-        "conv_lstm",
-        "Saturday, 15 December 2018 by",
-        "patrol units by shift",
-        "Nowcast from 2018-12-15 22:30",
-        "  15m ",
-        "  4h ",
-    ):
-        assert shown in done.stdout
-    likeliest = done.stdout.partition("80% interval)\n")[2].splitlines()[0]
-    assert "near " in likeliest
-    assert "District" in likeliest
-    [pages] = [line for line in done.stdout.splitlines() if line.startswith("The pages for analysts")]
-    overview = Path(pages.partition(": ")[2])
-    assert overview.is_file()
-    assert "2018-12-15 22:30" in (overview.parents[1] / "city=washington_dc_2018" / "last_hours.html").read_text()
