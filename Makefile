@@ -114,6 +114,7 @@ notices: setup   ## write sbom.cdx.json and THIRD_PARTY_NOTICES.md from the lock
 # From clean sources, the archives depend only on the commit: not on the folder, the time or the umask.
 build: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
 build: setup     ## build the wheel and the archive of sources into dist/, byte for byte the same for a commit
+	@changed=$$(git status --porcelain); [ -z "$$changed" ] || { echo "Commit or remove what is not in the commit:"; echo "$$changed"; exit 1; }
 	rm -rf dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
 	cp sbom.cdx.json dist/

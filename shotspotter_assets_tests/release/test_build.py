@@ -62,6 +62,17 @@ def test_two_builds_of_a_commit_are_equal(dist: Path, tmp_path: Path) -> None:
     assert {path.split("-")[0] for path in hashes(dist)} == {"shotspotter_assets", SBOM.name}
 
 
+def test_files_that_are_not_in_the_commit_are_refused_by_name(dist: Path) -> None:
+    clone = dist.parent
+    (clone / "alerts_of_a_city.csv").touch()
+    command = ["make", "--silent", "--old-file=setup", "build", f"BIN={BIN}"]
+    ran = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
+    (clone / "alerts_of_a_city.csv").unlink()
+    assert ran.returncode != 0
+    assert "alerts_of_a_city.csv" in ran.stdout
+    assert [*dist.glob("*.whl")]
+
+
 def test_the_archive_of_sources_holds_what_git_tracks(dist: Path) -> None:
     [archive] = dist.glob("*.tar.gz")
     with tarfile.open(archive) as sources:
