@@ -31,16 +31,16 @@ _KINDS: Final = "write kind: socrata or kind: arcgis, which know their publisher
 RETIRED: Final[Mapping[str, Retired]] = {
     "forecast": Retired("write targets: {NAME: [EVENT, ...]}", "1.0.0"),
     "retraining = hourly": Retired("write weekly or daily; nowcasts use the newest alerts with either", "1.0.0"),
-    "limits.max_rows": Retired("remove it; memory_mb and seconds are the limits", "1.0.0"),
-    "limits.max_answer_mb": Retired("remove it; memory_mb and seconds are the limits", "1.0.0"),
+    "limits.max_rows": Retired("leave it out; memory_mb and seconds are the limits", "1.0.0"),
+    "limits.max_answer_mb": Retired("leave it out; memory_mb and seconds are the limits", "1.0.0"),
     "*source*.preset = socrata": Retired(_KINDS, "1.0.0"),
     "*source*.preset = arcgis": Retired(_KINDS, "1.0.0"),
     **{f"*source*.patience.{key}": Retired(_PATIENCE, "1.0.0") for key in _TIMES},
     "forecasters.residual_conv_lstm": Retired("write the settings of network", "1.0.0"),
     "serves = residual_conv_lstm": Retired("write serves: network", "1.0.0"),
     "forecasters.*.starts_at_regression": Retired("write start: regression or start: nothing", "1.0.0"),
-    "forecasters.*.channels = location": Retired("remove this channel, which showed no gain", "1.0.0"),
-    "forecasters.residual_boosting.seed": Retired("remove it; the seed is fixed", "1.0.0"),
+    "forecasters.*.channels = location": Retired("leave out this channel, which showed no gain", "1.0.0"),
+    "forecasters.residual_boosting.seed": Retired("leave it out; the seed is fixed", "1.0.0"),
 }
 """Retired parts by dotted key, `key = value` for a value; `*` stands for any names."""
 

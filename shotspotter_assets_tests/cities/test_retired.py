@@ -31,7 +31,7 @@ def city_file(folder: Path, changes: dict[str, Any]) -> Path:
         (
             {"forecasters": {"network": {"channels": ["counts", "location"]}}},
             "forecasters.network.channels = location",
-            "remove this channel",
+            "leave out this channel",
         ),
     ],
 )
