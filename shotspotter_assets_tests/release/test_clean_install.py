@@ -37,7 +37,7 @@ class Installed:
     def environ(self) -> dict[str, str]:
         """The environment of processes, without settings and without the checkout."""
         others = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
-        return others | {"UV_LINK_MODE": "symlink", "PYTHONPATH": ""}  # links, as the environment has gigabytes
+        return others | {"UV_LINK_MODE": "symlink", "PYTHONPATH": ""}  # links, as dependencies have gigabytes
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         ran = subprocess.run(command, cwd=self.work, env=self.environ, capture_output=True, text=True, check=False)
@@ -98,7 +98,10 @@ def installed(version: str, wheel: Path, folder: Path) -> Installed:
     made.run(UV, "venv", "--quiet", "--python", interpreter(version), environment)
     python = made.bin / "python"
     constraint = CHECKOUT / "requirements.lock"
-    made.run(UV, "pip", "install", "--quiet", "--python", python, "--constraint", constraint, wheel)
+    install = [UV, "pip", "install", "--quiet", "--python", python]
+    made.run(*install, "--constraint", constraint, wheel)
+    # Files of its own, as the packaged alerts are landed files, of which links are not followed.
+    made.run(*install, "--reinstall", "--no-deps", "--link-mode", "copy", wheel)
     assert made.run(python, "--version").stdout.startswith(f"Python {version}.")
     listed = json.loads(made.run(UV, "pip", "list", "--python", python, "--format", "json").stdout)
     assert not {package["name"] for package in listed} & {"pytest", "ruff", "mypy"}
