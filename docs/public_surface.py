@@ -17,11 +17,12 @@ from typing import Any, Final
 import click
 import yaml
 
-from docs.city_schema import city_schema_of
+from docs import table_schema
+from docs.city_schema import city_schema, city_schema_of
 from docs.data_dictionary import FILES, RECORDS
 from shotspotter_assets import __main__ as command_line
 from shotspotter_assets.cities.retired import RETIRED, Retired
-from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFiles
+from shotspotter_assets.city_files import PACKAGE_CITIES, SCHEMA, CityFile, CityFiles
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.catalogue import Asset
@@ -261,7 +262,9 @@ def retired_keys() -> str:
 
 
 def write() -> None:
-    """Write the snapshot, and print the changes that break promises of each release."""
+    """Write the snapshot, the schema of city files and the data package; print the breaking changes since each release."""
+    SCHEMA.write_text(city_schema())
+    table_schema.PACKAGE.write_text(table_schema.text())
     lines = surface()
     PRESENT.write_text("\n".join(lines) + "\n")
     for release in sorted(SNAPSHOTS.glob("[0-9]*.txt")):

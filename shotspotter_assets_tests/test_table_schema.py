@@ -15,7 +15,7 @@ MATCHES = {"exact", "equal", "subset", "superset", "partial"}
 
 
 def test_the_package_is_that_of_the_catalogue() -> None:
-    assert PACKAGE.read_text() == text(), "run python -m docs.table_schema"
+    assert PACKAGE.read_text() == text(), "run python -m docs.public_surface"
     resources = {resource["name"]: resource for resource in data_package()["resources"]}
     assert [*resources] == [view_name(table) for table in TABLES]
     for table in TABLES:

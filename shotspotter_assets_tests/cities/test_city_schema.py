@@ -38,7 +38,7 @@ def shown_cities() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_schema_is_that_of_the_model() -> None:
-    assert SCHEMA.read_text() == city_schema(), "run python -m docs.city_schema"
+    assert SCHEMA.read_text() == city_schema(), "run python -m docs.public_surface"
     Draft7Validator.check_schema(VALIDATOR.schema)
 
 
