@@ -89,6 +89,29 @@ def check_cities(folder: Path | None) -> None:
         sys.exit(1)
 
 
+@main.command("new-city")
+@click.argument("name", required=False)
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--column", "columns", multiple=True, metavar="OURS=THEIRS", help="Column of time, longitude...; repeatable."
+)
+@click.option("--time-zone", help="Time zone of the city (IANA).")
+@click.option("--times", type=click.Choice(["local", "utc", "stamped"]), help="The city's clock, UTC, or as stamped.")
+@click.option("--dates", type=click.Choice(["month-first", "day-first"]), help="Order of dates such as 03/04/2026.")
+@click.option("--crs", help="System of points that are not degrees, such as EPSG:2248.")
+def new_city(name: str | None, file: Path | None, columns: tuple[str, ...], **answers: str | None) -> None:
+    """Write the file of a new city NAME from a FILE or folder of its alerts, and print the next steps."""
+    from shotspotter_assets.new_city.command import make_city
+
+    pairs = {f"--column {ours}=": theirs for ours, _, theirs in (column.partition("=") for column in columns)}
+    stated = {f"--{option.replace('_', '-')}": answer for option, answer in answers.items() if answer}
+    try:
+        for line in make_city(name, file, pairs | stated):
+            click.echo(line)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
 @main.command()
 @click.option("--print", "print_only", is_flag=True, help="Only print the address.")
 def pages(*, print_only: bool) -> None:
@@ -121,6 +144,18 @@ def status(city: str | None) -> None:
     settings = Settings.from_environment(os.environ)
     with _instance() as instance:
         click.echo(status_text(settings, city, instance))
+
+
+@main.command()
+@click.argument("city")
+def run(city: str) -> None:
+    """Run what is due in CITY, except folds, and stop: days, models, forecasts, plans, scores and pages."""
+    from shotspotter_assets.run_due import run_city
+
+    try:
+        run_city(city)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _add_command(word: "Word", description: str, undo_description: str) -> None:

@@ -3,27 +3,24 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, datetime, timedelta
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 import click
-import dagster as dg
 import numpy as np
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
 from shotspotter_assets.explore.small_fold import LEGEND, fold_text
+from shotspotter_assets.launch import Launch, run_launch
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.pages.places import Places
@@ -74,16 +71,6 @@ NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, 
 WORKERS: Final = 2  # runs at a time, as many as `dagster.yaml` allows
 
 
-class Launch(NamedTuple):
-    """One run of assets of a city, with the tags of its partitions and config by asset."""
-
-    title: str
-    city: str
-    assets: Sequence[Asset]
-    tags: Mapping[str, str] = {}
-    config: Mapping[str, Mapping[str, Any]] = {}
-
-
 def run_demo(name: str, *, days_only: bool) -> None:
     """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
     started = time.monotonic()
@@ -103,7 +90,7 @@ def run_demo(name: str, *, days_only: bool) -> None:
         warnings = set[str]()
         for usual, stage in stages.items():
             click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
-            warnings |= {line for lines in pool.map(_run, stage) for line in lines}
+            warnings |= {line for lines in pool.map(run_launch, stage) for line in lines}
     store = StoreResource(root=settings.store_root).open()
     if not days_only:
         _show_results(store, city)
@@ -157,24 +144,6 @@ def _annual_report(city: City) -> Launch:
     year = DEMONSTRATIONS[city.name].fold.year
     tags = {"dagster/partition": f"{year}-01-01"}
     return Launch(f"annual report of {year}", city.name, (Asset.ANNUAL_REPORTS,), tags)
-
-
-@cache
-def _definitions() -> dg.Definitions:
-    return build_definitions(Settings.from_environment(os.environ))
-
-
-def _run(launch: Launch) -> list[str]:
-    started = time.monotonic()
-    selection = {dg.AssetKey([launch.city, asset]) for asset in launch.assets}
-    job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
-    ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
-    config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
-    with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(run_config=config, instance=instance, tags=launch.tags)
-    click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
-    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    return [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed]
 
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:

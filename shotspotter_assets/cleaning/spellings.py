@@ -32,7 +32,7 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
     table = _codes_of_spellings(city)
     unknown = spellings.filter(pc.and_(pc.is_valid(spellings), pc.is_null(codes)))
     counts = {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(unknown).to_pylist()}
-    return {spelling: alerts for spelling, alerts in counts.items() if _normalised(spelling) not in table}
+    return {spelling: alerts for spelling, alerts in counts.items() if normalised(spelling) not in table}
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
@@ -52,15 +52,16 @@ def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
 
 def _looked_up(spellings: pa.ChunkedArray, value_of: Callable[[str], int | None], kind: pa.DataType) -> pa.ChunkedArray:
     encoded = pc.dictionary_encode(spellings.combine_chunks())
-    values = pa.array([value_of(_normalised(text)) for text in encoded.dictionary.to_pylist()], kind)
+    values = pa.array([value_of(normalised(text)) for text in encoded.dictionary.to_pylist()], kind)
     return pa.chunked_array([values.take(encoded.indices)])
 
 
 def _codes_of_spellings(city: City) -> dict[str, int | None]:
     codes = enumerate(city.event_types.values(), start=FIRST_EVENT_CODE)
-    events = {_normalised(spelling): code for code, spellings in codes for spelling in spellings}
-    return SPELLINGS | events | {_normalised(spelling): code for spelling, code in city.gunshot_spellings.items()}
+    events = {normalised(spelling): code for code, spellings in codes for spelling in spellings}
+    return SPELLINGS | events | {normalised(spelling): code for spelling, code in city.gunshot_spellings.items()}
 
 
-def _normalised(text: str) -> str:
+def normalised(text: str) -> str:
+    """Return a spelling as `SPELLINGS` has it."""
     return " ".join(text.lower().replace("_", " ").replace("-", " ").split()).replace("gun shot", "gunshot")

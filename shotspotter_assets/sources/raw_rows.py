@@ -19,6 +19,7 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.tabular_settings import TabularSettings
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+COMMA: Final = r"^(\s*[+-]?\d+),(\d+\s*)$"  # a decimal comma; coordinates have no groups of thousands
 MINUTE_MICROSECONDS: Final = 60_000_000
 ROUNDED_DEGREES: Final = 0.001
 MIN_UNREADABLE: Final = 20  # minimum rows without any readable time that show a mistake in the city's file
@@ -60,7 +61,7 @@ def to_raw(
     side = source.side_columns
     origin = f"City {city.name}: {received_from}"
     time_utc = _instants(table, city, source, origin)
-    longitude, latitude = _points(table, source, origin)
+    longitude, latitude = read_points(table, source, origin)
     source_id = _optional(table, columns.get("source_id")).cast(pa.string())
     source_id = pc.if_else(pc.equal(source_id, ""), None, source_id)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
@@ -111,10 +112,10 @@ def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str)
     return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
 
 
-def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Return longitudes and latitudes, both null for points outside the source's system."""
+def read_points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return longitudes and latitudes, both null for points outside the source's system; raise SourceError as `to_raw` does."""
     named = (source.columns.longitude, source.columns.latitude)
-    longitude, latitude = (_numbers(_optional(table, name)) for name in named)
+    longitude, latitude = (read_coordinates(_optional(table, name)) for name in named)
     x, y = (column.to_numpy() for column in (longitude, latitude))
     if source.crs is not None:
         from pyproj import Transformer
@@ -147,6 +148,12 @@ def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = pc.if_else(pc.match_substring_regex(text, NUMBER), pc.utf8_ltrim(text, "+"), None)
     numbers = column.cast(pa.float64())
     return pc.if_else(pc.fill_null(pc.is_finite(numbers), False), numbers, pa.scalar(None, pa.float64()))
+
+
+def read_coordinates(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the numbers of a column, with a decimal point or comma; null for other values."""
+    is_text = pa.types.is_string(column.type)
+    return _numbers(pc.replace_substring_regex(column, COMMA, r"\1.\2") if is_text else column)
 
 
 def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:

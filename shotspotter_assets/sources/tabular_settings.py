@@ -32,6 +32,16 @@ class Columns(StrictModel):
         return {ours: theirs for ours, theirs in columns.items() if theirs is not None}
 
 
+class EveryColumn(Columns):
+    """All columns of a file, for those who look for the ones of time and place."""
+
+    time: str = ""
+
+    def named(self) -> dict[str, str]:
+        """Return nothing: readers then return every column that a file has once."""
+        return {}
+
+
 class SideColumns(Columns):
     """Columns of a side table: those of time, place and id, and further ones."""
 

@@ -86,7 +86,9 @@ def _in_usual_forms(text: "pd.Series[str]", origin: str, *, ignore_zone: bool) -
     left = moments.isna() & text.str.len().gt(0)
     if left.any():
         matched = pc.extract_regex(pa.array(text[left], pa.string()), PARTS)
-        parts = pd.DataFrame({name: matched.field(name).to_pandas() for name in ("day", "clock", "half", "zone")})
+        parts = pd.DataFrame(
+            {name: pc.struct_field(matched, name).to_pandas() for name in ("day", "clock", "half", "zone")}
+        )
         # An offset is how far midnight of its zone is from midnight of UTC.
         midnight = "1970-01-01T00:00" + parts["zone"].str.upper().replace({"UTC": "Z", "GMT": "Z"})
         ahead = _parsed(midnight, ["ISO8601"]) - EPOCH

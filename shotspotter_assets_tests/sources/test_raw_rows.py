@@ -200,18 +200,18 @@ def test_times_that_no_rule_explains_name_the_row() -> None:
 
 
 def test_numbers_written_as_text() -> None:
-    numbers = ["-76.5", "+76.5", " 76.5 ", "7.65e1", ".5", "1."]
+    numbers = ["-76.5", "+76.5", " 76.5 ", "7.65e1", ".5", "1.", "-76,5"]
     others = ["nan", "inf", "0x10", "1e999"]
-    texts = [*numbers, "-76,5", "12abc", "", None, *others]
+    texts = [*numbers, "1,076,5", "12abc", "", None, *others]
     table = pa.table({"when": ["2024-03-02T12:00:00Z"] * len(texts), "longitude": texts, "latitude": texts})
     about = LandingSettings(kind="landing", columns=Columns(time="when", rounds="longitude"))
     raw = to_raw(table, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
     assert raw.schema == RAW_SCHEMA
-    assert raw["longitude"].to_pylist() == [-76.5, 76.5, 76.5, 76.5, 0.5, 1.0] + [None] * 8
-    assert raw["rounds"].to_pylist() == [None] * 5 + [1] + [None] * 8
+    assert raw["longitude"].to_pylist() == [-76.5, 76.5, 76.5, 76.5, 0.5, 1.0, -76.5] + [None] * 8
+    assert raw["rounds"].to_pylist() == [None] * 5 + [1] + [None] * 9
     assert raw["received_row"].to_pylist() == list(range(len(texts)))
     kept = [None if text is None else json.loads(text)["longitude"] for text in raw["as_received"].to_pylist()]
-    assert kept == [None] * 6 + texts[6:]
+    assert kept == [None] * 7 + texts[7:]
 
 
 @pytest.mark.parametrize(("equal_rows", "separate"), [("if_rounded", "TTFF"), ("keep", "TTTF"), ("drop", "FFFF")])

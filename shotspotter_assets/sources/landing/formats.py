@@ -51,7 +51,7 @@ def read_csv(path: Path, source: LandingSettings) -> pa.Table:
         convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=True),
     )
     _require_columns(source, table.column_names)
-    columns = _own_columns(source)
+    columns = _own_columns(source, table.column_names)
     lines = pa.chunked_array([pa.array(broken, pa.string())])
     _refuse_swallowed_lines(lines, delimiter, 0)
     for name in table.column_names:
@@ -99,9 +99,10 @@ def read_geojson(path: Path, source: LandingSettings) -> pa.Table:
 
 
 def _json_table(rows: Sequence[Row], source: LandingSettings) -> pa.Table:
-    table = table_of_rows(rows, [*_own_columns(source), BROKEN])
-    present = {key for row in rows for key in row} - {BROKEN}
-    absent = {name for name in _own_columns(source) if table[name].null_count == table.num_rows} - present
+    present = dict.fromkeys(key for row in rows for key in row if key != BROKEN)
+    columns = _own_columns(source, list(present))
+    table = table_of_rows(rows, [*columns, BROKEN])
+    absent = {name for name in columns if table[name].null_count == table.num_rows} - present.keys()
     if present:
         _require(source, [name for name in REQUIRED if source.columns.named().get(name) in absent], present)
     return table
@@ -111,10 +112,11 @@ def read_parquet(path: Path, source: LandingSettings) -> pa.Table:
     """Read the columns of a Parquet file that the city's file names: text, numbers or times."""
     schema = pq.read_schema(path)
     _require_columns(source, schema.names)
-    for field in map(schema.field, _own_columns(source)):
+    columns = _own_columns(source, schema.names)
+    for field in map(schema.field, columns):
         if any(is_other(field.type) for is_other in OTHER_TYPES):
             raise ValueError(f"the column {field.name} is of the type {field.type}, not text, number or time")
-    return pq.ParquetFile(path).read(columns=_own_columns(source))
+    return pq.ParquetFile(path).read(columns=columns)
 
 
 def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
@@ -128,7 +130,7 @@ def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
     names = [_cell(value) or "" for value in header]
     _require_columns(source, names)
     filled = [row for row in rows if any(value != "" for value in row)]
-    positions = {name: names.index(name) for name in _own_columns(source)}
+    positions = {name: names.index(name) for name in _own_columns(source, names)}
     return pa.table(
         {name: pa.array([_cell(row[position]) for row in filled], pa.string()) for name, position in positions.items()}
     )
@@ -160,11 +162,13 @@ def read_shapefile(path: Path, source: LandingSettings) -> pa.Table:
         if name is not None and name not in shapes.columns:
             shapes[name] = degrees
     _require_columns(source, list(shapes.columns))
-    return pa.Table.from_pandas(shapes[_own_columns(source)], preserve_index=False)
+    return pa.Table.from_pandas(shapes[_own_columns(source, list(shapes.columns))], preserve_index=False)
 
 
-def _own_columns(source: LandingSettings) -> list[str]:
-    return list(dict.fromkeys(source.columns.named().values()))
+def _own_columns(source: LandingSettings, present: Sequence[str]) -> list[str]:
+    """Return the columns that the city's file names; if it names none, those that the file has once."""
+    named = dict.fromkeys(source.columns.named().values())
+    return list(named) or [name for name in present if name and present.count(name) == 1]
 
 
 def _require_columns(source: LandingSettings, present: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""A first city file from a file of alerts."""
