@@ -65,7 +65,7 @@ def read_alerts(path: Path) -> Alerts:
     lacking = [
         f"{file} lacks {', '.join(missing)}"
         for file, table in zip(files, tables, strict=True)
-        if (missing := names.keys() - set(table.column_names))
+        if (missing := [name for name in names if name not in table.column_names])
     ]
     rows = pa.concat_tables([table.select(shared) for table in tables])
     first_rows = np.cumsum([0, *(table.num_rows for table in tables[:-1])]).tolist()
