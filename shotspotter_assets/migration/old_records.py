@@ -28,16 +28,38 @@ def converted_record(asset: Asset, content: bytes, city: str, day: date) -> byte
     Raises ValueError for a record that neither 0.2.0 nor this version writes.
     """
     adapter = ADAPTERS[asset]
+    fields = json.loads(content)
     try:
-        return adapter.validate_json(content).content()
+        record = adapter.validate_python(fields)
     except ValidationError:
-        old = json.loads(content)
-    if not isinstance(old, dict):
-        raise ValueError("it is no record")
+        fields = _converted(asset, fields, city, day)
+        record = adapter.validate_python(fields)
+    new = record.content()
+    if unknown := _unknown_field(fields, json.loads(new)):
+        raise ValueError(f"no version writes the field {unknown}")
+    return new
+
+
+def _converted(asset: Asset, old: Any, city: str, day: date) -> Fields:
+    """Return the fields of an old record in today's shape; raise ValueError if they are of another kind."""
     try:
-        return adapter.validate_python(CONVERSIONS[asset](old, city, day)).content()
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        return CONVERSIONS[asset](old, city, day)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it is no record of 0.2.0 ({type(error).__name__}: {error})") from error
+
+
+def _unknown_field(given: Any, stored: Any) -> str:
+    """Return the name of a field, on any level, that is not stored; empty if there is none."""
+    if isinstance(given, Mapping):
+        absent = [name for name in given if name not in stored]
+        return (
+            absent[0]
+            if absent
+            else next(filter(None, (_unknown_field(given[name], stored[name]) for name in given)), "")
+        )
+    if isinstance(given, list):
+        return next(filter(None, map(_unknown_field, given, stored)), "")
+    return ""
 
 
 def _renamed(old: Fields, names: Mapping[str, str]) -> Fields:

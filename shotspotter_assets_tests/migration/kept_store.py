@@ -36,12 +36,16 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "live_models": {"day": "issue_date", "fitted_on": "models_from", "level": "weekly_offset"},
     "forecast_scores": {"day": "scored_date"},
     "street_scores": {"day": "scored_date"},
-    "nowcast_scores": {"day": "scored_date", "came": "observed"},
+    "nowcast_scores": {"day": "scored_date"},
     "tuned_settings": {"fold": "cutoff"},
 }
 """Today's names of fields by old ones."""
+FIELDS_OF_PARTS: Final = {
+    ("live_models", "models"): {"settings": "chosen"},
+    ("nowcast_scores", "scores"): {"came": "observed"},
+}
+"""Today's names of fields of each model, and of each length of nowcasts."""
 COLUMNS: Final = {"day": "forecast_date"}  # today's names of columns by old ones
-LAST_RECORD: Final = "nowcasts/city=town/record.json"
 
 
 def unpack(folder: Path) -> Path:
@@ -73,10 +77,15 @@ def differences(old: Path, new: Path) -> list[str]:
     if old.suffix == ".parquet":
         return _differences_of_tables(pq.read_table(old), pq.read_table(new))
     if old.name in ("record.json", "audit.json") or old.name.endswith(".record.json"):
-        stated, present = (dict(_leaves(json.loads(file.read_bytes()))) for file in (old, new))
-        named = {_present_name(asset, name): value for name, value in stated.items()}
-        return [f"{name}: {value}" for name, value in named.items() if present.get(name, present) != value]
+        return differences_of_records(asset, json.loads(old.read_bytes()), json.loads(new.read_bytes()))
     return [] if old.read_bytes() == new.read_bytes() else ["bytes"]
+
+
+def differences_of_records(asset: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return the values of a record of 0.2.0 that its successor does not have under today's name."""
+    present = dict(_leaves(new))
+    named = {_present_name(asset, name): value for name, value in _leaves(old)}
+    return [f"{name}: {value}" for name, value in named.items() if present.get(name, present) != value]
 
 
 def _differences_of_tables(old: pa.Table, new: pa.Table) -> list[str]:
@@ -90,11 +99,10 @@ def _differences_of_tables(old: pa.Table, new: pa.Table) -> list[str]:
 
 
 def _present_name(asset: str, name: tuple[str, ...]) -> tuple[str, ...]:
-    names = FIELDS[asset]
-    parts = [names.get(part, part) if place in (0, len(name) - 1) else part for place, part in enumerate(name)]
-    if asset == "live_models" and parts[0] == "models":
-        parts[2] = {"settings": "chosen"}.get(parts[2], parts[2])
-    return tuple(parts)
+    first, *others = name
+    if (asset, first) in FIELDS_OF_PARTS and len(others) > 1:
+        others[1] = FIELDS_OF_PARTS[asset, first].get(others[1], others[1])
+    return (FIELDS[asset].get(first, first), *others)
 
 
 def _leaves(value: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

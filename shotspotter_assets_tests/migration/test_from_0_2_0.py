@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.automation.due import due
@@ -19,12 +21,21 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.status import status_text
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD, PLAN_RECORD, Asset
-from shotspotter_assets.storage.store_format import MARKER
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD, PAGE, PLAN_RECORD, Asset
+from shotspotter_assets.storage.store import parquet_table
+from shotspotter_assets.storage.store_format import MARKER, TABLE_ENTRY
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
 from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.migration import kept_store
-from shotspotter_assets_tests.migration.kept_town import LAST_DAY, carry, convert_files, inside, open_town
+from shotspotter_assets_tests.migration.kept_town import (
+    LAST_DAY,
+    MORNING,
+    carry,
+    convert_files,
+    inside,
+    open_town,
+    settle_without_folds,
+)
 
 ONE_DAY = timedelta(days=1)
 
@@ -139,3 +150,68 @@ def due_kept(town: LivingCity) -> list[str]:
         for day in (first + ONE_DAY * number for number in range((last - first).days + 1))
         if day <= LAST_DAY and asset not in (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
     ]
+
+
+@pytest.mark.slow  # trains live models
+def test_next_day_is_made_beside_what_is_kept(town: LivingCity, kept: Path) -> None:
+    assert carry(town) == (128, 128)
+    assert settle_without_folds(town) == {"city_pages"}
+    track_record, account = (
+        town.store.read_bytes(PAGE.named(file=f"{page}.html"), NAME).decode()
+        for page in ("track_record", "accountability")
+    )
+    assert "18 days, 11 Apr 2025 to 8 May 2025" in track_record
+    assert "none: newer alerts" not in account
+    next_day = LAST_DAY + ONE_DAY
+    town.land(f"{next_day}.csv", *(row(next_day, number) for number in range(8)))
+    town.now = MORNING + ONE_DAY
+    made = settle_without_folds(town)
+    assert {"raw_alerts", "live_models", "risk_forecasts", "patrol_plans", "forecast_scores", "city_pages"} <= made
+    models = ServingRecord.load(town.store, NAME, next_day)
+    assert "models of 0.2.0 have unknown settings" in " ".join(models.reasons)
+    assert models.trained
+    scores = ScoreRecord.load(town.store, NAME, next_day)
+    assert scores.scores is not None
+    assert scores.scores.numbers == {}
+    assert lost(kept / "store", Path("store")) == {}
+    assert not due_kept(town)
+    assert_versions_are_added(Path("store"))
+
+
+def assert_versions_are_added(store: Path) -> None:
+    """Convert a store of this version as programs before its format wrote it: only versions differ from the present one."""
+    before = store.with_name("without_versions")
+    after = store.with_name("with_versions")
+    for file in store.rglob("*"):
+        path = before / file.relative_to(store)
+        if file.is_file() and file.name != MARKER and ".locks" not in file.parts:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(without_version(file))
+    rebuilt = convert_files(before, after)
+    assert {path.split("/")[0] for path in rebuilt} == {"city_pages", "nowcasts"}
+    for file in before.rglob("*"):
+        path = file.relative_to(before)
+        if not file.is_file() or str(path) in rebuilt or path.name == "_lineage.json":
+            continue
+        if file.suffix == ".parquet":
+            assert file.read_bytes() == (after / path).read_bytes(), path
+        elif file.suffix == ".json":
+            assert json.loads((after / path).read_bytes()) == json.loads((store / path).read_bytes()), path
+        else:
+            assert file.read_bytes() == (after / path).read_bytes(), path
+
+
+def without_version(file: Path) -> bytes:
+    """The content of a file without the version of its format."""
+    content = file.read_bytes()
+    if file.suffix == ".json" and b"format_version" in content:
+        return json.dumps(
+            {name: value for name, value in json.loads(content).items() if name != "format_version"}
+        ).encode()
+    if file.suffix != ".parquet":
+        return content
+    table = parquet_table(content)
+    facts = {name: value for name, value in (table.schema.metadata or {}).items() if name != TABLE_ENTRY}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(facts), sink)
+    return bytes(sink.getvalue().to_pybytes())
