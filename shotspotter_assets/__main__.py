@@ -360,7 +360,7 @@ def ui(port: int) -> None:
 def migrate(root: str | None, *, dry_run: bool, yes: bool) -> None:
     """Move the store to the present format: print what would be done, ask, and do it."""
     from shotspotter_assets.settings import configured_store, dagster_home
-    from shotspotter_assets.upgrade import check_unused, is_configured, open_migration
+    from shotspotter_assets.upgrade import check_unused, is_configured, known_cities, open_migration
 
     migration = open_migration(root or configured_store(os.environ))
     if migration.found() is None:
@@ -380,8 +380,9 @@ def migrate(root: str | None, *, dry_run: bool, yes: bool) -> None:
     if is_configured(migration, os.environ) and dagster_home(os.environ).is_dir():
         with _instance() as instance:
             check_unused(instance)
-    for folder in migration.run():
-        click.echo(folder.text())
+    migration.cities = known_cities(os.environ)
+    for change in migration.run():
+        click.echo(change.text())
     click.echo(f"{migration.objects.name} has the present format.")
 
 

@@ -1,17 +1,21 @@
 """The migration of a store by a person, refused while this machine's Dagster uses the store."""
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.defs.requested_runs import ACTIVE
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.migration.migrate import Migration, MigrationError
-from shotspotter_assets.settings import configured_store
+from shotspotter_assets.settings import Settings, configured_store
 from shotspotter_assets.wording import number_of
 
+log = logging.getLogger(__name__)
 DAEMON_SECONDS: Final = 60  # a daemon gives a sign of life every 30 seconds
 
 
@@ -26,6 +30,15 @@ def open_migration(root: str) -> Migration:
 def is_configured(migration: Migration, environ: Mapping[str, str]) -> bool:
     """Return True if the environment names the store as the one that runs use."""
     return open_migration(configured_store(environ)).objects.name == migration.objects.name
+
+
+def known_cities(environ: Mapping[str, str]) -> Collection[City]:
+    """Return the cities whose files can be read; none without any, whose days are then rebuilt."""
+    try:
+        return Settings.from_environment(environ).cities.values()
+    except CityFileError as error:
+        log.warning("Days of alerts are rebuilt from their sources, because no city's file can be read: %s", error)
+        return ()
 
 
 def check_unused(instance: dg.DagsterInstance) -> None:

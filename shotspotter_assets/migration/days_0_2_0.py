@@ -7,7 +7,7 @@ rows until automation rebuilds it from the source.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -26,20 +26,36 @@ from shotspotter_assets.storage.catalogue import ALERTS, CLEANED, RAW_ROWS, Asse
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key, record_lineage
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 _RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")  # settings of a source, in 0.2.0
 _KEYS: Final = {"box", "event_types", "gunshot_spellings", "grid", "counted"}  # other settings of a stored day
 
 
-def carry_days(store: Store, city: City) -> tuple[int, int]:
-    """Give a city's days of 0.2.0 their present versions; return the numbers of days carried over, and of all of 0.2.0."""
+@dataclass(frozen=True)
+class CarriedDays:
+    """Days of a city that a migration found with versions of 0.2.0."""
+
+    city: str
+    days: int
+    carried: int  # those with present versions now
+
+    def text(self) -> str:
+        """Return the numbers in words."""
+        left = self.days - self.carried
+        rebuilt = f"; {number_of(left, 'other day')}: rebuilt from the source" if left else ""
+        return f"{self.city}: {number_of(self.carried, 'day')} of alerts stay as they are{rebuilt}"
+
+
+def carry_days(store: Store, city: City) -> CarriedDays:
+    """Give a city's days of 0.2.0 their present versions, if its file describes them as they were stored."""
     table = DayTable.read(store, city.name)
     settings = settings_hash(city, Asset.GRID_TENSORS)
     old = {day: entry for day, entry in table.days.items() if entry.settings != settings}
     same = [day for day, entry in old.items() if entry.settings == _old_settings(city) and entry.state != "held_back"]
     rows = store.read_present(RAW_ROWS, city.name, min(same), max(same)) if same else None
     if rows is None:
-        return 0, len(old)
+        return CarriedDays(city.name, len(old), 0)
     origins = rows_by_origin(rows, _addresses(city, rows))
     carried: dict[date, Day] = {}
     for day in _sound_days(store, city, rows, same):
@@ -47,7 +63,7 @@ def carry_days(store: Store, city: City) -> tuple[int, int]:
         carried[day] = replace(old[day], settings=settings, sources=sources)
     _record_inputs(store, city, table.with_days(carried), carried)
     DayTable.update(store, city.name, carried)
-    return len(carried), len(old)
+    return CarriedDays(city.name, len(old), len(carried))
 
 
 def _old_settings(city: City) -> str:

@@ -17,12 +17,14 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.migration import from_0_2_0
 from shotspotter_assets.migration.conversion import Conversion, Rebuilt
+from shotspotter_assets.migration.days_0_2_0 import CarriedDays, carry_days
 from shotspotter_assets.storage.catalogue import LINEAGE, Asset
 from shotspotter_assets.storage.errors import StoreError, error_reason
 from shotspotter_assets.storage.lineage import UNPARTITIONED, without_partitions
-from shotspotter_assets.storage.store import Objects
+from shotspotter_assets.storage.store import Objects, Store
 from shotspotter_assets.storage.store_format import (
     FIRST_FORMAT,
     FORMAT_VERSION,
@@ -90,6 +92,7 @@ class Migration:
     owner: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
     now: Callable[[], datetime] = local_time.now
     conversions: Mapping[int, Conversion] = field(default_factory=lambda: CONVERSIONS)
+    cities: Collection[City] = ()  # those whose days of 0.2.0 are compared with their files
     _seen_at: datetime | None = None
 
     def found(self) -> StoreFormat | None:
@@ -111,8 +114,8 @@ class Migration:
         if marker := self.found():
             yield from self._all_changes(self.conversions[marker.format_version], writes=False)
 
-    def run(self) -> Iterator[FolderChanges]:
-        """Migrate the store, and yield what was done in each folder.
+    def run(self) -> Iterator[FolderChanges | CarriedDays]:
+        """Migrate the store, and yield what was done in each folder, and with the days of each city.
 
         Raises MigrationError if another migration is at work, or if the store fails; the next migration then goes on.
         """
@@ -121,6 +124,8 @@ class Migration:
         self._claim()
         try:
             yield from self._all_changes(self.conversions[marker.format_version], writes=True)
+            if marker.format_version == FIRST_FORMAT:
+                yield from self._carried_days()
             self.objects.update(MARKER, self._finished)
         except MigrationError:
             raise
@@ -130,6 +135,14 @@ class Migration:
             ) from error
         finally:
             self._release()
+
+    def _carried_days(self) -> Iterator[CarriedDays]:
+        """Carry over the days of each city that has any of 0.2.0."""
+        store = Store.in_migration(self.objects)
+        for city in self.cities:
+            self._renew()
+            if (carried := carry_days(store, city)).days:
+                yield carried
 
     def _all_changes(self, convert: Conversion, *, writes: bool) -> Iterator[FolderChanges]:
         for asset in sorted(self.objects.folders()):

@@ -71,6 +71,16 @@ class Store:
         self._is_marked = has_present_format(self._objects)
         return self
 
+    @classmethod
+    def in_migration(cls, objects: Objects) -> "Store":
+        """Return the store of files that a migration has just converted, whose marker still names the migration."""
+        store = cls.__new__(cls)
+        store.root = objects.name
+        store.target = GUNFIRE
+        store._objects = objects
+        store._is_marked = True
+        return store
+
     def of(self, target: str) -> "Store":
         """Return the store that reads and writes the files of a target, where these are by target (`Spec.by_target`)."""
         other = copy(self)

@@ -1,17 +1,18 @@
 """The city of the kept store, which this version takes over from 0.2.0."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 
-from shotspotter_assets.migration.conversion import Rebuilt
-from shotspotter_assets.migration.days_0_2_0 import carry_days
-from shotspotter_assets.migration.from_0_2_0 import convert
-from shotspotter_assets.storage.store_format import MARKER, present_format
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.migration.days_0_2_0 import CarriedDays, carry_days
+from shotspotter_assets.migration.migrate import FolderChanges, Migration
+from shotspotter_assets.sources.landing import reader
+from shotspotter_assets.storage.store import objects_at
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
 
 START = date(2025, 1, 1)
@@ -19,21 +20,13 @@ LAST_DAY = date(2025, 5, 8)  # newest day that 0.2.0 stored, and issue date of i
 MORNING = datetime(2025, 5, 9, 13, tzinfo=UTC)  # of the day after, before its forecast of tomorrow
 
 
-def convert_files(old: Path, new: Path) -> dict[str, str]:
-    """Convert the files of a store of 0.2.0 into another folder; return the reasons for the rebuilt ones by path."""
+def migrate(store: Path, cities: Sequence[City] = ()) -> dict[str, str]:
+    """Migrate a store; return the reasons for the rebuilt files by path."""
     rebuilt = {}
-    for file in sorted(old.rglob("*")):
-        if file.is_file():
-            path = file.relative_to(old).as_posix()
-            outcome = convert(path, file.read_bytes())
-            if isinstance(outcome, Rebuilt):
-                rebuilt[path] = outcome.reason
-                continue
-            for converted in outcome:
-                target = new / converted.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(converted.content)
-    (new / MARKER).write_bytes(present_format().content())
+    for done in Migration(objects_at(str(store)), cities=cities).run():
+        if isinstance(done, FolderChanges):
+            assert not [change for change in done.changes if change.verb == "damaged"]
+            rebuilt.update({change.path: change.reason for change in done.changes if change.verb == "rebuilt"})
     return rebuilt
 
 
@@ -42,9 +35,11 @@ def inside(folder: Path) -> Iterator[None]:
     """Work in a folder, as the landed files of the kept store have relative paths."""
     before = Path.cwd()
     os.chdir(folder)
+    reader._end_idle()  # the process that reads landed files works in the folder in which it was started
     try:
         yield
     finally:
+        reader._end_idle()
         os.chdir(before)
 
 
@@ -53,7 +48,7 @@ def open_town(now: datetime = MORNING) -> LivingCity:
     return LivingCity(Path(), START, now)
 
 
-def carry(town: LivingCity) -> tuple[int, int]:
+def carry(town: LivingCity) -> CarriedDays:
     with town.clock():
         return carry_days(town.store, town.city)
 
