@@ -33,11 +33,14 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock uv
 
+# Builds of earlier versions left a folder here, whose old metadata would hide that of the installed package.
 .venv/runtime: requirements.lock pyproject.toml | .venv/bin/uv
+	@rm -rf shotspotter_assets.egg-info
 	$(UV) --constraint requirements.lock --editable .
 	@touch $@
 
 .venv/development: requirements.lock pyproject.toml | .venv/bin/uv
+	@rm -rf shotspotter_assets.egg-info
 	$(UV) --constraint requirements.lock --editable '.[dev]'
 	@touch $@ .venv/runtime
 
