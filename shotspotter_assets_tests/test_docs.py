@@ -38,9 +38,9 @@ def test_links_and_named_files_exist(page: Path) -> None:
     assert missing == set()
 
 
-def test_named_tests_exist() -> None:
-    page = (CHECKOUT / "docs" / "reliability.md").read_text()
-    named = re.findall(r"`([\w/]*test_\w+\.py)`", page)
+@pytest.mark.parametrize("page", ["reliability.md", "how-to/operations.md"])
+def test_named_tests_exist(page: str) -> None:
+    named = re.findall(r"`([\w/]*test_\w+\.py)`", (CHECKOUT / "docs" / page).read_text())
     assert named
     tests = CHECKOUT / "shotspotter_assets_tests"
     assert [path for path in named if not (tests / path.removeprefix(f"{tests.name}/")).is_file()] == []
