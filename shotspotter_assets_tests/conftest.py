@@ -1,5 +1,6 @@
 """Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
 
+import gc
 import os
 import resource
 import shutil
@@ -44,6 +45,7 @@ PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_201
 
 def pytest_configure() -> None:
     """Keep the folders of tests in memory: on many disks, thousands of small folders take minutes to remove."""
+    gc.disable()  # modules stay, so that looking for garbage among them is a fifth of the time that collecting tests takes
     if (folder := _folder_in_memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
@@ -118,9 +120,24 @@ def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "tiny_city_days", make) / "store"
 
 
+@pytest.fixture(scope="session")
+def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny city's fold of 1 January 2024 and its report with a shorter horizon; not to be changed."""
+    from shotspotter_assets_tests.defs.chain import report_fold
+
+    def make(folder: Path) -> None:
+        report_fold(tiny_city_days, folder / "store", ["residual_boosting"])
+
+    return made_once(tmp_path_factory, "reported_fold", make) / "store"
+
+
 # A busy machine is no fault of the code.
 settings.register_profile("shared machine", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "30")))
 settings.load_profile("shared machine")
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

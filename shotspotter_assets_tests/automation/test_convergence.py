@@ -461,7 +461,7 @@ def converge(sequences: int, steps: int) -> None:
 
 
 def test_a_few_sequences_end_as_a_rebuild_would() -> None:
-    converge(8, 4)
+    converge(5, 4)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
@@ -16,6 +16,7 @@ from shotspotter_assets.defs import resources as project
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import ALERTS
+from shotspotter_assets_tests.instances import instance_in_memory
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
 DAILY = ALERTS
@@ -101,6 +102,22 @@ def run_fold(
     report = {"horizons": horizons or [], "types": bool(horizons)}
     config = network or TINY_NETWORK if asset == "fold_models" else report
     return materialize(city, [asset], on, partition_key=fold, config={asset: config}, instance=instance)
+
+
+class ReportedFold(NamedTuple):
+    root: Path
+    trained: dg.ExecuteInProcessResult
+    reported: dg.ExecuteInProcessResult
+
+
+def report_fold(days: Path, root: Path, models: list[str]) -> ReportedFold:
+    """Train the fold of the tiny city with some models in a copy of its days, and report it with a shorter horizon."""
+    shutil.copytree(days, root)
+    with instance_in_memory(root.parent) as instance:
+        on = resources(str(root), cities=with_city("tiny_city", serves="residual_boosting"))
+        trained = run_fold("fold_models", "tiny_city", "2024-01-01", on, instance, TINY_NETWORK | {"models": models})
+        reported = run_fold("evaluation_reports", "tiny_city", "2024-01-01", on, instance, horizons=[4])
+        return ReportedFold(root, trained, reported)
 
 
 def evaluate(sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:

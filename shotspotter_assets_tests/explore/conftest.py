@@ -7,23 +7,21 @@ from pathlib import Path
 import pytest
 
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import materialize, resources, run_fold, with_city
+from shotspotter_assets_tests.defs.chain import materialize, resources, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 
 CITY = "tiny_city"
 FOLD = date(2024, 1, 1)
-MODEL = "regime_regression"
+MODEL = "residual_boosting"
 ISSUED = date(2024, 3, 30)  # issue date of the one forecast
 
 
 @pytest.fixture(scope="session")
-def explored(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def explored(reported_fold: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     root = tmp_path_factory.mktemp("explored")
-    shutil.copytree(tiny_city_days, root / "store")
+    shutil.copytree(reported_fold, root / "store")
     on = resources(str(root / "store"), cities=with_city(CITY, serves=MODEL))
     with instance_in_memory(root) as instance:
-        assert run_fold("fold_models", CITY, str(FOLD), on, instance, {"models": [MODEL]}).success
-        assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance, horizons=[4]).success
         live = ["live_models", "risk_forecasts"]
         assert materialize(CITY, live, on, checks=(), instance=instance, partition_key=str(ISSUED)).success
     return Store(str(root / "store"))

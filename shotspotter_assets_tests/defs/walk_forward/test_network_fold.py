@@ -10,8 +10,7 @@ import pytest
 
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import copy_days, resources, run_fold
-from shotspotter_assets_tests.defs.conftest import ReportedFold, report_fold
+from shotspotter_assets_tests.defs.chain import ReportedFold, copy_days, report_fold, resources, run_fold
 from shotspotter_assets_tests.defs.walk_forward.test_chain import CITY, FOLD, check_report
 
 pytestmark = pytest.mark.slow
