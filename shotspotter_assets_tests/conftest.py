@@ -37,7 +37,7 @@ from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa:
 MAX_NAME_LENGTH = 70
 MEMORY_FOLDER = Path("/dev/shm")
 MIN_MEMORY_BYTES = 8 * 2**30
-MAX_WORKER_BYTES = 1.5e9  # with 100 examples of each property test, two workers need 1.25 GB
+MAX_WORKER_BYTES = 1.3e9
 NETWORKS_LOADED = set[str]()
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"

@@ -1,5 +1,6 @@
 """The site of the tiny city, made once, and a browser that opens it."""
 
+import os
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from shotspotter_assets.pages.site import make_overview, make_pages
+from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.pages.browser import open_browser
@@ -37,8 +39,18 @@ def folder(tiny_site: TinySite) -> Path:
 
 @pytest.fixture
 def copy(tiny_site: TinySite, tmp_path: Path) -> Store:
-    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
-    return Store(str(tmp_path / "store"))
+    return copy_store(tiny_site.store, tmp_path / "store")
+
+
+def copy_store(store: Store, root: Path) -> Store:
+    """Copy a store; days of alerts are linked, as a store replaces files and never changes one."""
+
+    def copied(source: str, target: str) -> None:
+        is_day = Path(source).relative_to(store.root).parts[0] in ALERTS and "date=" in source
+        (os.link if is_day else shutil.copy)(source, target)
+
+    shutil.copytree(store.root, root, copy_function=copied)
+    return Store(str(root))
 
 
 @pytest.fixture(scope="module")

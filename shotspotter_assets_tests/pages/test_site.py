@@ -44,6 +44,7 @@ from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets_tests.defs.chain import CITIES
+from shotspotter_assets_tests.pages.conftest import copy_store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIFTS, TinySite, layers
 
 
@@ -85,8 +86,7 @@ class DyingStore(Store):
 @pytest.fixture(scope="module")
 def from_scratch(tiny_site: TinySite, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes]]:
     """The pages made in an empty folder, by whether the newest forecast is withheld."""
-    store = Store(str(tmp_path_factory.mktemp("from_scratch") / "store"))
-    shutil.copytree(tiny_site.store.root, store.root)
+    store = copy_store(tiny_site.store, tmp_path_factory.mktemp("from_scratch") / "store")
     folder = Path(store.root) / "city_pages" / f"city={CITY}"
     made = {}
     for is_withheld in (False, True):
@@ -104,8 +104,14 @@ def withhold(store: Store, site: TinySite) -> None:
     issued_forecasts.write_forecast(store, withheld(store, history, "The source is silent."))
 
 
-@pytest.mark.parametrize("damage", ["pages.json", "index.html", "plan.csv", *range(1, 12, 2)])
-@pytest.mark.parametrize("is_withheld", [False, True])
+LOST_FILES = ("pages.json", "index.html", "plan.csv")
+KILLED_AFTER = ((1, False), (3, True), (5, False), (7, True), (9, False), (11, True))
+"""A number of writes, and whether the newest forecast is withheld before the next run."""
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_withheld"), [*((file, withheld) for file in LOST_FILES for withheld in (False, True)), *KILLED_AFTER]
+)
 def test_a_run_repairs_every_state_of_the_folder(
     copy: Store,
     tiny_site: TinySite,
