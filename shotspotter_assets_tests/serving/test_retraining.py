@@ -195,8 +195,9 @@ def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
     town = stored(counts()[: VALIDATION.stop])
     windows = live_windows(town.days)
     nobody = Incidents.of_alerts(NO_ALERTS, town.city)
-    live, of_live = train_live(town, windows, "by hand", incidents=nobody, context=FitContext())
-    fold, of_fold = train_fold(town, town.days[-1] + ONE_DAY, windows, ["stack"], context=FitContext(), config={})
+    context = FitContext()
+    live, of_live = train_live(town, windows, "by hand", incidents=nobody, context=context)
+    fold, of_fold = train_fold(town, town.days[-1] + ONE_DAY, windows, ["stack"], context=context, config={})
     shared = live.model_dump(include=set(TrainingRecord.model_fields) - {"models", "without"})
     assert shared == fold.model_dump(include=set(shared))
     assert list(live.models) == ["stack", "historical_mean", "ewma", "alert_counts", "hourly_stack", "gunshot_types"]
@@ -206,12 +207,19 @@ def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
     assert "50 are needed" in live.without["next_minutes"]
 
 
+@pytest.fixture(scope="module")
+def months(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Twenty months of the town; not to be changed."""
+    store = Store(str(tmp_path_factory.mktemp("months")))
+    return store_days(store, SimulatedSource(TOWN), TOWN, TOWN.start + timedelta(days=600))
+
+
 @pytest.mark.parametrize(("folds", "first"), [({}, TOWN.start), ({"train": "1y", "validation": "20%"}, None)])
-def test_live_models_use_the_days_that_a_fold_uses(tmp_path: Path, folds: dict[str, str], first: date | None) -> None:
+def test_live_models_use_the_days_that_a_fold_uses(months: Store, folds: dict[str, str], first: date | None) -> None:
     city = TOWN.model_copy(update={"folds": Folds(**folds)})
-    store = store_days(Store(str(tmp_path)), SimulatedSource(city), city, last := TOWN.start + timedelta(days=600))
-    live = retraining.known_history(store, city, last, datetime(2025, 8, 24, 12, tzinfo=UTC))
-    assert live.days == CityHistory.before(store, city, last + ONE_DAY).days
+    last = TOWN.start + timedelta(days=600)
+    live = retraining.known_history(months, city, last, datetime(2025, 8, 24, 12, tzinfo=UTC))
+    assert live.days == CityHistory.before(months, city, last + ONE_DAY).days
     assert live.days[0] == (first or city.folds.first_day(last + ONE_DAY)) >= TOWN.start
 
 
@@ -240,9 +248,14 @@ def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
     return record, forecast_day(record, models, town)
 
 
-def test_an_issued_forecast_holds_the_distribution_of_its_total() -> None:
+@pytest.fixture(scope="module")
+def usual() -> tuple[ServingRecord, Forecast]:
+    return served(stored(counts()))
+
+
+def test_an_issued_forecast_holds_the_distribution_of_its_total(usual: tuple[ServingRecord, Forecast]) -> None:
     town = stored(counts())
-    serving, forecast = served(town)
+    serving, forecast = usual
     facts = total_of(forecast.table)
     total = CountDistribution.of_forecast(next_day_rows(forecast.table)).total(facts.factor_variance)
     record = forecast.record
@@ -254,8 +267,8 @@ def test_an_issued_forecast_holds_the_distribution_of_its_total() -> None:
     assert total_of(earlier) == DayTotal(0.0, 3.0, None, None, None)
 
 
-def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not() -> None:
-    record, forecast = served(stored(counts()))
+def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not(usual: tuple[ServingRecord, Forecast]) -> None:
+    record, forecast = usual
     assert record.types_by == "type_regression"
     assert "gunshot_types" not in record.without
     assert record.reasons[-1].startswith("Kinds of gunfire are forecast by type_regression: +0.")
