@@ -30,6 +30,7 @@ from shotspotter_assets.storage.store_format import (
     decoded_marker,
     present_format,
 )
+from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -261,6 +262,14 @@ def test_the_command_shows_what_it_would_do_before_it_is_told_to(tmp_path: Path)
     for empty_or_present in (tmp_path, tmp_path / "other"):
         code, shown = command(empty_or_present)
         assert (code, shown.startswith("Nothing to migrate")) == (0, True)
+
+
+def test_other_commands_refuse_an_older_store_in_one_line(tmp_path: Path) -> None:
+    fill(LocalFiles(tmp_path))
+    environ = {"SHOTSPOTTER_STORE": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES), "DAGSTER_HOME": "/nowhere"}
+    for arguments in (["status"], ["pages"], ["fold", "tiny_city", "2023-03-01"], ["quiet", "tiny_city", "2023-03-01"]):
+        ran = CliRunner().invoke(main, arguments, env=environ)
+        assert (ran.exit_code, ran.output.count("\n"), "shotspotter migrate" in ran.output) == (1, 1, True), arguments
 
 
 @pytest.mark.parametrize("root", ["s3:bucket", "ftp://store"])

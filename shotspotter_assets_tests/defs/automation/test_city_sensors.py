@@ -11,6 +11,7 @@ from shotspotter_assets.defs.automation.city_sensors import NOT_AUTOMATED
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.storage.catalogue import ALERTS, RAW_ROWS, WAITING
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import FORMAT_VERSION, MARKER, StoreFormat
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
 
@@ -51,6 +52,23 @@ def are_readable(town: LivingCity) -> list[bool]:
 def test_nothing_is_requested_before_anything_lands(town: LivingCity) -> None:
     assert town.tick() == []
     assert "No day that is over has landed yet." in town.message
+
+
+def test_a_store_in_another_format_is_left_alone_until_it_is_migrated(stored: LivingCity) -> None:
+    stored.now += timedelta(days=1)
+    stored.land("b.csv", row(TODAY, 1))
+    marker = stored.folder / "store" / MARKER
+    present = marker.read_bytes()
+    for other, words in {
+        StoreFormat(format_version=1): "shotspotter migrate",
+        StoreFormat(format_version=1, migrating_to=FORMAT_VERSION): "half migrated",
+        StoreFormat(format_version=FORMAT_VERSION + 1): "Update the program",
+    }.items():
+        marker.write_bytes(other.content())
+        assert stored.tick() == []
+        assert words in stored.message
+    marker.write_bytes(present)
+    assert stored.tick()
 
 
 def test_a_manual_city_requests_nothing(town: LivingCity) -> None:

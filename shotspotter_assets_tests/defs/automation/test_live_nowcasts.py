@@ -14,6 +14,7 @@ from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import FORMAT_VERSION, MARKER, StoreFormat
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, with_city
 
 NOW = datetime(2024, 1, 23, 12, 5, tzinfo=UTC)
@@ -66,6 +67,13 @@ class Ticks:
 @pytest.fixture
 def ticks(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Ticks:
     return Ticks(tmp_path, instance, monkeypatch)
+
+
+def test_a_store_in_another_format_gets_no_nowcast(ticks: Ticks) -> None:
+    Path(ticks.store.root, MARKER).write_bytes(StoreFormat(format_version=FORMAT_VERSION + 1).content())
+    assert ticks.tick() == []
+    Path(ticks.store.root, MARKER).unlink()
+    assert ticks.tick() == [3]
 
 
 def test_each_change_of_the_source_makes_a_nowcast(ticks: Ticks) -> None:
