@@ -155,6 +155,8 @@ class Migration:
                     by_city.setdefault(f"{asset}/{city}", []).append(f"{asset}/{path}")
             for folder, paths in by_city.items():
                 yield FolderChanges(folder, self._changes(paths, convert, writes=writes))
+            if writes:
+                self.objects.prune(asset)
 
     def _changes(self, paths: Iterable[str], convert: Conversion, *, writes: bool) -> list[Change]:
         """Convert the files of an asset of a city, and its lineage after the others.

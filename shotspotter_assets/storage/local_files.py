@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -88,6 +88,12 @@ class LocalFiles:
         parent = self.root / folder
         with self._blamed(parent):
             return {path.relative_to(parent).as_posix() for path in parent.rglob(f"{named}*") if path.is_file()}
+
+    def prune(self, folder: str) -> None:
+        """Remove the empty folders in `folder`, to which no other process may write meanwhile."""
+        for path, _, _ in os.walk(self.root / folder, topdown=False):
+            with suppress(OSError):  # one that is not empty
+                os.rmdir(path)  # noqa: PTH106
 
     @contextmanager
     def _blamed(self, path: Path) -> Iterator[None]:

@@ -153,6 +153,8 @@ def test_files_are_kept_converted_moved_rebuilt_or_left_damaged(places: Callable
     text = "\n".join(planned)
     assert "risk_forecasts/city=town: 5 files: 2 kept, 2 converted, 1 rebuilt (no version can use it)" in text
     assert "alerts.parquet (its end is missing)" in text
+    if isinstance(objects, LocalFiles):
+        assert all(any(path.iterdir()) for path in objects.root.glob("[a-z]*/**/") if ".locks" not in path.parts)
     assert migration_of(objects).found() is None
     assert not list(migration_of(objects).run())
 
