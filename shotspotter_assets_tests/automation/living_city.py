@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.calendar import local_time
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
@@ -43,6 +44,11 @@ def row(day: date, number: int, hour: int = 17, place: int = 0) -> str:
         f"{day}T{hour:02}:{number % 60:02}:00Z,{-76.8 + 0.3 * (place % 3):.1f},{38.2 + 0.3 * (place // 3 % 3):.1f},"
         f"Single_Gunshot,{day}-{number}\n"
     )
+
+
+def rows(first: date, last: date, number: int = 3) -> list[str]:
+    """Rows of so many alerts on each day, in places that differ."""
+    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
 
 
 @dataclass

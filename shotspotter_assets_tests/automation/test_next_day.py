@@ -7,12 +7,11 @@ from unittest import mock
 
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FORECAST
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row, rows
 
 ONE_DAY = timedelta(days=1)
 START = date(2026, 3, 2)
@@ -21,10 +20,6 @@ YESTERDAY = TODAY - ONE_DAY
 TOMORROW = TODAY + ONE_DAY
 MANY = 12  # alerts a day, so many that a day without any is not plausible
 PATROL = "patrol: {shifts: [{name: night, start: 20, end: 4, units: 2}]}\n"
-
-
-def rows(first: date, last: date, number: int = 3) -> list[str]:
-    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 from shotspotter_assets_tests.automation.statements import Said
 from shotspotter_assets_tests.defs.chain import requested_days
 
@@ -31,10 +31,6 @@ START = date(2026, 3, 2)
 TODAY = date(2026, 3, 16)
 YESTERDAY = TODAY - timedelta(days=1)
 ONE_DAY = timedelta(days=1)
-
-
-def rows(first: date, last: date, number: int = 3) -> list[str]:
-    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
 
 
 @pytest.fixture
