@@ -65,4 +65,9 @@ def test_the_package_runs_from_its_folder_in_the_image(context: Path) -> None:
     site = context / "opt"
     local = command.replace("/opt/venv/bin/python", sys.executable).replace("/opt/shotspotter", str(site))
     run(local.replace("--compile-bytecode", ""), context)
-    run(f"cd / && PYTHONPATH={site} {sys.executable} -m shotspotter_assets check-cities | grep {site}", context)
+    [path] = re.findall(r"PATH=(\S+)", DOCKERFILE.split("ENV ", 1)[1])[:1]
+    path = path.replace("/opt/shotspotter", str(site))
+    run(
+        f"export PYTHONPATH={site} PATH={path}; type shotspotter | grep {site}; shotspotter check-cities | grep {site}",
+        Path("/"),
+    )
