@@ -31,6 +31,7 @@ WORDS: Final = {
 """Words of headings: those of the shot and of other steps of an alert, and those of columns."""
 COORDINATES: Final = {"longitude lon lng long": "latitude lat", "easting": "northing", "xcoord": "ycoord", "x": "y"}
 """Words of headings of coordinates to the east and to the north, those of degrees first."""
+DATES: Final = r"\d[-/. ]+\w+[-/. ,]+\d|[A-Za-z]{3,9}[-/. ]+\d+[-/. ,]+\d|^\d{8}"  # 13/7/2018, 13-Jul-18, Jul 13, 2018
 CLOCKS: Final = rf"^(?:{CLOCK}|\d{{1,2}}[0-5]\d$)"  # 9:30, 930 or 0930
 EPOCHS: Final = {r"^\d{9,10}(\.\d*)?$": "epoch_s", r"^\d{12,13}(\.\d*)?$": "epoch_ms"}
 
@@ -91,7 +92,7 @@ def _is_time(name: str, column: pa.ChunkedArray) -> bool:
     values = column.drop_null()
     if pa.types.is_temporal(column.type) or epoch_unit(column):
         return bool(pa.types.is_temporal(column.type) or _has(name, WORDS["time"]))
-    if not pa.types.is_string(column.type) or not len(values):
+    if not pa.types.is_string(column.type) or _share(values, DATES) < MIN_KNOWN:
         return False
     readings = read_times(values, None, LandingSettings(kind="landing", columns=Columns(time=name)), name)
     return bool(np.mean(~np.isnat(readings).all(axis=0)) >= MIN_KNOWN)

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import NAME_PATTERN
 from shotspotter_assets.new_city.city_text import CityText, describe_city
 from shotspotter_assets.new_city.columns import Question
 from shotspotter_assets.new_city.reading import Alerts, NewCityError, read_alerts
-from shotspotter_assets.settings import BASE_FOLDER
+from shotspotter_assets.settings import BASE_FOLDER, cities_folder
 
 CITIES: Final = "SHOTSPOTTER_CITIES"
 
@@ -29,30 +29,27 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
         raise NewCityError(
             f"{name!r} is no name of a city: use small letters, digits and underscores (springfield_ma)."
         )
-    folder = Path(os.environ.get(CITIES) or BASE_FOLDER / "cities").absolute()
-    landing = Path(os.environ.get("SHOTSPOTTER_LANDING") or BASE_FOLDER / "landing").absolute() / name
-    city_file = folder / f"{name}.yaml"
-    alerts = read_alerts(path or Path(_ask(Question("FILE", "Which file or folder has the city's alerts?"))))
-    copies = {file: landing / file.name for file in alerts.files if landing not in file.absolute().parents}
-    if there := [str(file) for file in (city_file, *copies.values()) if file.exists()]:
+    folder = cities_folder(os.environ) if os.environ.get(CITIES) else BASE_FOLDER / "cities"
+    city_file = folder.absolute() / f"{name}.yaml"
+    landing = f"{(os.environ.get('SHOTSPOTTER_LANDING') or str(BASE_FOLDER / 'landing')).rstrip('/')}/{name}"
+    path = path or Path(_ask(Question("FILE", "Which file or folder has the city's alerts?")))
+    alerts = read_alerts(path)
+    is_landed = "://" in landing or path.absolute().is_relative_to(Path(landing).absolute())
+    if there := [str(place) for place in (city_file, *([] if is_landed else [Path(landing)])) if place.exists()]:
         raise NewCityError(f"{there[0]} exists already; choose another name, or remove it first.")
     found = _described(name, alerts, answers)
-    for file, copy in copies.items():
-        landing.mkdir(parents=True, exist_ok=True)
-        unfinished = copy.with_name(f"{copy.name}.part")
-        shutil.copy2(file, unfinished)
-        unfinished.rename(copy)
-    folder.mkdir(parents=True, exist_ok=True)
+    for file in () if is_landed else alerts.files:
+        copy = Path(landing) / file.relative_to(path if path.is_dir() else path.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    city_file.parent.mkdir(parents=True, exist_ok=True)
     with city_file.open("x") as written:
         written.write(found.text)
     yield from found.lines
-    yield f"\n{city_file} is written, and the alerts are in {landing}. Read the file, then:\n"
-    if os.environ.get(CITIES) is None:
-        yield f"export {CITIES}={folder}"
-    yield "shotspotter check-cities"
-    yield f"shotspotter run {name}    # days, models, forecast, plan and pages; minutes"
-    yield "shotspotter pages"
-    yield f"shotspotter ui    # builds whatever lands in {landing}"
+    yield f"\n{city_file} is written. Alerts belong in {landing}{'' if is_landed else ', which has a copy'}. Now:\n"
+    yield from [f"export {CITIES}={city_file.parent}"] * (not os.environ.get(CITIES))
+    yield f"shotspotter check-cities\nshotspotter run {name}    # days, models, forecast, plan and pages; minutes"
+    yield f"shotspotter pages\nshotspotter ui    # builds whatever lands in {landing}"
 
 
 def _described(name: str, alerts: Alerts, answers: Mapping[str, str]) -> CityText:

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -234,3 +235,16 @@ def test_real_alerts_give_the_zone_columns_and_box_of_the_shipped_file(name: str
     [usable] = [re.search(r"rows: ([\d,]+) of ([\d,]+)", line) for line in lines if line.startswith("rows")]
     assert usable is not None
     assert int(usable[1].replace(",", "")) >= 0.99 * int(usable[2].replace(",", ""))
+
+
+NIGHTS = {"brockton_ma": "America/New_York", "fresno_ca": "America/Los_Angeles", "wilmington_nc": "America/New_York"}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the alerts of further cities in ../shared/data")
+@pytest.mark.parametrize("name", NIGHTS)
+def test_nights_of_real_cities_distinguish_the_wall_clock_from_utc(name: str, tmp_path: Path) -> None:
+    table = pd.read_parquet(DATA / f"{name}.parquet")
+    for zone, meaning in ((NIGHTS[name], "local"), ("UTC", "utc")):
+        times = table["occurred_at"].dt.tz_convert(zone).dt.strftime("%m/%d/%Y %H:%M:%S")
+        city, _ = described(write(table.assign(occurred_at=times), tmp_path))
+        assert (city.time_zone, source(city).naive_times) == (NIGHTS[name], meaning)

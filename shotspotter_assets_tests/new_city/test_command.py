@@ -52,3 +52,16 @@ def test_without_a_terminal_one_line_names_what_is_missing_or_wrong(message: str
     assert message in ran.output
     assert not (tmp_path / "cities").exists()
     assert not (tmp_path / "landing").exists()
+
+
+def test_alerts_that_have_landed_are_not_copied(tmp_path: Path) -> None:
+    landed = tmp_path / "landing" / "town" / "2024"
+    landed.mkdir(parents=True)
+    write(export(), landed)
+    ran = invoke(tmp_path, "new-city", "town", str(tmp_path / "landing" / "town"))
+    assert ran.exit_code == 0, ran.output
+    assert [path.name for path in (tmp_path / "landing").rglob("*.csv")] == ["alerts.csv"]
+    other = invoke(tmp_path, "new-city", "village", str(landed / "alerts.csv"))
+    assert other.exit_code == 0, other.output
+    (tmp_path / "cities" / "village.yaml").unlink()
+    assert "village exists already" in invoke(tmp_path, "new-city", "village", str(landed / "alerts.csv")).output
