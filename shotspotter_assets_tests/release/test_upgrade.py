@@ -47,11 +47,7 @@ def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Upgrade:
     town.land(town.day(-60), town.day(-2))
     issued = town.store / "risk_forecasts" / "city=town" / f"date={town.day(-1)}" / "record.json"
     town.run_daemon_until_built(issued, town.store / "city_pages" / "city=town" / "pages.json")
-    selected = ",".join(f"key:town/{name}" for name in PRODUCTS)
-    by_hand = town.run(
-        "dagster", "asset", "materialize", "-m", "shotspotter_assets.definitions",
-        "--select", selected, "--partition-range", f"{town.day(-4)}...{town.day(-2)}",
-    )  # fmt: skip
+    by_hand = town.materialize(PRODUCTS, town.day(-3), town.day(-2))
     assert by_hand.returncode == 0, by_hand.stderr[-3000:]
     before = Path(shutil.copytree(town.store, folder / "before" / "store"))
     town.install(wheel_of(CHECKOUT, folder / "new"), CHECKOUT / "requirements.lock")
@@ -110,16 +106,18 @@ def test_the_next_day_is_built_and_status_and_pages_state_it(upgrade: Upgrade) -
     assert f"{town.day(1):%A}" in (pages / "index.html").read_text()
 
 
-def test_the_old_release_damages_nothing_in_a_migrated_store(upgrade: Upgrade, tmp_path: Path) -> None:
+def test_the_old_release_fails_and_damages_nothing_in_a_migrated_store(upgrade: Upgrade, tmp_path: Path) -> None:
     town = upgrade.town
     store = Path(shutil.copytree(town.store, tmp_path / "store"))
     source = tmp_path / "source"
     with tarfile.open(upgrade.before.parents[1] / "old" / "source.tar") as packed:
         packed.extractall(source, filter="data")
-    kept = {present_path(path) for path in evidence(upgrade.before)}
     old = {"PYTHONPATH": str(source), "SHOTSPOTTER_STORE": str(store)}
     with town.daemon(**old) as log:
-        wait_until(lambda: log.read_text().count("town_automation") > 5, MAX_WAIT_SECONDS, every=0.5)
+        wait_until(lambda: log.read_text().count("SensorExecutionError") > 1, MAX_WAIT_SECONDS, every=0.5)
+    for assets in (PRODUCTS, ["patrol_plans"]):
+        assert town.materialize(assets, town.day(-2), town.day(-2), **old).returncode != 0
+    kept = {present_path(path) for path in evidence(upgrade.before)}
     assert {path for path in kept if (store / path).read_bytes() != (town.store / path).read_bytes()} == set()
 
 

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -112,6 +112,14 @@ class UpgradedTown:
 
     def run(self, program: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return run(self.bin / program, *arguments, cwd=self.folder, env=self.environ | environ)
+
+    def materialize(
+        self, assets: Sequence[str], first: date, last: date, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Build days of some assets, as a person would."""
+        selected = ",".join(f"key:town/{name}" for name in assets)
+        command = ["asset", "materialize", "-m", "shotspotter_assets.definitions", "--select", selected]
+        return self.run("dagster", *command, "--partition-range", f"{first}...{last}", **environ)
 
     @contextmanager
     def daemon(self, **environ: str) -> Iterator[Path]:
