@@ -1,6 +1,7 @@
 """The upgrade from the last release: its wheel and daemon fill a store, today's wheel migrates it and runs a day."""
 
 import json
+import re
 import shutil
 import tarfile
 from dataclasses import dataclass
@@ -30,7 +31,6 @@ class Upgrade:
     town: UpgradedTown
     before: Path
     refused: CompletedProcess[str]
-    in_use: CompletedProcess[str]
     migrated: CompletedProcess[str]
     status: str
 
@@ -52,17 +52,17 @@ def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Upgrade:
     before = Path(shutil.copytree(town.store, folder / "before" / "store"))
     town.install(wheel_of(CHECKOUT, folder / "new"), CHECKOUT / "requirements.lock")
     refused = town.run("shotspotter", "status")
-    in_use = town.run("shotspotter", "migrate", "--yes")
 
     def migrate() -> CompletedProcess[str] | None:
+        """Migrate, unless the daemon's last sign of life is too recent."""
         done = town.run("shotspotter", "migrate", "--yes")
-        return None if "daemon" in done.stderr else done
+        return None if "in use by a daemon" in done.stderr else done
 
     migrated = wait_until(migrate, MAX_WAIT_SECONDS, every=5)
     town.land(town.day(-1), town.day(-1))
     tomorrow = town.store / "risk_forecasts" / "city=town" / "target=gunfire" / f"date={town.day(0)}" / "record.json"
     town.run_daemon_until_built(tomorrow)
-    return Upgrade(town, before, refused, in_use, migrated, town.run("shotspotter", "status").stdout)
+    return Upgrade(town, before, refused, migrated, town.run("shotspotter", "status").stdout)
 
 
 def test_older_store_is_refused_in_one_line(upgrade: Upgrade) -> None:
@@ -70,8 +70,6 @@ def test_older_store_is_refused_in_one_line(upgrade: Upgrade) -> None:
     assert upgrade.refused.returncode == 1
     assert "shotspotter migrate" in line
     assert str(upgrade.town.store) in line
-    [line] = upgrade.in_use.stderr.splitlines()
-    assert "daemon" in line
 
 
 def test_migration_tells_what_it_did(upgrade: Upgrade) -> None:
@@ -99,6 +97,7 @@ def test_the_next_day_is_built_and_status_and_pages_state_it(upgrade: Upgrade) -
     forecast = town.record("risk_forecasts", "city=town", "target=gunfire", f"date={town.day(0)}", "record.json")
     assert (forecast["forecast_date"], forecast["last_known"]) == (str(town.day(1)), str(town.day(-1)))
     assert f"newest known day  {town.day(-1)}" in upgrade.status
+    assert re.search(r"due +nothing", upgrade.status)
     pages = town.store / "city_pages" / "city=town"
     status = json.loads((pages / "status.json").read_bytes())
     assert status["forecast_date"] == str(town.day(1))
