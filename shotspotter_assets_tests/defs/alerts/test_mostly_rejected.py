@@ -23,9 +23,9 @@ WRONG_BOX = {"box": Box(west=-75.0, south=38.0, east=-74.0, north=39.0)}
 
 class Town(LandingTown):
     def held_back(self, first: int = 1, last: int = 10, **changes: Any) -> dict[int, str]:
-        """Run a range; return the reasons of the days that are held back, by day of the month."""
+        """Read the rows of a range; return the reasons of the days that are held back, by day of the month."""
         self.use(CITIES[CITY].model_copy(update=changes))
-        self.run(first, last)
+        self.run(first, last, assets=["raw_alerts"])
         return {day.day: entry.why for day, entry in DayTable.read(self.store, CITY).in_state("held_back").items()}
 
 
