@@ -29,6 +29,7 @@ from shotspotter_assets.storage.store import parquet_table
 from shotspotter_assets.storage.store_format import MARKER, TABLE_ENTRY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
 from shotspotter_assets_tests.conftest import made_once
+from shotspotter_assets_tests.defs.chain import materialize, metadata_of
 from shotspotter_assets_tests.migration import kept_store
 from shotspotter_assets_tests.migration.kept_town import (
     LAST_DAY,
@@ -138,6 +139,18 @@ def test_days_of_an_unchanged_source_are_current(town: LivingCity) -> None:
     assert "city_pages: The site is new." in status
     assert "raw_alerts" not in status
     assert not due_kept(town)
+
+
+def test_a_run_over_kept_partitions_leaves_them_as_they_are(town: LivingCity) -> None:
+    carry(town)
+    files = [*Path("store", "forecast_scores").rglob("record.json")]
+    before = {file: file.read_bytes() for file in files}
+    with town.clock():
+        how = {"partition_key": str(LAST_DAY), "checks": (), "instance": town.instance}
+        result = materialize(NAME, ["forecast_scores"], town.on, **how)
+    [metadata] = metadata_of(result).values()
+    assert metadata["note"].value == "Left as a migration found it."
+    assert {file: file.read_bytes() for file in files} == before
 
 
 def due_kept(town: LivingCity) -> list[str]:
