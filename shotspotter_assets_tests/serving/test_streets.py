@@ -60,7 +60,7 @@ def more_alerts(store: Store, city: City, day: date) -> None:
     store.write_tables(CLEANED, {day: pa.concat_tables(tables)}, city.name)
 
 
-def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
+def test_streets_of_a_day_and_its_shifts_add_up_to_the_cells(store: Store, city: City) -> None:
     streets = ranked(store, city)
     street_ranking.write_streets(store, streets)
     table = store.read_table(STREETS, city.name, DAY)
@@ -78,7 +78,13 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     hourly = store.read_table(HOURLY, city.name, DAY)["expected"].to_numpy()
     share_of_shifts = hourly.reshape(36, 16)[6:30].sum() / of_cells
     assert sum(shifts) == pytest.approx(in_all * share_of_shifts)
+
+
+def test_the_likeliest_streets_of_a_day_have_ranks_reasons_and_lines(store: Store, city: City) -> None:
+    streets = ranked(store, city)
+    street_ranking.write_streets(store, streets)
     top = streets.top.to_pylist()
+    of_day = streets.table.filter(pc.is_null(streets.table["shift"]))
     assert top[0]["probability"] == of_day["probability"].to_numpy().max()
     assert "of the alerts of R" in top[0]["why"]
     assert any(row["why"].endswith(": near; often") for row in top)

@@ -128,7 +128,7 @@ def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
+def test_a_day_trains_models_and_says_which_of_them_serves(chain: Chain) -> None:
     record = chain.models(DAY)
     assert record.trained
     assert record.validation == (DAY - timedelta(days=67), DAY)  # a third of the days
@@ -136,6 +136,9 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert record.served == record.gate.best_baseline != CANDIDATE
     assert "at least 12 are needed" in " ".join(record.reasons)
 
+
+def test_a_forecast_has_a_row_for_each_horizon_and_covered_cell(chain: Chain) -> None:
+    record = chain.models(DAY)
     forecast = chain.forecast(DAY)
     cells = len(record.covered)
     assert set(catalogue.FORECAST.schema.names) | {"candidate", "model_historical_mean"} <= set(forecast.column_names)
@@ -143,7 +146,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
     assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
-    low, p, high, expected = (day[name].to_numpy() for name in ("low", "probability", "high", "expected"))
+    low, p, high = (day[name].to_numpy() for name in ("low", "probability", "high"))
     assert ((low <= p) & (p <= high)).all()
     np.testing.assert_array_equal(p, day[f"model_{record.served}"].to_numpy())
     # Four weeks are too few to show types.
@@ -151,24 +154,32 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert day["type_0"].null_count == cells
     assert (horizons["4h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
 
+
+def test_hours_and_top_locations_follow_from_the_forecast(chain: Chain) -> None:
+    forecast = chain.forecast(DAY)
+    day = at_horizon(forecast, "day")
     hourly = chain.read(catalogue.HOURLY, DAY)
     assert hourly.schema.remove_metadata() == catalogue.HOURLY.schema
     of_day = hourly.filter(pa.array(hourly["starts_utc"].to_numpy() < np.datetime64("2024-01-22T05")))
-    assert of_day["expected"].to_numpy().sum() == pytest.approx(expected.sum())
+    assert of_day["expected"].to_numpy().sum() == pytest.approx(day["expected"].to_numpy().sum())
     top = chain.read(catalogue.TOP_LOCATIONS, DAY).to_pylist()
     assert [row["rank"] for row in top] == list(range(1, 21))
-    assert top[0]["probability"] == p.max()
+    assert top[0]["probability"] == day["probability"].to_numpy().max()
     assert all(pc.all(pc.greater_equal(one["expected"], one["probability"])).as_py() for one in (forecast, hourly))
     assert "odds x" in top[0]["why"]
 
+
+def test_a_plan_places_the_units_of_each_shift_in_covered_cells(chain: Chain) -> None:
     plan = chain.read(catalogue.PLAN, DAY).to_pylist()
     assert sum(row["units"] for row in plan) == 4
     assert {row["forecast_date"] for row in plan} == {NEXT}
-    assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
+    assert {(row["row"], row["column"]) for row in plan} <= set(chain.models(DAY).covered)
     of_mean = chain.read(catalogue.MEAN_PLAN, DAY)
     assert pc.sum(of_mean["units"]).as_py() == 4
     assert {row["shift"] for row in of_mean.to_pylist()} == {row["shift"] for row in plan}
 
+
+def test_the_first_day_has_no_score_but_the_reason(chain: Chain) -> None:
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert scores.scores is None
     assert scores.note == "No forecast was issued on 2024-01-19, so 2024-01-20 has no score."
