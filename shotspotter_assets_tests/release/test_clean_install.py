@@ -16,6 +16,7 @@ import requests
 from shotspotter_assets.settings import CHECKOUT, INSTANCE
 from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.installation import ASSETS_QUERY
+from shotspotter_assets_tests.new_city.exports import export, write
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
 
@@ -116,6 +117,8 @@ def test_the_wheel_stores_days_on_each_python(version: str, wheel: Path, tmp_pat
     assert len([*(made.work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
     assert (made.work / ".dagster_home" / "dagster.yaml").read_text() == INSTANCE.read_text()
     assert "dg launch -m shotspotter_assets.definitions" in made.shotspotter("pages").stderr
+    write(export(), made.work)
+    assert "town.yaml is written" in made.shotspotter("new-city", "town", "alerts.csv").stdout
 
 
 def assets_at(url: str) -> str:
