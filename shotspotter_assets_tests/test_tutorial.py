@@ -39,8 +39,11 @@ def test_both_days_run_in_an_empty_folder(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "new")], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    first, second = re.findall(r"^live_models.*?\n", ran.stdout, re.MULTILINE)[::2][:2]
-    assert first != second
-    pages = re.findall(r"\$ shotspotter pages --print\n(.+)\n", ran.stdout)
-    assert len(pages) == 1
-    assert (tmp_path / "new" / "store" / pages[0].rpartition("/store/")[2]).is_file()
+    first, second = re.findall(r"^\$ shotspotter run riverton_md\n(.*?)^\(", ran.stdout, re.MULTILINE | re.DOTALL)
+    for output in (first, second):
+        assert re.search(r"^.*risk_forecasts.*city_pages: \d+ s$", output, re.MULTILINE)
+    assert re.search(r"^raw_alerts: (\S+) \(alerts_\1\.csv\) is new\.$", second, re.MULTILINE)
+    [page] = re.findall(r"^\$ shotspotter pages --print\n(.+)$", ran.stdout, re.MULTILINE)
+    assert (tmp_path / "new" / "store" / page.rpartition("/store/")[2]).is_file()
+    [known] = re.findall(r"^  newest known day +(\S+)$", ran.stdout, re.MULTILINE)
+    assert known in second

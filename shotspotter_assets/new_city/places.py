@@ -23,9 +23,7 @@ MAX_ZONE_POINTS: Final = 1_000
 MIN_ZONE_SHARE: Final = 0.99  # minimum share of points in one time zone; a city at a border of zones is asked for
 NOWHERE: Final = ("Etc/", "Antarctica/")  # time zones of the sea, and of points with swapped axes
 NEAR_SHARE: Final = 0.9  # share of the alerts nearest to the middle, whose distance measures a city
-MAX_TIMES_NEAR: Final = (
-    3  # maximum multiple of that distance for alerts of the city itself; it is at most 3.2 in seventeen data sets
-)
+MAX_TIMES_NEAR: Final = 4  # maximum multiple of that distance within a city; at most 3.2 in seventeen data sets
 MIN_NEAR_METRES: Final = 500
 EDGE_DEGREES: Final = 0.005  # edges of a box are multiples of it, at least a fifth of it beyond the last alert
 CELL_METRES: Final = 450  # minimum side of a cell
