@@ -3,12 +3,14 @@
 import gc
 import os
 import warnings
+from functools import partial
 
 import dagster as dg
 
 from shotspotter_assets.city_files import CityFileError, unusable_files
 from shotspotter_assets.defs import shared_models
 from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_sensors, schedules
+from shotspotter_assets.defs.catalogue_facts import with_address
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.markdown import plain
@@ -34,7 +36,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
         return dg.Definitions.merge(
-            *(city_assets(city) for city in settings.cities.values()),
+            *(
+                city_assets(city).map_asset_specs(func=partial(with_address, store_root=settings.store_root))
+                for city in settings.cities.values()
+            ),
             shared_models.definitions(settings.cities),
             *(module.definitions(settings) for module in (city_sensors, nowcast_sensors, notices, schedules)),
             dg.Definitions(

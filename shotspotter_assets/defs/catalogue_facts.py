@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cache
 from inspect import unwrap
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -40,6 +41,13 @@ def definition_metadata(
     if table is None:
         return references
     return references | {"dagster/table_name": f"{city.name}.{asset}"} | panel.column_schema(table)
+
+
+def with_address(spec: dg.AssetSpec, store_root: str) -> dg.AssetSpec:
+    """Return the spec of a city's asset with the address of its folder in the store."""
+    city, asset = spec.key.path
+    root = store_root.rstrip("/") if "://" in store_root else str(Path(store_root).absolute())
+    return spec.merge_attributes(metadata={"dagster/uri": f"{root}/{asset}/city={city}"})
 
 
 def freshness_policy(city: City, asset: Asset) -> dg.FreshnessPolicy | None:

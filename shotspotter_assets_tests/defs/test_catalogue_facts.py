@@ -46,6 +46,17 @@ def test_owner_tags_and_table_name_follow_the_city_file() -> None:
     assert not any(spec.owners for spec in specs_of(TINY).values())
 
 
+def test_each_asset_of_a_city_names_its_folder_in_the_store(tmp_path: Path) -> None:
+    on_s3 = resources("s3://bucket/alerts/", cities=with_city("tiny_city")).definitions
+    addresses = {spec.key.path[-1]: spec.metadata.get("dagster/uri") for spec in on_s3.resolve_all_asset_specs()}
+    assert addresses.pop("shared_models") is None
+    assert set(addresses.values()) == {f"s3://bucket/alerts/{name}/city=tiny_city" for name in addresses}
+    local = resources(str(tmp_path), cities=with_city("tiny_city", end=date(2024, 5, 31))).definitions
+    stored = Store(str(tmp_path)).uri(STREETS, "tiny_city", date(2024, 1, 1))
+    [spec] = [spec for spec in local.resolve_all_asset_specs() if spec.key.path[-1] == Asset.STREET_RISK]
+    assert stored.startswith(spec.metadata["dagster/uri"] + "/")
+
+
 def test_products_of_automated_cities_have_a_deadline_in_their_zone() -> None:
     city = changed(publication={"next_day_from": 23}, time_zone="America/Chicago", box=TINY.box)
     policies = {name: spec.freshness_policy for name, spec in specs_of(city).items() if spec.freshness_policy}
