@@ -2,13 +2,12 @@ import re
 import shutil
 import sys
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 import pytest
 import yaml
 
@@ -16,18 +15,22 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs import city_assets
 from shotspotter_assets.defs.launchpad import with_windows
-from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import city_settings
-from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, NoForecast, write_forecast
+from shotspotter_assets.serving.issued_forecasts import NoForecast, write_forecast
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS, Asset
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Spec
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.instances import instance_in_memory
+from shotspotter_assets_tests.serving.town import DAY, TOWN
+from shotspotter_assets_tests.test_readable import places
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -62,47 +65,43 @@ def declare(monkeypatch: pytest.MonkeyPatch, constant: str, name: str, spec: Spe
     monkeypatch.setitem(catalogue.LINEAGE, member, replace(catalogue.CITY_STATE, asset=member, file="_lineage.json"))
 
 
-def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    function, declaration, table, asset = blocks("new_daily_product.md", "python")
-    module = ModuleType("shotspotter_assets.serving.watch_lists")
-    exec(function, vars(module))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+def test_new_daily_product_has_its_asset_and_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, declaration, table, asset, test = blocks("new_daily_product.md", "python")
+    serving = ModuleType("shotspotter_assets.serving.watch_lists")
+    exec(function, vars(serving))
+    monkeypatch.setitem(sys.modules, serving.__name__, serving)
     names: dict[str, Any] = dict(vars(catalogue))
     exec(declaration, names)
     declare(monkeypatch, "WATCH_LISTS", *names["WATCH_LISTS"])
     exec(table, names)
     monkeypatch.setattr(catalogue, "WATCH_LIST", names["WATCH_LIST"], raising=False)
-    exec(asset, names)
-    city = load_cities()["simulated_city"]
-    issue_date = date(2025, 6, 30)
-    store = StoreResource(root=str(tmp_path))
-    kinds = {"string": "x", "list<string>": [], "timestamp[us, tz=UTC]": datetime(2025, 7, 1, tzinfo=UTC)}
-    row = {name: kinds.get(column.kind, 0) for name, column in catalogue.FORECAST.columns.items()} | {"horizon": "day"}
-    cells = [{"row": 1, "column": 1, "probability": 0.01}, {"row": 1, "column": 2, "probability": 0.06},
-             {"row": 2, "column": 2, "probability": 0.2}]  # fmt: skip
-    forecast = pa.Table.from_pylist([row | cell for cell in cells], schema=catalogue.FORECAST.schema)
-    record = ForecastRecord(
-        city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), served="stack",
-        models_from=issue_date, why_served=(), expected_alerts=1.0, expected_alerts_low=0.0, expected_alerts_high=2.0,
-        interval="", hours="", types="", drivers={}, issued_at="", lead=1, last_known=issue_date, version="v",
-    )  # fmt: skip
-    of_target = store.open().of(city.target)
-    write_forecast(
-        of_target, Forecast(forecast, HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table(), b"", record)
-    )
-    assets = list(names["definitions"](city).assets)
-    dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
-    made = store.open().read_table(names["WATCH_LIST"], city.name, issue_date)
-    assert made["probability"].to_pylist() == [0.2, 0.06]
+    daily = ModuleType("shotspotter_assets.defs.daily.watch_lists")
+    exec(asset, vars(daily))
+    monkeypatch.setattr(city_assets, "_MODULES", [*city_assets._MODULES, daily])
+    monkeypatch.setattr(chain, "_BUILT", {})
+    exec(test, names)
+    store = Store(str(tmp_path / "store")).of(TOWN.target)
     late = NoForecast(
-        city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), lead=40,
-        last_known=date(2025, 5, 22), no_forecast="No forecast is issued. The last known day is too old.", last_issued=None,
+        city=TOWN.name, issue_date=DAY, forecast_date=DAY + timedelta(days=1), lead=40, last_known=DAY - timedelta(days=39),
+        no_forecast="No forecast is issued. The last known day is too old.", last_issued=None,
     )  # fmt: skip
-    write_forecast(store.open().of(city.target), late)
-    ran = dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
-    [event] = ran.get_asset_materialization_events()
-    assert "too old" in event.materialization.metadata["note"].value
-    assert not store.open().of(city.target).exists(names["WATCH_LIST"], city.name, issue_date)
+    with instance_in_memory(tmp_path / "instance") as instance:
+        names["test_the_likeliest_cell_comes_first"](tmp_path, instance)
+        write_forecast(store, late)
+        on = resources(str(tmp_path / "store"), cities={TOWN.name: TOWN})
+        ran = chain.materialize(TOWN.name, ["watch_lists"], on, partition_key=str(DAY), instance=instance)
+    [metadata] = chain.metadata_of(ran).values()
+    assert "too old" in str(metadata["note"].value)
+    assert not store.exists(names["WATCH_LIST"], TOWN.name, DAY)
+
+
+@pytest.mark.parametrize("page", ["new_check.md", "new_daily_product.md", "new_forecaster.md", "new_source.md"])
+def test_modules_of_guides_are_read_once(page: str, tmp_path: Path) -> None:
+    for number, code in enumerate(blocks(page, "python")):
+        if code.startswith('"""'):
+            (tmp_path / f"module_{number}.py").write_text(code)
+    assert list(tmp_path.iterdir())
+    assert {fault: found for fault, found in places(tmp_path).items() if found} == {}
 
 
 def test_the_second_target_counts_its_own_events(tmp_path: Path) -> None:

@@ -96,12 +96,12 @@ def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
 
 
 def _held_back(stored: Stored) -> Iterator[str]:
-    """Yield sentences about days that wait for a person's word, and one about days with unusable rows."""
+    """Yield sentences about days that wait until a person accepts them, and one about days with unusable rows."""
     city = stored.city
     held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day >= city.start}
     for day, entry in held_back.items():
         if entry.is_unusual:
-            yield f"{day} waits for a person's word: {entry.why}."
+            yield f"{day} waits until a person accepts it: {entry.why}."
     unusable = [day for day, entry in held_back.items() if day <= (city.end or day) and not entry.is_unusual]
     if unusable:
         number = number_of(len(unusable), "day")

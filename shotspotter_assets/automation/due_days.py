@@ -106,7 +106,7 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
             return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
         is_gridded = day in gridded and stored.origin(Asset.GRID_TENSORS, day).made_from == table.made_from(day)
-        return "" if is_gridded else "is not on the grid as it is stored"
+        return "" if is_gridded else "has no current grid"
 
     return {day: text for day, state in states.items() if (text := reason(day, state))}
 

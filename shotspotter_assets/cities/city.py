@@ -124,7 +124,9 @@ class City(StrictModel):
     @classmethod
     def _is_an_owner(cls, value: str) -> str:
         if value and not CONTACT.fullmatch(value):
-            raise ValueError(f"{value!r} is no contact (allowed: an e-mail address, or a team as team:analysts)")
+            raise ValueError(
+                f"{value!r} is not a contact (allowed: an e-mail address, or a team such as team:analysts)"
+            )
         return value
 
     @field_validator("time_zone")
@@ -162,7 +164,9 @@ class City(StrictModel):
         from holidays.registry import COUNTRIES
 
         if value.split("-", maxsplit=1)[0] not in {name for names in COUNTRIES.values() for name in names}:
-            raise ValueError(f"{value!r} is no country with a calendar (allowed: US, CA, GB, or with a state as US-DC)")
+            raise ValueError(
+                f"{value!r} is not a country with a calendar (allowed: US, CA, GB, or with a state, such as US-DC)"
+            )
         return value
 
     @model_validator(mode="after")

@@ -99,8 +99,8 @@ def _without_race(factors: dict[str, Factor]) -> dict[str, Factor]:
         for text in (name, factor.path.name, getattr(factor, "column", "")):
             if part := refused_part(text):
                 raise ValueError(
-                    f"{name} cannot be an input: {text!r} has {part!r}, and race, ethnicity and what stands for them (language, "
-                    "origin, religion) are for audits alone. Where it is something else, give it another name"
+                    f"{name} cannot be an input: {text!r} has {part!r}, and race, ethnicity and proxies for them (language, "
+                    "origin, religion) are for audits alone. If it measures something else, give it another name"
                 )
     return factors
 

@@ -49,7 +49,7 @@ class Level:
         """Return the ratio and its interval in words."""
         start = f"Expected / observed of {number_of(self.days, 'forecast day')} to {self.last}"
         if self.ratio is None:
-            return f"{start} is unknown, as nothing was observed."
+            return f"{start} is unknown because nothing was observed."
         if self.low is None or self.high is None:
             return f"{start} is {self.ratio:.2f} (fewer than {MIN_WEEKS} weeks: no interval)."
         interval = f"{LEVEL:.0%} interval {self.low:.2f} to {self.high:.2f}"

@@ -64,7 +64,7 @@ class _Place:
 def convert(path: str, content: bytes) -> Sequence[Converted] | Rebuilt:
     """Return the files in the present format that replace a stored file, or why it is rebuilt.
 
-    Raises ValueError for a damaged file, and for one that no version writes.
+    Raises ValueError for a damaged file, and for one that no release wrote.
     """
     place = _place_of(path)
     asset = place.folder
@@ -84,7 +84,7 @@ def convert(path: str, content: bytes) -> Sequence[Converted] | Rebuilt:
 def _place_of(path: str) -> _Place:
     match = _PATH.fullmatch(path)
     if match is None or match["folder"] not in _FOLDERS:
-        raise ValueError("no version writes such a file")
+        raise ValueError("no release wrote such a file")
     day = None if match["day"] is None else date.fromisoformat(match["day"])
     return _Place(_FOLDERS[match["folder"]], match["city"], match["target"] or "", day, match["name"])
 
@@ -98,7 +98,7 @@ def _converted_file(asset: Asset, place: _Place, content: bytes) -> Converted:
     if (asset, place.name) in TABLES:
         return Converted(place.path(place.name), converted_table(TABLES[asset, place.name], content))
     if not _is_written(asset, place.name):
-        raise ValueError("no version writes such a file")
+        raise ValueError("no release wrote such a file")
     is_record = place.name.endswith(_RECORDS)
     return Converted(place.path(place.name), _with_version(content) if is_record else content)
 
@@ -119,7 +119,7 @@ def _with_version(content: bytes) -> bytes:
     """Return a record in today's shape with the version of the format as its first field."""
     record = json.loads(content)
     if not isinstance(record, dict):
-        raise ValueError("it is no record")
+        raise ValueError("it is not a record")
     if "format_version" in record:
         return content
     return json.dumps({"format_version": FORMAT_VERSION} | record, indent=1, ensure_ascii=False).encode()

@@ -36,7 +36,7 @@ def converted_record(asset: Asset, content: bytes, city: str, day: date) -> byte
         record = adapter.validate_python(fields)
     new = record.content()
     if unknown := _unknown_field(fields, json.loads(new)):
-        raise ValueError(f"no version writes the field {unknown}")
+        raise ValueError(f"no release wrote the field {unknown}")
     return new
 
 
@@ -45,7 +45,7 @@ def _converted(asset: Asset, old: Any, city: str, day: date) -> Fields:
     try:
         return CONVERSIONS[asset](old, city, day)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"it is no record of 0.2.0 ({type(error).__name__}: {error})") from error
+        raise ValueError(f"it is not a record of 0.2.0 ({type(error).__name__}: {error})") from error
 
 
 def _unknown_field(given: Any, stored: Any) -> str:

@@ -52,7 +52,7 @@ def alerts_on_time(
     if newest is None or newest_rows is None:
         return Finding(True, "No alerts are stored yet.")
     if (due - newest).days > ENDED_DAYS:
-        return Finding(True, f"The source has ended: its last alerts are of {newest_rows}.")
+        return Finding(True, f"The source has ended: its last alerts are from {newest_rows}.")
     missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
     lead = (issue_date - newest).days + 1
     data = table_in_words(table, last, city.rows)

@@ -104,7 +104,7 @@ def serve_approved(
     serving = [record for record in fitting if record.lead == stored.lead]
     serving += [record for record in fitting if record.lead > stored.lead or stored.is_too_late]
     text = (
-        f"New models of {city.target} wait for approval since {proposed.models_from}: {proposed.served}, version "
+        f"New models of {city.target} have been waiting for approval since {proposed.models_from}: {proposed.served}, version "
         f"{proposed.version}. "
         f"{' '.join(proposed.gate.reasons)} To approve them, materialize live_models of the newest day with `approve` set to "
         f"{proposed.version} and `approver` to your name."

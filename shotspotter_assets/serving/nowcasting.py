@@ -191,7 +191,7 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
     decision = day_decisions(city, reports, NO_WORDS, known_rows, yesterday)[yesterday]
     if decision.state not in ("known", "silent"):
         raise ValueError(
-            f"City {city.name}: no next hours, as {yesterday} is not known yet. {decision.why} Retry when the source has "
+            f"City {city.name}: no next hours because {yesterday} is not known yet. {decision.why} Retry when the source has "
             "published it. risk_forecasts are issued up to a lead of publication.longest_lead "
             f"({city.publication.longest_lead} days)."
         )

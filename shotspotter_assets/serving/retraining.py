@@ -247,7 +247,7 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date, withheld: s
             "Name a day with models of that lead, or train."
         )
     if withheld and record.served == candidate_of(stored.city):
-        raise ValueError(f"{key}: serve_from: {withheld} Write level: alarm to serve it all the same.")
+        raise ValueError(f"{key}: serve_from: {withheld} Write level: alarm to serve it anyway.")
     present = model_settings(stored.city)
     if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):
         cause = f"files of the live models after {serve_from} are lost, or the city's {', '.join(PLACE)} have changed"

@@ -97,7 +97,7 @@ class DayTable:
         """Read a city's table of days, an empty one if none is stored; CorruptObjectError if `is_needed` and damaged."""
         table = store.read_index(DAYS, city, _decoded)
         if table is None and is_needed and store.exists(DAYS, city):
-            raise store.corrupt(DAYS, city, None, "it is no table of days")
+            raise store.corrupt(DAYS, city, None, "it is not a table of days")
         return table or cls()
 
     @staticmethod

@@ -91,13 +91,15 @@ class TabularSettings(SourceSettings):
             try:
                 CRS.from_user_input(value)
             except CRSError:
-                raise ValueError(f"{value!r} is no coordinate system in PROJ's database (allowed: EPSG:2248)") from None
+                raise ValueError(
+                    f"{value!r} is not a coordinate system in PROJ's database (allowed: EPSG:2248)"
+                ) from None
         return value
 
     @model_validator(mode="after")
     def _times_have_one_meaning(self) -> Self:
         if self.ignore_zone and self.naive_times != "local":
-            raise ValueError("ignore_zone needs naive_times: local, which is what the times then are")
+            raise ValueError("ignore_zone needs naive_times: local, because the times are then local")
         return self
 
 

@@ -63,7 +63,7 @@ def decoded_marker(content: bytes, uri: str) -> StoreFormat:
         return StoreFormat.model_validate_json(content)
     except ValidationError as error:
         raise FormatError(
-            f"The format of the store is unknown, as {uri} is damaged ({error_reason(error)}). Restore it from a backup."
+            f"The format of the store is unknown because {uri} is damaged ({error_reason(error)}). Restore it from a backup."
         ) from error
 
 

@@ -83,7 +83,7 @@ def test_the_longest_lead_of_washington_dc_covers_its_publication() -> None:
         ({"box": {**GOOD["box"], "west": 77.0, "east": 76.9}}, "box: west (77.0) must be less than east (76.9); longitudes in"),
         ({"first_forecast": date(2013, 1, 1)}, "file: first_forecast (2013-01-01) must be a day from start (2014-01-01) to end ("),
         ({"start": date(2099, 1, 1)}, "file: start (2099-01-01) must be before today"),
-        ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is no coordinate system in PROJ's database"),
+        ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is not a coordinate system in PROJ's database"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date: String should match pattern '%Y'"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums: unknown key; did you mean columns?"),
         (

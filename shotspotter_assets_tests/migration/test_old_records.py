@@ -205,5 +205,5 @@ def test_junk_is_refused(content: bytes, path: str) -> None:
     "path", ["notes.txt", "live_models/readme.md", "unknown/city=town/record.json", "patrol_plans/city=town/x.csv"]
 )
 def test_files_that_no_version_writes_are_named(path: str) -> None:
-    with pytest.raises(ValueError, match="no version writes such a file"):
+    with pytest.raises(ValueError, match="no release wrote such a file"):
         convert(path, b"{}")

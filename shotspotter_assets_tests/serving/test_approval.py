@@ -84,7 +84,8 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     [waiting] = waiting_models(office.store, office.city, date.max)
     assert waiting.text.startswith("New models"), "what is so that day is no part of the request"
     assert waiting.reason == (
-        f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: stack, version aa. Better. "
+        "No models have been approved yet. "
+        f"New models of gunfire have been waiting for approval since {DAY}: stack, version aa. Better. "
         "To approve them, materialize live_models of the newest day with `approve` set to aa and `approver` to your name."
     )
     office.approve(1, "aa")

@@ -110,7 +110,7 @@ class JsonApi:
         """Return `url`, relative to `base`, as a whole address; raise SourceError for another host."""
         absolute = urljoin(base, url)
         if urlsplit(absolute)[:2] != urlsplit(base)[:2]:
-            raise self.error(base, None, f"the next page is said to be on another host: {urlsplit(absolute).hostname}")
+            raise self.error(base, None, f"the answer names a next page on another host: {urlsplit(absolute).hostname}")
         return absolute
 
     def error(self, url: str, parameters: Mapping[str, str | int] | None, problem: str) -> SourceError:

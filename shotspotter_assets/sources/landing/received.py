@@ -57,7 +57,7 @@ class ReceivedFile(BaseModel, frozen=True):
     days: dict[date, tuple[str, int]] = {}  # version and number of the rows by day
     shifted: str = ""  # evidence that the times are in another zone; empty without any
     places: Places = Places()
-    foreign: str = ""  # evidence that the rows are of another place; empty without any
+    foreign: str = ""  # evidence that the rows are from another place; empty without any
 
     @property
     def rows(self) -> int:
@@ -122,7 +122,7 @@ def places_of(rows: pa.Table, box: Box) -> Places:
 
 
 def judge_places(files: Received) -> dict[str, ReceivedFile]:
-    """Return the files of a folder with the evidence that some are of another place.
+    """Return the files of a folder with the evidence that some are from another place.
 
     Most of such a file's rows lie further from the city's box than it is wide or high, where no sensor of the city hears,
     while most rows of another file lie within the box. Without such a file, the box is wrong rather than the rows.
@@ -134,7 +134,7 @@ def judge_places(files: Received) -> dict[str, ReceivedFile]:
         foreign = ""
         if has_own and places.far >= MIN_FAR_ROWS and places.far > MIN_FAR_SHARE * places.points:
             far = f"{places.far:,} of {places.points:,} rows lie further from the city's box than it is wide or high"
-            foreign = f"{far}, so they are probably of another place"
+            foreign = f"{far}, so they are probably from another place"
         with_evidence[path] = file.model_copy(update={"foreign": foreign})
     return with_evidence
 

@@ -327,7 +327,7 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
     version = shown["approve"]
     waits = shown["waits"]
     although = f"{CANDIDATE} serves although it is not shown to be better than"
-    assert waits.startswith(f"New models of gunfire wait for approval since {DAY}: {CANDIDATE}")
+    assert waits.startswith(f"New models of gunfire have been waiting for approval since {DAY}: {CANDIDATE}")
     assert although in waits
     assert (
         load_record(bare.store, CITY, DAY).no_forecast
@@ -352,7 +352,7 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
     assert why in status_text(settings, CITY, bare.instance)
     bare.run(NEXT, ["live_models"], retrain=True)
     assert bare.models(NEXT).version == version
-    assert "  approval          New models of gunfire wait" in status_text(settings, CITY, bare.instance)
+    assert "  approval          New models of gunfire have been waiting" in status_text(settings, CITY, bare.instance)
 
 
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
