@@ -119,7 +119,7 @@ def _flow(value: Any) -> str:
 
 
 def _other_events(types: pa.ChunkedArray, city: City) -> list[str]:
-    """Return the types that resemble no gunshot type."""
+    """Return the types that resemble no gunshot type, in order."""
     return sorted(pc.unique(types.filter(are_unlisted(types, city))).to_pylist())
 
 

@@ -90,10 +90,10 @@ def _times(alerts: Alerts, sample: pa.Table) -> dict[str, str]:
 
 def _is_time(name: str, column: pa.ChunkedArray) -> bool:
     values = column.drop_null()
-    if pa.types.is_temporal(column.type) or epoch_unit(column):
-        return bool(pa.types.is_temporal(column.type) or _has(name, WORDS["time"]))
+    if epoch_unit(column):
+        return bool(_has(name, WORDS["time"]))
     if not pa.types.is_string(column.type) or _share(values, DATES) < MIN_KNOWN:
-        return False
+        return bool(pa.types.is_temporal(column.type))
     readings = read_times(values, None, LandingSettings(kind="landing", columns=Columns(time=name)), name)
     return bool(np.mean(~np.isnat(readings).all(axis=0)) >= MIN_KNOWN)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import product
 from typing import Any, Final, NamedTuple
@@ -106,11 +107,9 @@ def _pattern(text: str, order: str) -> str | None:
     gap = re.search(r"\d([T, ]+)\d", text)
     for year, clock in product("Yy", CLOCKS):
         form = order.format(re.findall(r"\D", text)[0]) + year + (gap[1] + clock if gap and clock else clock)
-        try:
+        with suppress(ValueError):
             datetime.strptime(text, form)
-        except ValueError:
-            continue
-        return form
+            return form
     return None
 
 

@@ -112,11 +112,15 @@ def read_parquet(path: Path, source: LandingSettings) -> pa.Table:
     """Read the columns of a Parquet file that the city's file names: text, numbers or times."""
     schema = pq.read_schema(path)
     _require_columns(source, schema.names)
-    columns = _own_columns(source, schema.names)
+    columns = _own_columns(source, [field.name for field in schema if not _is_other(field.type)])
     for field in map(schema.field, columns):
-        if any(is_other(field.type) for is_other in OTHER_TYPES):
+        if _is_other(field.type):
             raise ValueError(f"the column {field.name} is of the type {field.type}, not text, number or time")
     return pq.ParquetFile(path).read(columns=columns)
+
+
+def _is_other(kind: pa.DataType) -> bool:
+    return any(is_of_kind(kind) for is_of_kind in OTHER_TYPES)
 
 
 def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
