@@ -1,4 +1,4 @@
-"""Due runs of a city: stored assets compared afresh with inputs and sources, so that a lost run does no harm."""
+"""Due runs of a city: stored assets are compared with inputs and sources each time, so that a lost run does no harm."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

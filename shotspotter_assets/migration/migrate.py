@@ -98,7 +98,7 @@ class Migration:
     def found(self) -> StoreFormat | None:
         """Return the marker of a store that can be migrated; None if it is empty or in the present format.
 
-        Raises FormatError for a damaged marker or a newer format, MigrationError if no conversion knows the old format.
+        Raises FormatError for a damaged marker or a newer format, MigrationError if there is no conversion from the old format.
         """
         marker = found_format(self.objects)
         if marker is None or (marker.format_version == FORMAT_VERSION and marker.migrating_to is None):
@@ -117,7 +117,7 @@ class Migration:
     def run(self) -> Iterator[FolderChanges | CarriedDays]:
         """Migrate the store, and yield what was done in each folder, and with the days of each city.
 
-        Raises MigrationError if another migration is at work, or if the store fails; the next migration then goes on.
+        Raises MigrationError if another migration is running, or if the store fails; the next migration then continues.
         """
         if (marker := self.found()) is None:
             return
@@ -207,7 +207,7 @@ class Migration:
             yield from pool.map(function, paths)
 
     def _claim(self) -> None:
-        """Enter this process into the marker; raise MigrationError if another one is at work."""
+        """Write this process into the marker; raise MigrationError if another one is migrating the store."""
 
         def claimed(content: bytes | None) -> bytes:
             marker = self._decoded(content)
@@ -224,19 +224,19 @@ class Migration:
         self.objects.update(MARKER, claimed)
 
     def _renew(self) -> None:
-        """Give a sign of life from time to time; raise MigrationError if another process has taken over."""
+        """Renew the claim if it is due; raise MigrationError if another process has taken over."""
         if self._seen_at is None or self.now() - self._seen_at > RENEWAL:
             self.objects.update(MARKER, lambda content: self._claimed(self._own(content)))
 
     def _release(self) -> None:
-        """Remove this process from the marker of an unfinished migration, so that the next one may begin at once."""
+        """Remove this process from the marker of an unfinished migration, so that the next one may begin immediately."""
 
         def released(content: bytes | None) -> bytes | None:
             marker = self._decoded(content)
             free = marker.model_copy(update={"owner": "", "seen_at": None})
             return free.content() if marker.owner == self.owner else None
 
-        with suppress(StoreError):  # the claim ends by itself
+        with suppress(StoreError):  # the claim expires anyway
             self.objects.update(MARKER, released)
 
     def _finished(self, content: bytes | None) -> bytes:

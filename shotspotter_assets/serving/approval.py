@@ -88,8 +88,8 @@ def serve_approved(
 ) -> tuple[ServingRecord | None, WaitingModels | None]:
     """Return the record that serves and the models that wait, given the record that would serve without approval.
 
-    Approved are models that a person approved, and models that served in the last week or last of all. Those of the same
-    lead come first, then those of a longer one, or any if no forecast is issued.
+    Models count as approved if a person approved them, if they served in the last week, or if they were the last to serve.
+    Those with the same lead come first, then those with a longer one, or any if no forecast is issued.
     """
     city = stored.city
     approvals = Approvals.read(store, city.name)

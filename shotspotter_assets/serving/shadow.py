@@ -1,6 +1,6 @@
 """The shadow (`shadow` in the city's file): a forecaster that is trained, forecast and scored daily, and never shown.
 
-It comes after all that serves, so it changes none of that. Its failures are sentences in the records, and stop no forecast.
+It runs after everything that serves, and changes none of it. Its failures are sentences in the records, and stop no forecast.
 """
 
 from dataclasses import replace

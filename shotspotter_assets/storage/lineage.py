@@ -1,7 +1,7 @@
 """Versions of each stored partition's inputs, read before these and recorded last: a change in between makes it due.
 
-A run claims all its partitions of an asset at once and records them in batches, as each write of the file costs as much as
-the file has partitions.
+A run claims all its partitions of an asset at once and records them in batches, because each write of the file takes time
+in proportion to the number of its partitions.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -62,7 +62,7 @@ def begin_lineage(store: Store, asset: Asset, city: str, made_from: Mapping[Key,
 def record_lineage(store: Store, asset: Asset, city: str, origins: Mapping[Key, Origin]) -> None:
     """Record freshly written partitions; those that another run claimed from other inputs stay due.
 
-    Runs that write a partition at once from different inputs may mix their files; the next run makes it from one state.
+    Runs that write one partition concurrently from different inputs may mix their files; the next run rebuilds it.
     """
 
     def recorded(lineage: Lineage) -> Lineage:
@@ -78,7 +78,7 @@ def write_partitions(
 ) -> None:
     """Write partitions by `write`, which returns the version of the content, and record what they were made from.
 
-    An error leaves the partition that it concerns due; those that were not begun are as they were.
+    After an error, the partition that raised it is due; partitions that were not begun keep their earlier origins.
     """
     before = read_lineage(store, asset, city)
     begin_lineage(store, asset, city, made_from)

@@ -60,9 +60,9 @@ class Store:
     """
 
     def __init__(self, root: str, s3_client: Any = None) -> None:
-        """Open the store without contacting it; raise ValueError for another root, or for S3 without a client."""
+        """Open the store without contacting it; raise ValueError for an unusable root, or for S3 without a client."""
         self.root = root
-        self.target = GUNFIRE  # whose files are used of assets by target; `of` changes it
+        self.target = GUNFIRE  # its files are used for assets by target; `of` changes it
         self._objects = objects_at(root, s3_client)
         self._is_marked = False  # True once the marker of the present format was read or written
 

@@ -1,7 +1,7 @@
 """The format of stored data: one number in the store's marker, in each record and in each table.
 
-Format 1 is that of 0.2.0 and earlier, which wrote no number. A change after which programs cannot read each other's files
-raises `FORMAT_VERSION`, and brings a conversion of the format before (`migration`).
+Format 1 is that of 0.2.0 and earlier, which wrote no number. Increase `FORMAT_VERSION` with a change after which
+programs cannot read each other's files, and add a conversion from the format before it (`migration`).
 """
 
 from collections.abc import Mapping
