@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
@@ -58,10 +59,11 @@ def main() -> None:
 def fill(objects: Objects, kept: Path, days: int) -> int:
     """Write the kept store with its days repeated, and return the number of files."""
     written = 0
-    for folder in sorted(path for path in kept.glob("*/city=*") if path.is_dir()):
-        for path, content in repeated(folder, days):
-            objects.write(f"{folder.relative_to(kept)}/{path}", content)
-            written += 1
+    with ThreadPoolExecutor(objects.threads) as pool:
+        for folder in sorted(path for path in kept.glob("*/city=*") if path.is_dir()):
+            place = folder.relative_to(kept)
+            files = ((f"{place}/{path}", content) for path, content in repeated(folder, days))
+            written += len(list(pool.map(lambda file: objects.write(*file), files)))  # done before the next
     return written
 
 
