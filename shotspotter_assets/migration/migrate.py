@@ -101,7 +101,7 @@ class Migration:
         Raises FormatError for a damaged marker or a newer format, MigrationError if there is no conversion from the old format.
         """
         marker = found_format(self.objects)
-        if marker is None or (marker.format_version == FORMAT_VERSION and marker.migrating_to is None):
+        if marker is None or marker.is_present:
             return None
         if marker.format_version not in self.conversions:
             raise MigrationError(
@@ -211,7 +211,7 @@ class Migration:
 
         def claimed(content: bytes | None) -> bytes:
             marker = self._decoded(content)
-            if marker == present_format():
+            if marker.is_present:
                 raise MigrationError(f"The store {self.objects.name} has just been migrated by another process.")
             if marker.seen_at is not None and marker.owner != self.owner and self.now() - marker.seen_at < CLAIM:
                 raise MigrationError(

@@ -38,6 +38,11 @@ class StoreFormat(BaseModel, frozen=True):
     owner: str = ""  # process that migrates the store now, with its machine
     seen_at: AwareDatetime | None = None  # last sign of life of the owner
 
+    @property
+    def is_present(self) -> bool:
+        """True for a whole store in the present format."""
+        return self.format_version == FORMAT_VERSION and self.migrating_to is None
+
     def content(self) -> bytes:
         """Return the content of the marker's file."""
         return self.model_dump_json(indent=1, exclude_defaults=True).encode()

@@ -204,6 +204,19 @@ def test_a_migration_that_was_taken_over_stops(tmp_path: Path) -> None:
     assert contents(objects) == NEW
 
 
+def test_a_migration_that_comes_too_late_changes_nothing(tmp_path: Path) -> None:
+    objects = LocalFiles(tmp_path)
+    fill(objects)
+    late = migration_of(objects)
+    late.found = lambda: StoreFormat(format_version=1)  # type: ignore[method-assign]  # read before the other's end
+    list(migration_of(objects, owner="first").run())
+    other_program = present_format().model_copy(update={"program": "9.0"}).content()
+    objects.write(MARKER, other_program)
+    with pytest.raises(MigrationError, match="just been migrated"):
+        list(late.run())
+    assert contents(objects) == NEW | {MARKER: other_program}
+
+
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     objects = LocalFiles(tmp_path)
     for marker, words in {
