@@ -29,7 +29,7 @@ class Redaction:
         return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
     def shortened(self, text: str, characters: int) -> str:
-        """Return `clean(text)`, cut to a number of characters only then, as a search does not find a part of a secret."""
+        """Return `clean(text)`, cut to a number of characters only then, because a search does not find a part of a secret."""
         return self.clean(text)[:characters]
 
 

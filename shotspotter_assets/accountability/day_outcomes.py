@@ -83,7 +83,7 @@ def _latest_of_alerts(calls: Sequence[Call], named: Mapping[Call, Alert]) -> tup
 
 def _unknown_alert(call: Call) -> Problem:
     """Return the problem of a call that names an id which no alert of its day or the days around it has."""
-    consequence = "left out, as its point is outside the city's box" if call.is_outside else "counted without one"
+    consequence = "left out, because its point is outside the city's box" if call.is_outside else "counted without one"
     problem = f"no alert of the day or the days around it has the id {call.alert_id}, and the report is {consequence}"
     return call.problem(f"{problem}. Correct the id or the time, or columns.alert_id of outcomes")
 

@@ -29,7 +29,7 @@ MAX_EDGE_DAYS: Final = 14  # days of an edge to many days: Dagster ignores edges
 def partitions_of(city: City, asset: Asset) -> dg.PartitionsDefinition | None:
     """Return the partitions of a city's asset; None for an asset without partitions.
 
-    Scores have the partitions of issue dates, as one run can only build assets of the same partitions.
+    Scores have the partitions of issue dates, because one run can only build assets of the same partitions.
     """
     match asset.spec.partitions:
         case Partitions.DAYS:

@@ -31,7 +31,7 @@ COUNT_DEFINITIONS: Final = {  # formulas of the scores of the facet `counts`
     "counts: rmse": "square root of mean((m - n)^2)",
     "counts: mae": "mean(|m - n|)",
     "counts: expected_over_observed": "sum(m) / sum(n)",
-    "counts: within_80_cells": "share of cell-days with n in the 80% interval; above 80%, as n is mostly 0",
+    "counts: within_80_cells": "share of cell-days with n in the 80% interval; above 80%, because n is mostly 0",
     "counts: within_80_city": "share of days with the city's number in its 80% interval",
     **DISTRIBUTION_DEFINITIONS,
 }

@@ -93,7 +93,7 @@ def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
 def interval_per_positive(positives: Array, sums: Array) -> tuple[float, float]:
     """Return the interval of `LEVEL` of the ratio of all sums to all positives, both of shape (weeks,).
 
-    Weeks are drawn whole, as neighbouring days and cells are not independent.
+    Weeks are drawn whole, because neighbouring days and cells are not independent.
     """
     weeks = len(positives)
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)

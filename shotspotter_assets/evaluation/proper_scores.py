@@ -70,7 +70,7 @@ def central_coverage(below: Array, at_most: Array, percent: int) -> float:
 def pit_slope(below: Array, at_most: Array, week: Values) -> tuple[float, float | None]:
     """Return the slope b of the PIT's density 1 + b (u - 1/2), and the p value of b = 0.
 
-    p is None for a single week, and without any alert, as weeks then vary too little for a test.
+    p is None for a single week, and without any alert, because weeks then vary too little for a test.
 
     The score at b = 0 is the excess of the PIT over 1/2. Its sums by `week` (any labels) are the values of a two-sided t test,
     as neighbouring days depend on each other.

@@ -140,7 +140,7 @@ def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     ranked_day = number_of_day[order]
     ranked = probability[order]
     is_new_day = np.diff(ranked_day, prepend=-1) > 0
-    # Tied cells share the remaining places equally, as row order or a seed would be luck.
+    # Tied cells share the remaining places equally, because row order or a seed would be luck.
     is_new_tie = is_new_day | (np.diff(ranked, prepend=np.inf) != 0)
     tie = np.empty(len(order), dtype=np.int64)
     tie[order] = is_new_tie.cumsum() - 1

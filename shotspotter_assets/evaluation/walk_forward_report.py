@@ -122,7 +122,7 @@ def _rows_of_days(city: City, forecasts: pa.Table, folds: Folds, best_baseline: 
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_rows.Rows]:
-    """Return verdicts and scores by horizon; overlapping periods do not narrow intervals, as whole weeks are drawn."""
+    """Return verdicts and scores by horizon; overlapping periods do not narrow intervals, because whole weeks are drawn."""
     verdicts: dict[int, Verdict] = {}
     rows: score_rows.Rows = {}
     for hours, forecasts in _by_horizon(folds):

@@ -23,7 +23,7 @@ from shotspotter_assets.storage.store import Store
 
 
 def open_store(environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> tuple[Store, Cities]:
-    """Open the store and the cities that variables name; relative paths start at `base`, as a notebook runs elsewhere."""
+    """Open the store and the cities that variables name; relative paths start at `base`, because a notebook runs elsewhere."""
     named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
     paths = {name: str(base / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})

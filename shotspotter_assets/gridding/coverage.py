@@ -43,7 +43,7 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
 
     Two Bernoulli rates are fitted by maximum likelihood to the days with alerts in the cell or its eight neighbours. The
     week between them is the start if the first rate is at most `MAX_RATE_BEFORE` of the second, and the log likelihood
-    ratio over one rate reaches `MIN_START_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, as a quiet cell may
+    ratio over one rate reaches `MIN_START_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, because a quiet cell may
     have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
     """
     # A burst on one day, as with fireworks, is one day with alerts.

@@ -91,7 +91,7 @@ def _street_scores(old: Fields, _city: str, _day: date) -> Fields:
 
 
 def _scores(old: Fields, _city: str, _day: date) -> Fields:
-    """Return the fields without scores of numbers, as no distributions of numbers were stored."""
+    """Return the fields without scores of numbers, because no distributions of numbers were stored."""
     with_numbers = {name: old[name] and {**old[name], "numbers": {}} for name in ("scores", "rolling")}
     return _renamed(old, {"day": "scored_date"}) | with_numbers
 

@@ -36,7 +36,7 @@ TABLES: Final[Mapping[tuple[Asset, str], StoredTable]] = {
 
 
 def converted_table(file: StoredTable, content: bytes) -> bytes:
-    """Return the content of a table with today's columns; one that has them stays as it is, as hashes of it are published.
+    """Return the content of a table with today's columns; one that has them stays as it is, because hashes of it are published.
 
     Raises ValueError for a table that neither 0.2.0 nor this version writes.
     """

@@ -87,7 +87,7 @@ class Fitted(StoredModel, ABC, Generic[HistoryT_contra, PeriodsT_contra]):
     """A fitted forecaster of the periods of a history: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
     `validation_probability` are forecasts of the validation window by the model fitted on the training window alone,
-    float64, shape (validation periods, cells); None after loading, as it is not stored.
+    float64, shape (validation periods, cells); None after loading, because it is not stored.
     """
 
     _: KW_ONLY

@@ -1,4 +1,4 @@
-"""Registry of the forecasters: a row each, whose file is imported when it is built, as NumPy loads slowly."""
+"""Registry of the forecasters: a row each, whose file is imported only when it is built, because NumPy loads slowly."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The gunshot type of an alert, given that there is one: trailing class mixes, as they are or corrected by place and time.
 
 A multinomial logistic regression corrects the logarithms of the trailing mixes. Its weight against the plain mix of the
-last 90 days is chosen on validation, as labels may change their meaning. Networks with a map of each type give mixes too.
+last 90 days is chosen on validation, because labels may change their meaning. Networks with a map of each type give mixes too.
 """
 
 from collections.abc import Callable, Mapping
@@ -142,7 +142,7 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
     age = (alerts.hour.max() - alerts.hour) / DAY_HOURS
     # A burst of one episode is little more evidence than one alert.
     weight = np.sqrt(alerts.number) * 2.0 ** (-age / HALF_LIFE_DAYS)
-    # A pseudo-alert of each type at the mean of the inputs, as no type is impossible.
+    # A pseudo-alert of each type at the mean of the inputs, because no type is impossible.
     rows = np.vstack([(inputs - centre) / spread, np.zeros((TYPES, inputs.shape[1]))])
     types = np.append(alerts.gunshot_type, range(TYPES))
     model = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)

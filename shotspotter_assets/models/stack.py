@@ -2,7 +2,7 @@
 
 Each member is fitted on the training window and forecasts the validation window, from which the weights are learned
 week by week (see `stacking`). Then every member is fitted on both windows. Later weeks move the weights once their
-outcomes are known. Periods of fireworks do not, as members differ there in other things than in ordinary periods.
+outcomes are known. Periods of fireworks do not, because members differ there in other things than in ordinary periods.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The simple reference of the city's number of alerts: a negative binomial on the mean of the last 365 known days.
 
-Its size is the likeliest one for these days, as a size by moments would follow the loudest day of the year.
+Its size is the likeliest one for these days, because a size by moments would follow the loudest day of the year.
 """
 
 from typing import Any, Final

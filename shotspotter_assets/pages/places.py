@@ -76,7 +76,7 @@ class Places:
         ]
 
     def _direction(self, degrees: Array) -> str:
-        """Name a point by its side of the map and its degrees, as two cells may lie on one side."""
+        """Name a point by its side of the map and its degrees, because two cells may lie on one side."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         point = f"{degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f}"
         if math.hypot(east, north) < MIDDLE_METRES:

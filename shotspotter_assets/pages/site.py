@@ -150,7 +150,7 @@ class Site:
     def write(self, **changes: Any) -> None:
         """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
         self.written = [file for file in self.contents if self.record.files.get(file) != self.hashes[file]]
-        # The next run repairs one that ends here, as the record names no file that may have changed.
+        # The next run repairs one that ends here, because the record names no file that may have changed.
         unchanged = {file: digest for file, digest in self.hashes.items() if file not in self.written}
         if unchanged != self.record.files:
             self.record.model_copy(update={"files": unchanged}).write(self.store)

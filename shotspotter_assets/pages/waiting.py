@@ -20,7 +20,7 @@ def read_waiting(store: Store, city: City) -> list[str]:
 
 
 def data_script(name: str, data: object) -> bytes:
-    """Return data as a script, as pages on the disk may load scripts but may not fetch."""
+    """Return data as a script, because pages on the disk may load scripts but may not fetch."""
     return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
 
 

@@ -14,7 +14,7 @@ from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int = 1) -> tuple[float, float]:
     """Return the 10% and 90% quantiles, over ordinary weeks, of log(observed / predicted occupied cells).
 
-    Chance adds to the model's error, which widens the interval. At a long `lead`, both sides take the wider one, as the level
+    Chance adds to the model's error, which widens the interval. At a long `lead`, both sides take the wider one, because the level
     may drift back. `probability`, forecast without these days, and `observed` have the shape (days, cells).
     """
     whole = np.flatnonzero(~is_holiday_fireworks(days))

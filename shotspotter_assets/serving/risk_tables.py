@@ -169,7 +169,7 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     """Return expected alerts by hour of the forecast date, and to noon of the day after (`catalogue.HOURLY`).
 
     `profile` has shape (168,), from Monday 0:00 on. It divides a cell's day, so that the 24 hours add up to the day. Hours
-    after the next midnight have the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
+    after the next midnight have the day's level, because no forecast reaches two days ahead, and the profile of their own weekday.
     """
     days = [forecast_date, forecast_date + timedelta(days=1)]
     number = dates.hours_of_days(days, city.zone).sum()

@@ -26,7 +26,7 @@ class Access:
 class AlertSource(ABC):
     """A reader of a city's alerts by local day."""
 
-    is_live: ClassVar[bool] = False  # True for a source that is polled, as its rows may change
+    is_live: ClassVar[bool] = False  # True for a source that is polled, because its rows may change
 
     address: str = ""  # the `received_from` of a live source's rows, or the name of a landing folder
     since: date = date.min  # first day that a live source is asked for

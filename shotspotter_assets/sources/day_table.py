@@ -153,7 +153,7 @@ class DayTable:
             raise ValueError(f"City {city}: {len(left):,} days from {left[0]} lack a state; materialize raw_alerts.")
 
     def state(self, day: date) -> DayState:
-        """Return the state of a day; a day without an entry is known, as its rows were stored."""
+        """Return the state of a day; a day without an entry is known, because its rows were stored."""
         return self.days[day].state if day in self.days else "known"
 
     def is_counted(self, days: Iterable[date]) -> npt.NDArray[np.bool_]:

@@ -125,7 +125,7 @@ class _Timeline:
 
     @cached_property
     def gaps_from(self) -> date:
-        """Day from which on a missing file is a gap, as nearly all days have a file or rows."""
+        """Day from which on a missing file is a gap, because nearly all days have a file or rows."""
         since = self.report.daily_since
         if since is None or not self.own:
             return date.max
@@ -210,7 +210,7 @@ def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
 def rows_due(city: City, found: Found, today: date) -> date | None:
     """Return the last day whose rows must be there by the city's rule, or else as learned; None with too few arrivals.
 
-    The learned lateness is the minimum number of days between a day's end and its first rows, as the newest row of a quiet
+    The learned lateness is the minimum number of days between a day's end and its first rows, because the newest row of a quiet
     city may be older. A history that is read at once is one arrival.
     """
     if (complete := city.publication.complete_through(today)) is not None:

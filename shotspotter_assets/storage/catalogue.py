@@ -327,7 +327,7 @@ _STATES: Final = {
     "rejected": Column("int64", "Number of unusable rows."),
     "settings": Column("string", "Hash of the city's settings when the day was stored."),
     "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
-    "is_box_doubted": Column("bool", "True if rows outside the box counted as unusable, as too many files have them."),
+    "is_box_doubted": Column("bool", "True if rows outside the box were unusable, because too many files have them."),
     "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
     "sources": Column("list<name, version>", "Version of the rows by folder or address."),
     "is_unusual": Column("bool", "True for a day with far more alerts than usual that nobody has accepted."),

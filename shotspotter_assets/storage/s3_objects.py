@@ -43,7 +43,7 @@ class S3Objects:
             self._client.put_object(Body=data, **(self._object(path) | kind))
 
     def alone(self, name: str) -> AbstractContextManager[None]:
-        """Return at once, as S3 has no locks."""
+        """Return at once, because S3 has no locks."""
         return nullcontext()
 
     def update(self, path: str, change: Callable[[bytes | None], bytes | None]) -> None:
@@ -99,7 +99,7 @@ class S3Objects:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket,
             Prefix=start + prefix,
-            # A little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
+            # A little before the first name, because SeaweedFS, unlike S3, omits the whole folder of the start.
             StartAfter=start + prefix + first[:-1],
         )
         with self._blamed():
@@ -128,7 +128,7 @@ class S3Objects:
             return {item["Key"].removeprefix(start) for page in pages for item in page.get("Contents", [])}
 
     def prune(self, folder: str) -> None:
-        """Do nothing, as S3 has no folders."""
+        """Do nothing, because S3 has no folders."""
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + path}

@@ -135,7 +135,7 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Shapes, pd.DataFr
 def _joined(edges: Shapes, of_edges: pd.DataFrame, left_out: tuple[str, ...]) -> Segments:
     """Join edges of one street and block that meet where no other edge does, and name the segments.
 
-    Nodes are the points where edges end. Of the edges 1, 2 and 3 of Vine St, 1 and 2 become one segment, as only they meet
+    Nodes are the points where edges end. Of the edges 1, 2 and 3 of Vine St, 1 and 2 become one segment, because only they meet
     at b; c is a crossing::
 
                            | Corry St

@@ -1,6 +1,6 @@
 """Sensor that sends notices of failed runs and gates, late cities and unusable files.
 
-It polls for problems, as the cursor of a run-failure sensor moves on even if the webhook refuses the notice.
+It polls for problems, because the cursor of a run-failure sensor moves on even if the webhook refuses the notice.
 """
 
 import json
@@ -22,7 +22,7 @@ from shotspotter_assets.storage.store_format import FormatError
 
 GATES: Final = ("forecast_beats_best_baseline", "rolling_gate", "level")  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report
-OVERLAP: Final = timedelta(minutes=5)  # overlap of polls, as events are stored a little late; each problem is sent once
+OVERLAP: Final = timedelta(minutes=5)  # of polls: events are stored a little late; each problem is sent once
 MAX_RUNS: Final = 200  # maximum number of finished runs in one poll
 
 

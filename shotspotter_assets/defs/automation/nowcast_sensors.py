@@ -1,4 +1,4 @@
-"""Sensors that poll live sources, and issue nowcasts themselves, as the start of a run would take several times as long."""
+"""Sensors that poll live sources, and issue nowcasts themselves, because the start of a run would take several times as long."""
 
 from functools import cache
 from typing import TYPE_CHECKING

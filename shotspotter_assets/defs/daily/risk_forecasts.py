@@ -53,7 +53,7 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
         return {
             **issued.model_dump(mode="json", include={"forecast_date", "served"}),
             "data_version": issued.version,
-            "note": f"Left as issued at {issued.issued_at}, as {issued.forecast_date} has begun.",
+            "note": f"Left as issued at {issued.issued_at}, because {issued.forecast_date} has begun.",
             "versions": _versions(issued),
         }
     record = ServingRecord.find(store, city.name, issue_date)

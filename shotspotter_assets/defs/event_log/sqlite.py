@@ -38,7 +38,7 @@ class BatchedSqliteEventLogStorage(BatchedEventLog, StockSqliteEventLogStorage):
     def _store_together(self, events: Sequence[EventLogEntry]) -> None:
         try:
             super()._store_together(events)
-        except Exception:  # perhaps with the run committed, as SQLite commits each WAL database on its own
+        except Exception:  # perhaps with the run committed, because SQLite commits each WAL database on its own
             rows = [self._event_to_row(with_data_version(event)) for event in events]
             is_stored = and_(*(Events.c[name].is_not_distinct_from(bindparam(name)) for name in rows[0]))
             for run_id in sorted({event.run_id for event in events}):

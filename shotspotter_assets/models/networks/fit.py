@@ -43,7 +43,7 @@ def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Call
 
 
 def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
-    """Return the probability behind an output q, as a class weight w multiplies the odds by w."""
+    """Return the probability behind an output q of a fit whose class weight w multiplies the odds by w."""
     # Elkan 2001, "The foundations of cost-sensitive learning", theorem 2.
     return q / (weight - (weight - 1) * q)
 
@@ -83,7 +83,7 @@ def fit_network(
         model.set_weights(weights)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
     twin = keras.Model(model.input, model.get_layer("logits").output)
-    # A decay of the weights apart from the gradient, as a penalty in the loss would mislead early stopping.
+    # A decay of the weights apart from the gradient, because a penalty in the loss would mislead early stopping.
     adam = keras.optimizers.Adam(settings.learning_rate, weight_decay=settings.weight_decay or None)
     # With its variables built, a training step is traced once, else twice: seconds of each training.
     adam.build(twin.trainable_variables)

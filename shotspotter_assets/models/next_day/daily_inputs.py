@@ -1,6 +1,6 @@
 """Inputs of the next-day regression and its trees: rates, recency, calendar and factors of every covered cell before each day.
 
-Firework days and outages of the whole city are left out of every rate, as ordinary days after them are unlike them.
+Firework days and outages of the whole city are left out of every rate, because ordinary days after them are unlike them.
 Rates are smoothed in space after they are filtered in time (the two commute), so only for the wanted days.
 """
 

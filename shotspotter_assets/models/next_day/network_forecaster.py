@@ -1,6 +1,6 @@
 """Networks as forecasters, alone or started at the regression's log odds (`start: regression`).
 
-A network that starts there learns only the regression's errors, on ordinary days, as firework days have a separate regime.
+A network that starts there learns only the regression's errors, on ordinary days, because firework days have a separate regime.
 The validation window chooses the share of its addition that is used, from none to all.
 """
 

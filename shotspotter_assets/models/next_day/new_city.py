@@ -24,7 +24,7 @@ AROUND_ALERTS: Final = 1.0  # shape of the rate of a cell's surroundings, in ale
 HERE_ALERTS: Final = 0.5  # shape of the rate of the cell, in alerts
 AROUND_CELLS: Final = 1.5  # standard deviation of the surroundings, in cells
 COVERED_SHARE: Final = 0.35  # share of covered cells in a city's box where the coverage is not known
-LEVEL_VARIANCE: Final = 0.1  # variance of the log rate between months, as alerts come in bursts
+LEVEL_VARIANCE: Final = 0.1  # variance of the log rate between months, because alerts come in bursts
 HIGHEST_QUANTILE: Final = 0.9  # upper end of the 80% interval
 
 

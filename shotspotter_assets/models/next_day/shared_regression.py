@@ -1,7 +1,7 @@
 """One regression of all cities, which each city's own models start at; it holds a number per input and no row of any city.
 
 It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more.
-There is also one without each city, as a city that starts at what its own alerts have shaped would count them twice.
+There is also one without each city, because a city that starts at what its own alerts have shaped would count them twice.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

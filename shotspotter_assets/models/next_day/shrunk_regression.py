@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.arrays import Array, Booleans
 
-BLOCK_ROWS: Final = 2**14  # rows weighted at a time, as a long history of a million rows is not copied as a whole
+BLOCK_ROWS: Final = 2**14  # rows weighted at a time, so that a history of a million rows is never copied whole
 MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant
 
 
@@ -62,7 +62,7 @@ def fit_shrunk_regression(
 
 
 def standardise(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
-    """Standardise inputs in place, as a long history has a million rows; return each one's (mean, standard deviation)."""
+    """Standardise inputs in place, because a long history has a million rows; return each one's (mean, standard deviation)."""
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight
     mean = weight @ rows / weight.sum()
     rows -= mean

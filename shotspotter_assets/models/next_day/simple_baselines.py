@@ -88,7 +88,7 @@ class SimpleBaseline(GridBaseline):
 
 
 class Never(SimpleBaseline):
-    """The smallest probability allowed, as the log loss of 0 would be infinite."""
+    """The smallest probability allowed, instead of 0, whose log loss would be infinite."""
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         return np.array([MIN_PROBABILITY])

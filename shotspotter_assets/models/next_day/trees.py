@@ -20,12 +20,12 @@ PARAMETERS: Final = {
     "seed": 0,
     "verbosity": -1,
 }
-"""LightGBM's; nothing is held out for early stopping, as random cell-days are not independent."""
+"""LightGBM's; nothing is held out for early stopping, because random cell-days are not independent."""
 
 
 @dataclass(frozen=True)
 class FittedTrees(FittedDaily):
-    """Stored with its trees in LightGBM's own text format, as a pickle could hold code; None for no trees."""
+    """Stored with its trees in LightGBM's own text format, because a pickle could hold code; None for no trees."""
 
     _: KW_ONLY
     trees: Unstored = None

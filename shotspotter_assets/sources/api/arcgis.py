@@ -45,7 +45,7 @@ class ArcgisSettings(ApiSettings):
 
 
 class ArcgisLayer(ApiReader[ArcgisSettings]):
-    """A layer that is asked for days in one query; pages follow by row number, as rows may be deleted meanwhile."""
+    """A layer that is asked for days in one query; pages follow by row number, because rows may be deleted meanwhile."""
 
     no_rows = "the answer has no features; check source.layer in the city's file"
 

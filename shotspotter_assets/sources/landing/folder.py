@@ -72,7 +72,7 @@ class Landed:
     rows: Mapping[date, tuple[str, int]]  # version and number of the used rows of each day, see `merge_files`
     paths: Mapping[date, Collection[str]]  # files with the rows of each day; of equal ones, the first received
     in_transfer: Sequence[str] = ()  # files that are left alone until their transfer is over
-    gone: Sequence[str] = ()  # files that are gone and keep their rows, as most rows would be withdrawn
+    gone: Sequence[str] = ()  # files that are gone and keep their rows, because most rows would be withdrawn
     unread: int = 0
     without_files: str = ""  # the message about a folder that is missing or empty; empty for others
 

@@ -35,7 +35,7 @@ from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 MAX_ROWS: Final = 15_000_000  # maximum number of rows of one file
-MAX_ATTEMPTS: Final = 2  # a file is read again if its process ends, as something else may have ended it
+MAX_ATTEMPTS: Final = 2  # a file is read again if its process ends, because something else may have ended it
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000  # maximum length of the reason why a file cannot be read, which every tick repeats
 PROGRAM: Final = f"from {__name__} import main; main()"
@@ -114,7 +114,7 @@ class Batch:
 
 
 def _cut(text: str) -> str:
-    """Return a text without its middle if it is long, as it may hold values of a hostile file."""
+    """Return a text without its middle if it is long, because it may hold values of a hostile file."""
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]} ... {text[-MAX_CHARACTERS // 2 :]}"
 
 
@@ -164,7 +164,7 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
         attempts = 0
 
 
-_idle: list[Process] = []  # at most one process that waits for the next batch, as its start takes a second
+_idle: list[Process] = []  # at most one process that waits for the next batch, because its start takes a second
 
 
 def _acquire() -> Process:

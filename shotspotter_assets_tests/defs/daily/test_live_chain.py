@@ -290,7 +290,8 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
     for day in (DAY, NEXT):
         chain.swap_grids(day, date(2023, 7, 4))
     shown = metadata_of(chain.run(DAY, LIVE[:2]))
-    assert shown["risk_forecasts"]["note"] == "Left as issued at 2024-01-21T07:00:00+00:00, as 2024-01-21 has begun."
+    note = shown["risk_forecasts"]["note"]
+    assert note == "Left as issued at 2024-01-21T07:00:00+00:00, because 2024-01-21 has begun."
     assert shown["live_models"]["note"].startswith("Left as it is")
     assert (chain.models(DAY), chain.forecast(DAY)) == (models, forecast)
     chain.run(NEXT, ["forecast_scores"])

@@ -128,7 +128,7 @@ def tuning_request(name: str, space: Mapping[str, BaseDistribution], cloud: Clou
 
 
 def parameter_ranges(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, as it has no steps."""
+    """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, because it has no steps."""
     ranges: dict[str, list[dict[str, Any]]] = {}
     for name, distribution in space.items():
         if options := _options(distribution):
