@@ -55,7 +55,7 @@ def test_rules_are_read() -> None:
         (NOW | {"nowcasts": {}, "time_precision": "hour"}, "needs times of alerts to the second"),
         ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),
         ({"end": "2001-01-01"}, "must not be before start"),
-        ({"holidays": "Atlantis"}, "no country with a calendar"),
+        ({"holidays": "Atlantis"}, "not a country with a calendar"),
         ({"event_types": {"Robbery": []}}, "should match pattern"),
         ({"event_types": {"robbery": ["Theft"], "theft": ["theft"]}}, "a spelling under two names"),
         ({"targets": {"public": ["gunshots"]}}, "targets must not be named public"),
