@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 
-from shotspotter_assets.storage.store import Objects, objects_at
+from shotspotter_assets.storage.objects import Objects, objects_at
 from shotspotter_assets.storage.store_format import found_format
 from shotspotter_assets_tests.migration.kept_store import unpack
 from shotspotter_assets_tests.s3_server import running

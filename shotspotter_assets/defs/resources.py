@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.day_words import WordFolder
     from shotspotter_assets.storage import store as storage
+    from shotspotter_assets.storage.objects import Objects
 
     Store = storage.Store
-    Objects = storage.Objects
 else:
     Store = Any  # loading the class takes seconds, and annotations are all that need it
 
@@ -57,7 +57,7 @@ class StoreResource(S3User):
 
     def objects(self) -> "Objects":
         """Return the files of a store in any format."""
-        from shotspotter_assets.storage.store import objects_at
+        from shotspotter_assets.storage.objects import objects_at
 
         return objects_at(self.root, self._client_of_root())
 
@@ -101,7 +101,7 @@ class SourcesResource(S3User):
     def words(self, city: City) -> "WordFolder":
         """Return the folder of a person's words about the city's days."""
         from shotspotter_assets.sources.day_words import WordFolder
-        from shotspotter_assets.storage.store import objects_at
+        from shotspotter_assets.storage.objects import objects_at
 
         client = self._client() if self.landing_root.startswith("s3://") else None
         return WordFolder(city, objects_at(self.landing_root, client))

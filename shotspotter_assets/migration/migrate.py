@@ -24,7 +24,8 @@ from shotspotter_assets.migration.days_0_2_0 import CarriedDays, carry_days
 from shotspotter_assets.storage.catalogue import LINEAGE, Asset
 from shotspotter_assets.storage.errors import StoreError, error_reason
 from shotspotter_assets.storage.lineage import UNPARTITIONED, without_partitions
-from shotspotter_assets.storage.store import Objects, Store
+from shotspotter_assets.storage.objects import Objects
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.store_format import (
     FIRST_FORMAT,
     FORMAT_VERSION,

@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.store import Objects
+from shotspotter_assets.storage.objects import Objects
 
 Word = Literal["quiet", "accept"]
 NAME: Final = re.compile(r"(?:quiet|accept)_(\d{4}-\d{2}-\d{2})(\.\w+)*")  # name of a word's file

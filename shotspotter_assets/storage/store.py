@@ -15,8 +15,7 @@ from copy import copy
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +27,7 @@ from shotspotter_assets.storage.errors import (
     MissingPartitionsError,
     error_reason,
 )
-from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.objects import Objects, objects_at
 from shotspotter_assets.storage.specs import StoredFolder
 from shotspotter_assets.storage.store_format import (
     FormatError,
@@ -39,17 +38,11 @@ from shotspotter_assets.storage.store_format import (
 )
 from shotspotter_assets.storage.stored_file import GUNFIRE, StoredFile, StoredTable
 
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.s3_objects import S3Objects
-
-_S3_ROOT = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^/]+)*)/?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"  # after all names of cities
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
-
-Objects: TypeAlias = "LocalFiles | S3Objects"
 
 
 class Store:
@@ -296,22 +289,6 @@ class Store:
 @lru_cache(maxsize=512)  # sensors read the same files every few seconds
 def _decoded(decode: Callable[[bytes], _Result], data: bytes) -> _Result:
     return decode(data)
-
-
-def objects_at(root: str, s3_client: Any = None) -> Objects:
-    """Return the files below a folder or `s3://bucket/prefix`; raise ValueError for another root, or S3 without a client."""
-    if root.strip() and "://" not in root and not root.startswith("s3:"):
-        return LocalFiles(Path(root).expanduser().absolute())
-    if not (found := _S3_ROOT.fullmatch(root)):
-        raise ValueError(
-            f"{root!r} is not a store: use a folder such as ./store or /data/shotspotter, or s3://bucket/prefix "
-            "(environment variable SHOTSPOTTER_STORE)"
-        )
-    if s3_client is None:
-        raise ValueError(f"the store {root} is on S3 and needs an S3 client")
-    from shotspotter_assets.storage.s3_objects import S3Objects
-
-    return S3Objects(found["bucket"], (found["prefix"] or "").strip("/"), s3_client)
 
 
 def parquet_bytes(file: StoredTable, table: pa.Table) -> bytes:

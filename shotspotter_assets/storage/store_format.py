@@ -16,7 +16,7 @@ from shotspotter_assets.storage.errors import StoreError, error_reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.storage.store import Objects
+    from shotspotter_assets.storage.objects import Objects
 
 FORMAT_VERSION: Final = 2
 FIRST_FORMAT: Final = 1  # format of a store without a marker

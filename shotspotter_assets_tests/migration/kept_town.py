@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.migration.days_0_2_0 import CarriedDays, carry_days
 from shotspotter_assets.migration.migrate import FolderChanges, Migration
 from shotspotter_assets.sources.landing import reader
-from shotspotter_assets.storage.store import objects_at
+from shotspotter_assets.storage.objects import objects_at
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
 
 START = date(2025, 1, 1)

@@ -20,8 +20,9 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.migration.conversion import Converted, Rebuilt
 from shotspotter_assets.migration.migrate import CLAIM, Migration, MigrationError
 from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.objects import Objects, objects_at
 from shotspotter_assets.storage.s3_objects import S3Objects
-from shotspotter_assets.storage.store import Objects, Store, objects_at
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.store_format import (
     FORMAT_VERSION,
     MARKER,

@@ -8,7 +8,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_words import WordFolder
 from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
 from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFile
-from shotspotter_assets.storage.store import objects_at
+from shotspotter_assets.storage.objects import objects_at
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 DAY = date(2026, 11, 28)
