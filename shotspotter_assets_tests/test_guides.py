@@ -24,6 +24,7 @@ from shotspotter_assets.serving.issued_forecasts import NoForecast, write_foreca
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.specs import Spec
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs import chain
@@ -92,6 +93,7 @@ def test_new_daily_product_has_its_asset_and_test(tmp_path: Path, monkeypatch: p
         ran = chain.materialize(TOWN.name, ["watch_lists"], on, partition_key=str(DAY), instance=instance)
     [metadata] = chain.metadata_of(ran).values()
     assert "too old" in str(metadata["note"].value)
+    assert read_lineage(store, Asset._member_map_["WATCH_LISTS"], TOWN.name)[str(DAY)].version == "no forecast"
     assert not store.exists(names["WATCH_LIST"], TOWN.name, DAY)
 
 
