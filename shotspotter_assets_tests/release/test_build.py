@@ -92,3 +92,16 @@ def test_the_wheel_holds_the_package_its_data_and_notices(dist: Path) -> None:
     assert places == []
     assert metadata.license_expression == "Apache-2.0"
     assert (metadata.description or "").startswith("# shotspotter_assets")
+
+
+def test_setup_py_builds_the_same_files(dist: Path, tmp_path: Path) -> None:
+    clone = dist.parent
+    command = [str(BIN / "uv"), "run", "--no-project", "--with", "setuptools>=77", "python", "setup.py", "--quiet"]
+    steps = ["build", "--build-base", str(tmp_path / "build"), "bdist_wheel", "--dist-dir", str(tmp_path)]
+    ran = subprocess.run([*command, *steps], cwd=clone, capture_output=True, text=True, check=False)
+    if "Failed to fetch" in ran.stderr:
+        pytest.skip("setuptools is not installed, and no registry of packages can be reached")
+    assert ran.returncode == 0, ran.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == {name for name in tracked() if name.startswith("shotspotter_assets/")}
