@@ -81,6 +81,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import issued_level, score
     from shotspotter_assets.serving.serving_record import ServingRecord
+    from shotspotter_assets.storage.fingerprints import sha256
 
     first = max(city.start, scored_date - timedelta(days=SCORES_HISTORY_DAYS - 1))
     forecasts = next_day_forecasts(store, city, scored_date - timedelta(days=SCORED_FORECASTS_DAYS - 1), scored_date)
@@ -95,7 +96,8 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known), **steadiness}
     numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
     defined = {name: value for name, value in numbers.items() if value is not None}
-    return panel.rounded(defined) | {"path": dg.MetadataValue.path(path)}
+    version = sha256(record.content())[:16]
+    return panel.rounded(defined) | {"data_version": version, "path": dg.MetadataValue.path(path)}
 
 
 def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:

@@ -29,8 +29,9 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.lineage import Origin, record_lineage
+from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
@@ -289,6 +290,9 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
     scores = ScoreRecord.load(chain.store, CITY, NEXT)
     for day in (DAY, NEXT):
         chain.swap_grids(day, date(2023, 7, 4))
+    assert read_lineage(chain.store, Asset.FORECAST_SCORES, CITY)[str(NEXT)].version, (
+        "the walk-forward report follows it"
+    )
     shown = metadata_of(chain.run(DAY, LIVE[:2]))
     note = shown["risk_forecasts"]["note"]
     assert note == "Left as issued at 2024-01-21T07:00:00+00:00, because 2024-01-21 has begun."
