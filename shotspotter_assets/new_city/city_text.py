@@ -17,7 +17,7 @@ from shotspotter_assets.arrays import Days
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import SCHEMA, load_city
+from shotspotter_assets.city_files import load_city, schema_comment
 from shotspotter_assets.cleaning.alerts import REASONS, USABLE, duplicate_rows, row_reasons
 from shotspotter_assets.cleaning.spellings import are_unlisted
 from shotspotter_assets.new_city.columns import find_columns
@@ -34,7 +34,6 @@ STRAY_GAP_DAYS: Final = 180  # silence that parts a few stray dates from the cit
 MAX_STRAY_SHARE: Final = 0.001
 MAX_STRAY_ROWS: Final = 3
 TEMPLATE: Final = Path(__file__).with_name("city_file.yaml.jinja")
-COLUMN: Final = "--column "
 
 
 class CityText(NamedTuple):
@@ -52,13 +51,13 @@ def describe_city(name: str, alerts: Alerts, answers: Mapping[str, str]) -> City
         alerts: Rows of the files.
         answers: A person's answers by option, such as `--time-zone` or `--column time=`.
     """
-    given = {key.removeprefix(COLUMN).rstrip("="): value for key, value in answers.items() if key.startswith(COLUMN)}
-    place = find_place(alerts, find_columns(alerts, given), answers)
+    columns = find_columns(alerts, answers)
+    place = find_place(alerts, columns, answers)
     try:
         zone = ZoneInfo(place.zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise NewCityError(f"--time-zone: {place.zone!r} is no IANA time zone, such as America/New_York.") from None
-    times = find_times(alerts, place.columns, zone, answers)
+    times = find_times(alerts, columns, zone, answers)
     first, last = _span(times.local[place.is_inside & ~np.isnat(times.local)], zone)
     notes = {**place.notes, "start": f"alerts from {first} to {last}", "times": times.note}
     keys: dict[str, Any] = {
@@ -71,10 +70,10 @@ def describe_city(name: str, alerts: Alerts, answers: Mapping[str, str]) -> City
         "time_precision": times.precision,
         "holidays": country_of(place.zone),
         "source": times.keys | ({"crs": answers["--crs"]} if "--crs" in answers else {}),
-        "columns": place.columns,
+        "columns": columns,
         "event_types": {},
     }
-    if (types := place.columns.get("gunshot_type")) is None:
+    if (types := columns.get("gunshot_type")) is None:
         notes["gunshot_type"] = "no column has known gunshot types; every row counts as an alert"
     elif events := _other_events(alerts.rows[types].cast(pa.string()), _city(keys, notes, alerts)):
         notes["event_types"] = f"{', '.join(events)}: no gunshots, kept apart and not forecast"
@@ -109,7 +108,7 @@ def _text(keys: Mapping[str, Any], notes: Mapping[str, str], alerts: Alerts) -> 
     """Return the text of a city file, with comments of a line each whatever the headings of its source hold."""
     template = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True)
     comments = {key: " ".join(note.split()) for key, note in {**notes, "alerts": alerts.title}.items()}
-    return template.render(schema=SCHEMA.as_uri(), keys=keys, notes=comments, flow=_flow)
+    return template.render(schema=schema_comment(), keys=keys, notes=comments, flow=_flow)
 
 
 def _flow(value: Any) -> str:

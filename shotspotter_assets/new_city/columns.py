@@ -14,6 +14,7 @@ from shotspotter_assets.sources.raw_rows import read_coordinates
 from shotspotter_assets.sources.tabular_settings import Columns, LandingSettings
 from shotspotter_assets.sources.written_times import CLOCK, read_times
 
+COLUMN: Final = "--column "  # beginning of the option that names a column, followed by `OURS=`
 SAMPLE_ROWS: Final = 2_000  # rows by whose values columns of times and coordinates are recognised
 MIN_SHARE: Final = 0.9  # minimum share of times of day and of epoch numbers, of the values that are not empty
 MIN_UNIQUE: Final = 0.99  # minimum share of distinct values of an id
@@ -45,12 +46,13 @@ class Question(Exception):  # noqa: N818  # it asks for an answer, not for a cor
         self.choices = choices
 
 
-def find_columns(alerts: Alerts, given: Mapping[str, str]) -> dict[str, str]:
-    """Return headings by our names, as `given` or found; raise Question if several fit, and NewCityError if none does."""
+def find_columns(alerts: Alerts, answers: Mapping[str, str]) -> dict[str, str]:
+    """Return headings by our names, as answered or found; raise Question if several fit, and NewCityError if none does."""
     names = alerts.rows.column_names
+    given = {key.removeprefix(COLUMN).rstrip("="): value for key, value in answers.items() if key.startswith(COLUMN)}
     for ours, theirs in given.items():
         if theirs not in names or ours not in Columns.model_fields:
-            raise NewCityError(f"--column {ours}={theirs}: {alerts.files[0]} has the columns {', '.join(names)}.")
+            raise NewCityError(f"{COLUMN}{ours}={theirs}: {alerts.files[0]} has the columns {', '.join(names)}.")
     found = dict(given)
     sample = alerts.rows.slice(0, SAMPLE_ROWS)
     if "time" not in given:
@@ -151,9 +153,9 @@ def _first(alerts: Alerts, ours: str, names: Iterable[str], rank: Callable[[str]
     ranks = {name: rank(name) for name in sorted(names)}
     best = [name for name in ranks if ranks[name] == min(ranks.values())]
     if len(best) > 1:
-        raise Question(f"--column {ours}=", f"Several columns may be the {ours}: {', '.join(best)}. Which is it?", best)
+        raise Question(f"{COLUMN}{ours}=", f"Several columns may be the {ours}: {', '.join(best)}. Which is it?", best)
     if not best:
-        problem = f"{alerts.files[0]}: no column of {ours} is found in {', '.join(alerts.rows.column_names)}"
-        remedy = f"Name one with --column {ours}=COLUMN, or add it to the file"
-        raise NewCityError(f"{problem}{alerts.lacking and f', as {alerts.lacking}'}. {remedy}.")
+        problem = f"{alerts.title}: no column of {ours} is found in {', '.join(alerts.rows.column_names)}"
+        remedy = f"Name one with --column {ours}=COLUMN, or add it to all files"
+        raise NewCityError(f"{problem}. {remedy}.")
     return best[0]

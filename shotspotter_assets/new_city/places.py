@@ -21,7 +21,7 @@ from shotspotter_assets.wording import number_of
 
 MAX_ZONE_POINTS: Final = 1_000
 MIN_ZONE_SHARE: Final = 0.99  # minimum share of points in one time zone; a city at a border of zones is asked for
-NOWHERE: Final = ("Etc/", "Antarctica/")  # time zones of the sea, and of points with swapped axes
+NOWHERE: Final = ("Etc/", "Antarctica/")  # time zones of the sea, and of points with swapped columns
 NEAR_SHARE: Final = 0.9  # share of the alerts nearest to the middle, whose distance measures a city
 MAX_TIMES_NEAR: Final = 4  # maximum multiple of that distance within a city; at most 3.2 in seventeen data sets
 MIN_NEAR_METRES: Final = 500
@@ -31,9 +31,8 @@ MAX_SIDE: Final = 500  # maximum number of rows and of columns
 
 
 class Place(NamedTuple):
-    """Place of a city: the columns of its points, the rows inside, time zone, box and grid, and sentences about them."""
+    """Place of a city: the rows inside, time zone, box and grid, and sentences about them."""
 
-    columns: dict[str, str]
     is_inside: Booleans
     zone: str
     box: Box
@@ -41,17 +40,11 @@ class Place(NamedTuple):
     notes: dict[str, str]
 
 
-def find_place(alerts: Alerts, columns: dict[str, str], answers: Mapping[str, str]) -> Place:
-    """Find the place of a city; raise Question for an unknown zone or system, and NewCityError if most points are missing.
-
-    Longitude and latitude are swapped if only this leads to a place with people.
-    """
+def find_place(alerts: Alerts, columns: Mapping[str, str], answers: Mapping[str, str]) -> Place:
+    """Find the place of a city; raise Question for an unknown zone or system, and NewCityError if most points are missing."""
     points = _points(alerts, columns, answers.get("--crs"))
     is_inside = _are_inside(points)
     points = points[is_inside]
-    if _zones(points)[0].startswith(NOWHERE) and not _zones(points[:, ::-1])[0].startswith(NOWHERE):
-        columns = columns | {"longitude": columns["latitude"], "latitude": columns["longitude"]}
-        points = points[:, ::-1]
     zone, share = _zones(points)
     longitude, latitude = np.median(points, axis=0)
     where = f"{share:.0%} of the points, around {latitude:.3f}, {longitude:.3f}, are in {zone}"
@@ -66,7 +59,7 @@ def find_place(alerts: Alerts, columns: dict[str, str], answers: Mapping[str, st
         "box": f"{number_of(int((~is_inside).sum()), 'row')} of {len(is_inside):,} lie far away, or have no point",
         "grid": f"cells of {plane.height / grid.rows:.0f} x {plane.width / grid.columns:.0f} m",
     }
-    return Place(columns, is_inside, stated or zone, box, grid, notes)
+    return Place(is_inside, stated or zone, box, grid, notes)
 
 
 def country_of(zone: str) -> str:

@@ -1,9 +1,8 @@
-"""Files of alerts as one table with all columns that they share, in parts if they are large."""
+"""Files of alerts as one table with all columns that they share."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,6 @@ from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.row_texts import BROKEN
 from shotspotter_assets.sources.tabular_settings import EveryColumn, LandingSettings
 from shotspotter_assets.wording import first_of, number_of
-
-MAX_BYTES: Final = 64 * 2**20  # maximum of a file that is read whole: half a million rows as CSV
-PARTS: Final = 32  # parts of a larger file that are read, from its beginning to its end
-PART_BYTES: Final = 2**20
-LINES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")  # formats of which parts can be read
 
 
 class NewCityError(ValueError):
@@ -31,7 +25,6 @@ class Alerts(NamedTuple):
     files: Sequence[Path]
     rows: pa.Table
     first_rows: Sequence[int]  # position of the first row of each file
-    lacking: str  # columns that some files lack, in words; empty if all have the same
 
     def place(self, row: int) -> str:
         """Return the file and the number of a row within it, for messages."""
@@ -48,7 +41,7 @@ class Alerts(NamedTuple):
     @property
     def title(self) -> str:
         """Names of the files, and number of rows."""
-        return f"{first_of([file.name for file in self.files])} ({number_of(self.rows.num_rows, 'row')} read)"
+        return f"{first_of([file.name for file in self.files])} ({number_of(self.rows.num_rows, 'row')})"
 
 
 def read_alerts(path: Path) -> Alerts:
@@ -58,45 +51,24 @@ def read_alerts(path: Path) -> Alerts:
     if not files:
         raise NewCityError(f"{path} is no file of alerts, and no folder with one ({', '.join(FORMATS)}).")
     tables = [_table(file) for file in files]
-    names = dict.fromkeys(name for table in tables for name in table.column_names if name != BROKEN)
+    names = [name for name in tables[0].column_names if name != BROKEN]
     shared = [name for name in names if all(name in table.column_names for table in tables)]
     if len({table.select(shared).schema for table in tables}) > 1:
         tables = [table.select(shared).cast(pa.schema([(name, pa.string()) for name in shared])) for table in tables]
-    lacking = [
-        f"{file} lacks {', '.join(missing)}"
-        for file, table in zip(files, tables, strict=True)
-        if (missing := [name for name in names if name not in table.column_names])
-    ]
     rows = pa.concat_tables([table.select(shared) for table in tables])
     first_rows = np.cumsum([0, *(table.num_rows for table in tables[:-1])]).tolist()
-    return Alerts(files, rows, first_rows, first_of(lacking))
+    return Alerts(files, rows, first_rows)
 
 
 def _table(file: Path) -> pa.Table:
-    """Return the rows of a file, or of parts of a large one; raise NewCityError if there is none."""
+    """Return the rows of a file; raise NewCityError if there is none."""
     read, kind = FORMATS[file.suffix.lower()]
     source = LandingSettings(kind="landing", columns=EveryColumn())
     try:
-        with TemporaryDirectory(prefix="shotspotter-new-city-") as folder:
-            table = read(file if file.stat().st_size <= MAX_BYTES else _parts(file, Path(folder)), source)
+        table = read(file, source)
         if table.num_rows:
             return table
         reason = "it has no rows"
     except Exception as error:  # whatever a library makes of a foreign file
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     raise NewCityError(f"{file} cannot be read as {kind} ({reason}). Export it again, such as to CSV.")
-
-
-def _parts(file: Path, folder: Path) -> Path:
-    """Write the header and whole lines from all parts of a large file; raise ValueError for a format without lines."""
-    size = file.stat().st_size
-    if file.suffix.lower() not in LINES:
-        raise ValueError(f"of {size / 2**20:,.0f} MiB; parts can be read of CSV only")
-    copy = folder / file.name
-    with file.open("rb") as whole, copy.open("wb") as parts:
-        parts.write(whole.readline())
-        for start in np.linspace(whole.tell() - 1, size - PART_BYTES, PARTS).astype(int):
-            whole.seek(start)
-            whole.readline()
-            parts.write(whole.read(PART_BYTES).rpartition(b"\n")[0] + b"\n")
-    return copy
