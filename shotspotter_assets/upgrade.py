@@ -1,6 +1,7 @@
 """The migration of a store by a person, refused while this machine's Dagster uses the store."""
 
 import logging
+import os
 import time
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -29,7 +30,8 @@ def open_migration(root: str) -> Migration:
 
 def is_configured(migration: Migration, environ: Mapping[str, str]) -> bool:
     """Return True if the environment names the store as the one that runs use."""
-    return open_migration(configured_store(environ)).objects.name == migration.objects.name
+    configured = open_migration(configured_store(environ)).objects.name
+    return os.path.realpath(configured) == os.path.realpath(migration.objects.name)  # links lead to one store
 
 
 def known_cities(environ: Mapping[str, str]) -> Collection[City]:

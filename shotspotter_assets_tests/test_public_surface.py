@@ -9,9 +9,11 @@ import pytest
 from docs.public_surface import PRESENT, SNAPSHOTS, broken, lines_of, retired_keys, surface, unexplained, variables
 from shotspotter_assets.cities.retired import RETIRED, Retired
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.storage.store_format import FORMAT_VERSION
 
 RELEASES = [path for path in sorted(SNAPSHOTS.iterdir()) if path != PRESENT]
 PROGRAM = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+FORMATS = {"0.2.0": 1, "1.0.0": 2}  # formats of the stores of releases
 BEFORE = [
     "city file: end", "city file: end: string", "city file: limits", "city file: limits.seconds",
     "city file: source[alerts_api].preset = ckan", "command: fold", "column: grid_tensors/grid.parquet count int32",
@@ -37,6 +39,19 @@ def test_the_surface_of_each_release_is_kept() -> None:
     changelog = (CHECKOUT / "CHANGELOG.md").read_text()
     released = {*re.findall(r"^## (\d+\.\d+\.\d+) \(", changelog, re.MULTILINE)} - {"0.1.0"}
     assert released == {path.stem for path in RELEASES}, "copy present.txt to VERSION.txt at a release"
+
+
+def test_stored_fields_and_columns_change_only_with_the_format() -> None:
+    assert {release.stem for release in RELEASES} <= FORMATS.keys(), "name the format of each release"
+    for release in RELEASES:
+        if FORMATS[release.stem] == FORMAT_VERSION:
+            changed = {*read_back(release)} ^ {*read_back(PRESENT)}
+            assert not changed, f"programs of {release.stem} cannot read this: increase FORMAT_VERSION, and convert"
+
+
+def read_back(snapshot: Path) -> list[str]:
+    """The lines about files that programs read again; pages are only written."""
+    return [line for line in lines_of(snapshot) if re.match(r"(field|column): (?!city_pages/)", line)]
 
 
 @pytest.mark.parametrize(

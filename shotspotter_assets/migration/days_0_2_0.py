@@ -15,7 +15,6 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.dates import rows_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import origins_of_days, settings_hash
 from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -25,7 +24,7 @@ from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import ALERTS, CLEANED, RAW_ROWS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key, record_lineage
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Store, joined
 from shotspotter_assets.wording import number_of
 
 _RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")  # settings of a source, in 0.2.0
@@ -53,12 +52,13 @@ def carry_days(store: Store, city: City) -> CarriedDays:
     settings = settings_hash(city, Asset.GRID_TENSORS)
     old = {day: entry for day, entry in table.days.items() if entry.settings != settings}
     same = [day for day, entry in old.items() if entry.settings == _old_settings(city) and entry.state != "held_back"]
-    rows = store.read_present(RAW_ROWS, city.name, min(same), max(same)) if same else None
-    if rows is None:
+    raw = store.read_sound(RAW_ROWS, city.name, min(same), max(same)) if same else {}
+    if not raw:
         return CarriedDays(city.name, len(old), 0)
+    rows = joined(raw)
     origins = rows_by_origin(rows, _addresses(city, rows))
     carried: dict[date, Day] = {}
-    for day in _sound_days(store, city, rows, same):
+    for day in _sound_days(store, city, rows, [day for day in same if day in raw]):
         sources = {origin: version for origin, (version, _) in origins.get(day, {}).items()}
         carried[day] = replace(old[day], settings=settings, sources=sources)
     _record_inputs(store, city, table.with_days(carried), carried)
@@ -86,14 +86,14 @@ def _sound_days(store: Store, city: City, rows: pa.Table, days: list[date]) -> l
 
     Not those with equal rows, which may be separate events now.
     """
-    stored = store.read_present(CLEANED, city.name, days[0], days[-1])
-    before = {} if stored is None else rows_of_days(stored, days)
+    before = store.read_sound(CLEANED, city.name, min(days), max(days)) if days else {}
     cleaned = clean_alerts(rows, days, city)
     return [
         day
-        for day in before
-        if not cleaned[day].account.duplicates
-        and cleaned[day].alerts.replace_schema_metadata(None).equals(before[day].combine_chunks())
+        for day in days
+        if day in before
+        and not cleaned[day].account.duplicates
+        and cleaned[day].alerts.replace_schema_metadata(None).equals(before[day].replace_schema_metadata(None))
     ]
 
 

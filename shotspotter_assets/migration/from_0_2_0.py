@@ -76,7 +76,7 @@ def convert(path: str, content: bytes) -> Sequence[Converted] | Rebuilt:
         return [Converted(path, converted_lineage(asset, content))]
     if asset is Asset.SHARED_MODELS and b'"week"' not in content:
         return Rebuilt(_RENEWED[asset])
-    if asset in _UNUSED and not place.target:
+    if asset in _UNUSED and not place.target and _is_written(asset, place.name):
         return Rebuilt(_UNUSED[asset])
     return [_converted_file(asset, place, content)]
 

@@ -21,9 +21,10 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.migration import from_0_2_0
 from shotspotter_assets.migration.conversion import Conversion, Rebuilt
 from shotspotter_assets.migration.days_0_2_0 import CarriedDays, carry_days
-from shotspotter_assets.storage.catalogue import LINEAGE, Asset
+from shotspotter_assets.migration.old_indexes import NOT_REMADE, keep_unlisted
+from shotspotter_assets.storage.catalogue import LINEAGE, Asset, OtherFolder
 from shotspotter_assets.storage.errors import StoreError, error_reason
-from shotspotter_assets.storage.lineage import UNPARTITIONED, without_partitions
+from shotspotter_assets.storage.lineage import UNPARTITIONED, with_origins_of, without_partitions
 from shotspotter_assets.storage.objects import Objects
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.store_format import (
@@ -40,7 +41,7 @@ from shotspotter_assets.wording import first_of, number_of
 CONVERSIONS: Final[Mapping[int, Conversion]] = {
     FIRST_FORMAT: from_0_2_0.convert
 }  # to the present format, by the old one
-CLAIM: Final = timedelta(minutes=2)  # a migration without a sign of life for longer counts as dead
+CLAIM: Final = timedelta(minutes=2)  # a migration without a sign of life for longer, by any clock, counts as dead
 RENEWAL: Final = timedelta(seconds=10)  # between two signs of life
 LINEAGE_NAME: Final = LINEAGE[Asset.RAW_ALERTS].file
 _Result = TypeVar("_Result")
@@ -126,6 +127,7 @@ class Migration:
         try:
             yield from self._all_changes(self.conversions[marker.format_version], writes=True)
             if marker.format_version == FIRST_FORMAT:
+                keep_unlisted(Store.in_migration(self.objects), self.objects)
                 yield from self._carried_days()
             self.objects.update(MARKER, self._finished)
         except MigrationError:
@@ -146,9 +148,7 @@ class Migration:
                 yield carried
 
     def _all_changes(self, convert: Conversion, *, writes: bool) -> Iterator[FolderChanges]:
-        for asset in sorted(self.objects.folders()):
-            if asset.startswith("."):
-                continue  # locks
+        for asset in sorted(self.objects.folders() & {*Asset, *OtherFolder}):  # other folders are not the store's
             by_city: dict[str, list[str]] = {}
             for path in sorted(self.objects.files_in(asset)):
                 city, _, rest = path.partition("/")
@@ -163,7 +163,7 @@ class Migration:
         """Convert the files of an asset of a city, and its lineage after the others.
 
         Partitions of rebuilt files leave the lineage before the files are deleted, so that they are due even if the
-        migration is killed in between.
+        migration is killed in between. Those of damaged files keep their old origins if a run can make them again.
         """
         lineages = [path for path in paths if path.endswith(f"/{LINEAGE_NAME}")]
         others = [path for path in paths if path not in lineages]
@@ -173,14 +173,25 @@ class Migration:
             if writes:
                 self._renew()
         due = {change.partition for change in changes if change.verb == "rebuilt"}
-        of_lineages = [self._change(path, convert, writes=writes, due=due) for path in lineages]
+        damaged = {change.partition for change in changes if change.verb == "damaged"}
+        if any(path.startswith(NOT_REMADE) for path in lineages):
+            damaged = set()
+        of_lineages = [self._change(path, convert, writes=writes, due=due, damaged=damaged) for path in lineages]
         if writes:
             for deleted in (of_lineages, changes):
                 list(self._mapped(self.objects.delete, [change.path for change in deleted if change.verb == "rebuilt"]))
         return [*of_lineages, *changes]
 
-    def _change(self, path: str, convert: Conversion, *, writes: bool, due: Collection[str] = ()) -> Change:
-        """Convert one file; `due` are partitions that leave a lineage."""
+    def _change(
+        self,
+        path: str,
+        convert: Conversion,
+        *,
+        writes: bool,
+        due: Collection[str] = (),
+        damaged: Collection[str] = (),
+    ) -> Change:
+        """Convert one file; `due` are partitions that leave a lineage, `damaged` ones have their old origins in it."""
         content = self.objects.read(path)
         try:
             result = convert(path, content)
@@ -188,7 +199,11 @@ class Migration:
             return Change(path, "damaged", error_reason(error))
         if isinstance(result, Rebuilt):
             return Change(path, "rebuilt", result.reason)
-        new = {file.path: without_partitions(file.content, due) if due else file.content for file in result}
+        new = {file.path: file.content for file in result}
+        if damaged:
+            new[path] = with_origins_of(new[path], content, damaged)
+        if due:
+            new[path] = without_partitions(new[path], due)
         if new == {path: content}:
             return Change(path, "kept")
         if writes:
@@ -214,7 +229,7 @@ class Migration:
             marker = self._decoded(content)
             if marker.is_present:
                 raise MigrationError(f"The store {self.objects.name} has just been migrated by another process.")
-            if marker.seen_at is not None and marker.owner != self.owner and self.now() - marker.seen_at < CLAIM:
+            if marker.seen_at is not None and marker.owner != self.owner and abs(self.now() - marker.seen_at) < CLAIM:
                 raise MigrationError(
                     f"The store {self.objects.name} is being migrated by {marker.owner}, last seen at "
                     f"{marker.seen_at:%H:%M:%S} UTC. If that process has ended, try again {number_of(CLAIM.seconds, 'second')} "
@@ -226,7 +241,7 @@ class Migration:
 
     def _renew(self) -> None:
         """Renew the claim if it is due; raise MigrationError if another process has taken over."""
-        if self._seen_at is None or self.now() - self._seen_at > RENEWAL:
+        if self._seen_at is None or abs(self.now() - self._seen_at) > RENEWAL:
             self.objects.update(MARKER, lambda content: self._claimed(self._own(content)))
 
     def _release(self) -> None:

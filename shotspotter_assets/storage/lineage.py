@@ -49,6 +49,13 @@ def without_partitions(content: bytes, names: Collection[str]) -> bytes:
     return _LINEAGE.dump_json({name: origin for name, origin in lineage.items() if name not in names})
 
 
+def with_origins_of(content: bytes, before: bytes, names: Collection[str]) -> bytes:
+    """Return the content of a lineage's file in which some partitions have the origins of another content."""
+    earlier = _LINEAGE.validate_json(before)
+    restored = {name: origin for name, origin in earlier.items() if name in names}
+    return _LINEAGE.dump_json(_LINEAGE.validate_json(content) | restored)
+
+
 def begin_lineage(store: Store, asset: Asset, city: str, made_from: Mapping[Key, str]) -> None:
     """Claim partitions that a run is about to write: they are due until they are recorded."""
 

@@ -86,8 +86,11 @@ class LocalFiles:
     def files_in(self, folder: str, *, named: str = "") -> set[str]:
         """Return the files in `folder` and below, by path within it; only those whose names begin with `named`."""
         parent = self.root / folder
+        start = len(f"{parent}/")
         with self._blamed(parent):
-            return {path.relative_to(parent).as_posix() for path in parent.rglob(f"{named}*") if path.is_file()}
+            walk = os.walk(parent, onerror=_raised, followlinks=True)  # a folder may lie on another disk
+            paths = [f"{path}/{name}" for path, _, names in walk for name in names if name.startswith(named)]
+        return {path[start:] for path in paths if os.path.isfile(path)}  # noqa: PTH113
 
     def prune(self, folder: str) -> None:
         """Remove the empty folders in `folder`, to which no other process may write meanwhile."""
@@ -103,3 +106,9 @@ class LocalFiles:
             raise
         except OSError as error:
             raise unusable(str(self.root), f"{error.strerror or error} ({path})") from error
+
+
+def _raised(error: OSError) -> None:
+    """Raise the error of a folder that cannot be listed; one that is gone has no files."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

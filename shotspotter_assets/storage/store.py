@@ -191,7 +191,7 @@ class Store:
             return opened_parquet(data).read(columns=columns, use_threads=False)
         except FormatError as error:
             raise self._newer(file, city, day, error) from error
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self.corrupt(file, city, day, error_reason(error)) from error
 
     def row_count(self, file: StoredTable, city: str, day: date | None = None) -> int:
@@ -263,13 +263,19 @@ class Store:
         present = sorted(self.days_present(file, city, first, last))
         return self._read_days(file, city, present, columns) if present else None
 
+    def read_sound(self, file: StoredTable, city: str, first: date, last: date) -> dict[date, pa.Table]:
+        """Return the sound files of the days from `first` to `last`, by day in order."""
+        days = sorted(self.days_present(file, city, first, last))
+        found = self._map(lambda day: self.find_sound_table(file, city, day), days)
+        return {day: table for day, table in zip(days, found, strict=True) if table is not None}
+
     def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
         stored_columns = None if columns is None else [name for name in columns if name != "date"]
         tables = self._map(lambda day: self.read_table(file, city, day, stored_columns), days)
         for day, table in zip(days, tables, strict=True):
             if table.schema != tables[0].schema:
                 raise self.corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
-        return pa.concat_tables(map(dated, tables, days)).combine_chunks().replace_schema_metadata(None)
+        return joined(dict(zip(days, tables, strict=True)))
 
     def corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
         """Return the error for an unusable file."""
@@ -317,3 +323,9 @@ def dated(table: pa.Table, day: date) -> pa.Table:
     """Return a table with the day as its first column `date`, as windows have it."""
     field = pa.field("date", pa.date32(), nullable=False)
     return table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
+
+
+def joined(tables: Mapping[date, pa.Table]) -> pa.Table:
+    """Return tables of days as one, with the days."""
+    of_days = [dated(table, day) for day, table in tables.items()]
+    return pa.concat_tables(of_days).combine_chunks().replace_schema_metadata(None)

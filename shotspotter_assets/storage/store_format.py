@@ -1,7 +1,8 @@
 """The format of stored data: one number in the store's marker, in each record and in each table.
 
 Format 1 is that of 0.2.0 and earlier, which wrote no number. Increase `FORMAT_VERSION` with a change after which
-programs cannot read each other's files, and add a conversion from the format before it (`migration`).
+programs cannot read each other's files, such as a new field of a record or a new column, and add a conversion from the
+format before it (`migration`).
 """
 
 from collections.abc import Mapping

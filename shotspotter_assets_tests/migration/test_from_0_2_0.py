@@ -15,6 +15,8 @@ from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.migration.conversion import Converted
 from shotspotter_assets.migration.days_0_2_0 import CarriedDays
 from shotspotter_assets.migration.from_0_2_0 import convert
+from shotspotter_assets.migration.migrate import Migration
+from shotspotter_assets.migration.old_indexes import KEPT_ASSETS
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.headline_scores import headline_scores
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record, next_day_forecasts
@@ -25,6 +27,7 @@ from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreR
 from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, PAGE, PLAN_RECORD, Asset
+from shotspotter_assets.storage.objects import objects_at
 from shotspotter_assets.storage.store import parquet_table
 from shotspotter_assets.storage.store_format import MARKER, TABLE_ENTRY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row
@@ -151,6 +154,31 @@ def test_a_run_over_kept_partitions_leaves_them_as_they_are(town: LivingCity) ->
     [metadata] = metadata_of(result).values()
     assert metadata["note"].value == "Left as a migration found it."
     assert {file: file.read_bytes() for file in files} == before
+
+
+def test_evidence_outlives_lost_lineages_and_damaged_days(kept: Path, tmp_path: Path) -> None:
+    for name in ("cities", "landing", "store"):
+        shutil.copytree(kept / name, tmp_path / name)
+    of_town = {asset: tmp_path / "store" / asset / f"city={NAME}" for asset in Asset}
+    (of_town[Asset.RISK_FORECASTS] / "_lineage.json").write_bytes(b'{"2025-')
+    (of_town[Asset.PATROL_PLANS] / "_lineage.json").unlink()
+    damaged = [
+        of_town[asset] / f"date={LAST_DAY}" / "alerts.parquet" for asset in (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS)
+    ]
+    for number, file in enumerate(damaged):
+        file.write_bytes(b"PAR1"[number:])
+    with inside(tmp_path):
+        town = open_town()
+        found = [done.text() for done in Migration(objects_at("store"), cities=[town.city]).run()]
+        stored = Stored.read(town.store, town.city)
+        issued = town.store.days_present(FORECAST_RECORD, NAME)
+        assert all(stored.is_kept(asset, day) for asset in KEPT_ASSETS[:4] for day in issued)
+        assert due_kept(town)[:3] == [
+            f"{asset} of {LAST_DAY}: {LAST_DAY} ({LAST_DAY}.csv) has other rows now."
+            for asset in ("raw_alerts", "cleaned_alerts", "grid_tensors")
+        ]
+        town.close()
+    assert found[-1] == f"{NAME}: 127 days of alerts stay as they are; 1 other day: rebuilt from the source"
 
 
 def due_kept(town: LivingCity) -> list[str]:

@@ -4,10 +4,11 @@ import errno
 import json
 import os
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,46 @@ def test_a_migration_that_comes_too_late_changes_nothing(tmp_path: Path) -> None
     assert contents(objects) == NEW | {MARKER: other_program}
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_changed_clock_delays_no_migration(tmp_path: Path, hours: int) -> None:
+    objects = LocalFiles(tmp_path)
+    fill(objects)
+    dead = StoreFormat(
+        format_version=1, migrating_to=FORMAT_VERSION, owner="dead", seen_at=NOW + timedelta(hours=hours)
+    )
+    objects.write(MARKER, dead.content())
+    list(migration_of(objects).run())
+    assert contents(objects) == NEW
+
+
+def test_folders_on_another_disk_are_migrated_and_foreign_ones_are_left(tmp_path: Path) -> None:
+    objects = LocalFiles(tmp_path / "store")
+    fill(objects)
+    for folder in ("risk_forecasts", "raw_alerts/city=town"):
+        disk = tmp_path / "disk" / folder.replace("/", " ")
+        shutil.copytree(tmp_path / "store" / folder, disk)
+        shutil.rmtree(tmp_path / "store" / folder)
+        (tmp_path / "store" / folder).symlink_to(disk)
+    foreign = tmp_path / "store" / "my copies" / "fold_models" / "city=town" / "record.json"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"unusable")
+    list(migration_of(objects).run())
+    assert contents(objects) == NEW
+    assert foreign.read_bytes() == b"unusable"
+
+
+@pytest.mark.parametrize(("asset", "origin"), [("patrol_plans", "old"), ("risk_forecasts", "kept")])
+def test_a_damaged_partition_stays_due_but_for_forecasts(tmp_path: Path, asset: str, origin: str) -> None:
+    objects = LocalFiles(tmp_path)
+    lineage = f"{asset}/city=town/_lineage.json"
+    objects.write(lineage, json.dumps(LINEAGE).encode())
+    objects.write(f"{asset}/city=town/date=2024-01-01/record.json", b"damaged")
+    for _ in ("once", "again"):
+        list(migration_of(objects).run())
+        objects.delete(MARKER)
+    assert json.loads(objects.read(lineage)) == {"2024-01-01": [origin, "a"], "2024-01-02": ["kept", "b"]}
+
+
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     objects = LocalFiles(tmp_path)
     for marker, words in {
@@ -302,8 +343,10 @@ def test_a_store_in_use_is_not_migrated(tmp_path: Path) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
     with dg.DagsterInstance.from_config(str(home)) as instance:
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 5, "SENSOR", "1", None))
-        code, shown = command(tmp_path / "store", "--yes", home=home)
-        assert (code, shown.count("\n"), "in use by a daemon" in shown) == (1, 1, True)
+        (tmp_path / "link").symlink_to("store")
+        for store in (tmp_path / "store", tmp_path / "link"):
+            code, shown = command(tmp_path / "store", "--store", str(store), "--yes", home=home)
+            assert (code, shown.count("\n"), "in use by a daemon" in shown) == (1, 1, True)
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "1", None))
         run = instance.create_run_for_job(dg.GraphDefinition("idle").to_job(), status=dg.DagsterRunStatus.STARTED)
         code, shown = command(tmp_path / "store", "--yes", home=home)

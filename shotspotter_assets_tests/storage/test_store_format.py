@@ -97,6 +97,13 @@ def test_a_table_has_its_format_and_a_newer_one_is_refused(store: Store) -> None
         assert store.uri(TENSORS, "town", DAY) in str(caught.value)
 
 
+def test_a_table_whose_format_is_no_number_is_damaged(store: Store) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(TENSORS.schema.empty_table().replace_schema_metadata({TABLE_ENTRY: "two"}), sink)
+    store.write_bytes(TENSORS, sink.getvalue().to_pybytes(), "town", DAY)
+    assert store.find_sound_table(TENSORS, "town", DAY) is None
+
+
 def test_a_kept_partition_is_current_whatever_it_was_made_from(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert not Stored.read(store, TOWN).is_current(Asset.RISK_FORECASTS, DAY)
