@@ -103,6 +103,8 @@ def _nowcast_scores(old: Fields, _city: str, _day: date) -> Fields:
 
 def _plan(old: Fields, city: str, day: date) -> Fields:
     """Return the fields of an audit, which named its day alone, or of a reason for no plan, which named nothing."""
+    if old.keys().isdisjoint({"shifts", "note"}):
+        raise KeyError("shifts")
     following = str(day + ONE_DAY)
     named = {"city": city, "issue_date": str(day), "radius_m": None}
     return {"forecast_date": following, **named, **_renamed(old, {"day": "forecast_date"})}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shotspotter_assets.migration.conversion import Converted
@@ -196,6 +196,7 @@ def test_damaged_records_are_refused_and_no_field_is_dropped(path: str, data: st
     content=st.binary(max_size=40),
     path=st.sampled_from([*RECORDS, "risk_forecasts/city=town/date=2025-04-10/hourly.parquet"]),
 )
+@example(content=b"{}", path="patrol_plans/city=town/date=2025-04-10/audit.json")
 def test_junk_is_refused(content: bytes, path: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         convert(path, content)
