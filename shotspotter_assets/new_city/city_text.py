@@ -106,7 +106,9 @@ def _city(keys: Mapping[str, Any], notes: Mapping[str, str], alerts: Alerts) -> 
 
 def _text(keys: Mapping[str, Any], notes: Mapping[str, str], alerts: Alerts) -> str:
     """Return the text of a city file, with comments of a line each whatever the headings of its source hold."""
-    template = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = jinja2.Template(
+        TEMPLATE.read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
     comments = {key: " ".join(note.split()) for key, note in {**notes, "alerts": alerts.title}.items()}
     return template.render(schema=schema_comment(), keys=keys, notes=comments, flow=_flow)
 

@@ -48,7 +48,7 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
     yield from found.lines
     yield f"\n{city_file} is written. Alerts belong in {landing}{'' if is_landed else ', which has a copy'}. Now:\n"
     yield from [f"export {CITIES}={city_file.parent}"] * (not os.environ.get(CITIES))
-    yield f"shotspotter check-cities\nshotspotter run {name}    # days, models, forecast, plan and pages; minutes"
+    yield f"shotspotter check-cities\nshotspotter run {name}    # days, models, forecast and pages; minutes"
     yield f"shotspotter pages\nshotspotter ui    # builds whatever lands in {landing}"
 
 

@@ -79,7 +79,7 @@ def newest_forecast(store: Store, city: City, places: Places) -> NewestForecast:
     if not issue_dates:
         return NewestForecast(None, no_forecast=why_none_issued(store, city))
     issue = _drawable(store, city, max(issue_dates))
-    before = _day_before(store, city, issue, places)
+    before = _day_before(store, city, issue, places) if issue.issue_date - ONE_DAY in issue_dates else None
     days = [] if before is None else [before]
     if isinstance(issue, NoForecast):
         return NewestForecast(issue, issue.no_forecast, days)

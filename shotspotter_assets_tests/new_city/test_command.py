@@ -26,6 +26,7 @@ def test_the_city_passes_its_check_and_is_never_overwritten(tmp_path: Path) -> N
     assert "1 city file can be used: springfield_ma" in invoke(tmp_path, "check-cities").output
     assert set(re.findall(r"^shotspotter ([a-z-]+)", ran.output, re.MULTILINE)) <= main.commands.keys()
     text = (tmp_path / "cities" / "springfield_ma.yaml").read_text()
+    assert text.endswith("\n")
     again = invoke(tmp_path, "new-city", "springfield_ma", str(file))
     assert (again.exit_code, again.output.count("\n")) == (1, 1)
     assert "springfield_ma.yaml exists already" in again.output

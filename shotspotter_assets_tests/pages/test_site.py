@@ -256,13 +256,15 @@ def test_units_are_shown_only_for_the_rules_of_their_plan(
 @pytest.mark.parametrize("file", [PLAN, HOURLY, FORECAST, FORECAST_RECORD])
 @pytest.mark.parametrize("content", [b"{", None])
 def test_wrong_files_of_the_day_before_leave_out_its_parts(
-    copy: Store, tiny_site: TinySite, file: StoredFile, content: bytes | None
+    copy: Store, tiny_site: TinySite, file: StoredFile, content: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = tiny_site.last_issued - timedelta(days=1)
     copy.delete(file, CITY, before) if content is None else copy.write_bytes(file, content, CITY, before)
     make_pages(copy, tiny_site.city)
     without_units = [] if content is not None or file != PLAN else [[False, False, False]]
     assert [day["has_units"] for day in drawn(copy)] == [*without_units, [True, True, False]]
+    is_usual = content is None and file in {PLAN, FORECAST_RECORD}  # such as no plan, and a city's first forecast
+    assert ("leave out the day before" in caplog.text) is not is_usual
 
 
 def test_a_night_over_midnight_has_the_hours_of_both_forecasts(copy: Store, tiny_site: TinySite) -> None:
