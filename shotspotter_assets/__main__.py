@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -348,7 +349,9 @@ def ui(port: int) -> None:
     click.echo(f"The assets of every city: http://127.0.0.1:{port}/assets")
     options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     workspace = str(INSTANCE.with_name("workspace.yaml"))
-    # The UI takes over this process, and with it the signals that end it.
+    # The UI takes over this process, and with it the signals that end it. Scripts start background commands without
+    # SIGINT, and Dagster treats SIGTERM like SIGINT: such a UI could not be stopped.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     dg = str(Path(sys.executable).with_name("dg"))
     os.execv(dg, [dg, "dev", "--workspace", workspace, *options])  # noqa: S606
 

@@ -1,6 +1,10 @@
 import json
+import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from shotspotter_assets_tests.automation.living_city import LivingCity, noon, ro
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.waiting import wait_until
 
 
 def test_the_documentation_lists_every_command() -> None:
@@ -51,6 +56,19 @@ def test_a_taken_port_is_named_with_a_free_one() -> None:
         port = server.getsockname()[1]
         ran = CliRunner().invoke(main, ["ui", "--port", str(port)])
     assert (ran.exit_code, f"--port {port + 1}" in ran.output) == (1, True)
+
+
+def test_a_ui_that_a_script_started_in_the_background_can_be_stopped(tmp_path: Path) -> None:
+    environ = {**os.environ, "DAGSTER_HOME": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
+    script = f"{sys.executable} -m shotspotter_assets ui --port {free_port()} > {tmp_path}/out 2>&1 & echo $!"
+    ran = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    process = Path("/proc") / ran.stdout.strip()
+    try:
+        wait_until(lambda: b"/dg\0dev" in (process / "cmdline").read_bytes(), 60)
+        [ignored] = re.findall(r"^SigIgn:\s+(\S+)$", (process / "status").read_text(), re.MULTILINE)
+    finally:
+        os.kill(int(process.name), signal.SIGKILL)
+    assert not int(ignored, 16) & 1 << (signal.SIGINT - 1)
 
 
 def test_a_new_home_has_the_limits_of_the_package_and_an_own_file_stays(tmp_path: Path) -> None:
