@@ -162,6 +162,10 @@ def _serving_models(store: Store, city: City, first: date, now: datetime) -> Fro
         raise ExperimentError(f"{name}: the forecast of {first} is issued already. Write a later first_day.")
     if record is None:
         raise ExperimentError(f"{name}: there are no live models. Materialize live_models of {city.name}.")
+    if not record.settings:
+        raise ExperimentError(
+            f"{name}: the live models are of 0.2.0, and never serve again. Freeze after the next daily run."
+        )
     read_files(store, LIVE_MODEL, record, record.models_from, record.suffix)
     return FrozenModels(
         served=record.served,

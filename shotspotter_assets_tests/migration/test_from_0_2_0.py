@@ -12,6 +12,7 @@ import pytest
 
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.experiments.frozen import ExperimentError, freeze
 from shotspotter_assets.migration.conversion import Converted
 from shotspotter_assets.migration.days_0_2_0 import CarriedDays
 from shotspotter_assets.migration.from_0_2_0 import convert
@@ -142,6 +143,17 @@ def test_days_of_an_unchanged_source_are_current(town: LivingCity) -> None:
     assert "city_pages: The site is new." in status
     assert "raw_alerts" not in status
     assert not due_kept(town)
+
+
+def test_models_that_never_serve_again_are_not_frozen(town: LivingCity, tmp_path: Path) -> None:
+    first = LAST_DAY + 2 * ONE_DAY
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(
+        f"{{name: one, cities: {{{NAME}: [gunfire]}}, first_day: {first}, last_day: {first}, models: retrained, "
+        "scores: [log_loss], references: [historical_mean]}"
+    )
+    with town.clock(), pytest.raises(ExperimentError, match=r"models are of 0\.2\.0"):
+        freeze(town.store, {NAME: town.city}, experiment)
 
 
 def test_a_run_over_kept_partitions_leaves_them_as_they_are(town: LivingCity) -> None:
