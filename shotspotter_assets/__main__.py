@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotspotter_assets.wording import LAUNCH, number_of
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -126,9 +126,7 @@ def pages(*, print_only: bool) -> None:
     store = StoreResource(root=settings.store_root).open()
     file = store.uri(INDEX, ALL_CITIES)
     if not store.exists(INDEX, ALL_CITIES):
-        raise click.ClickException(
-            f"There are no pages at {file}. Build a city's pages: {LAUNCH} --assets CITY/city_pages"
-        )
+        raise click.ClickException(f"There are no pages at {file}. `shotspotter run CITY` builds those of a city.")
     address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX.file}" if settings.pages_url else file
     click.echo(address)
     if not print_only and not address.startswith("s3://"):

@@ -289,4 +289,5 @@ def find_city(cities: Cities, name: str) -> City:
     if problem := unusable_files(cities).get(name):
         until = "until its file is corrected and the code location reloaded"
         raise CityFileError(f"City {name} stands still {until}: {problem}")
-    raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
+    elsewhere = "If its file lies in another folder, set SHOTSPOTTER_CITIES to it."
+    raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}. {elsewhere}")
