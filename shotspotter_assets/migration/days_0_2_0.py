@@ -6,7 +6,8 @@ rows until automation rebuilds it from the source.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -19,6 +20,14 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import origins_of_days, settings_hash
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.landing.folder import meaning_of
+from shotspotter_assets.sources.landing.received import (
+    LostRowsError,
+    read_received,
+    read_rows,
+    write_received,
+    write_rows,
+)
 from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import ALERTS, CLEANED, RAW_ROWS, Asset
@@ -61,6 +70,7 @@ def carry_days(store: Store, city: City) -> CarriedDays:
     for day in _sound_days(store, city, rows, [day for day in same if day in raw]):
         sources = {origin: version for origin, (version, _) in origins.get(day, {}).items()}
         carried[day] = replace(old[day], settings=settings, sources=sources)
+    _keep_rows(store, city, carried.keys())
     _record_inputs(store, city, table.with_days(carried), carried)
     DayTable.update(store, city.name, carried)
     return CarriedDays(city.name, len(old), len(carried))
@@ -75,10 +85,36 @@ def _old_settings(city: City) -> str:
 
 def _addresses(city: City, rows: pa.Table) -> dict[str, str]:
     """Return the landing folder of each file with rows, by the file's path."""
-    landing = [source for source in city.all_sources if isinstance(source, LandingSettings)]
-    folders = ["/".join(source.path.parts[-2:]) if source.path else source.folder or city.name for source in landing]
+    folders = _landing(city)
     paths = pc.unique(rows["received_from"]).to_pylist()
     return {path: folder for folder in folders for path in paths if PurePosixPath(path).parent.match(folder)}
+
+
+def _landing(city: City) -> dict[str, LandingSettings]:
+    """Return the landing sources of a city by folder."""
+    landing = [source for source in city.all_sources if isinstance(source, LandingSettings)]
+    return {
+        "/".join(source.path.parts[-2:]) if source.path else source.folder or city.name: source for source in landing
+    }
+
+
+def _keep_rows(store: Store, city: City, carried: Collection[date]) -> None:
+    """Let landed files with carried days count as read with the present settings.
+
+    Files that are still there are read again. Those that are gone keep their rows.
+    """
+    before = read_received(store, city.name)
+    files = dict(before)
+    for folder, source in _landing(city).items():
+        of_folder = {path: file for path, file in before.items() if PurePosixPath(path).parent.match(folder)}
+        for path, file in of_folder.items():
+            if file.rows_from is None or file.days.keys().isdisjoint(carried):
+                continue
+            rows_from = file.rows_from._replace(meaning=meaning_of(city, source))
+            with suppress(LostRowsError):  # the file is read again
+                days = write_rows(store, city.name, path, rows_from, read_rows(store, city.name, path, file))
+                files[path] = file.model_copy(update={"rows_from": rows_from, "days": days})
+    write_received(store, city.name, before, files)
 
 
 def _sound_days(store: Store, city: City, rows: pa.Table, days: list[date]) -> list[date]:

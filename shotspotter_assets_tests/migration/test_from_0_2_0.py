@@ -156,6 +156,13 @@ def test_models_that_never_serve_again_are_not_frozen(town: LivingCity, tmp_path
         freeze(town.store, {NAME: town.city}, experiment)
 
 
+def test_landed_files_that_are_gone_keep_their_rows(town: LivingCity) -> None:
+    carry(town)
+    for file in Path("landing").rglob("month_*"):
+        file.unlink()
+    assert not due_kept(town)
+
+
 def test_a_run_over_kept_partitions_leaves_them_as_they_are(town: LivingCity) -> None:
     carry(town)
     files = [*Path("store", "forecast_scores").rglob("record.json")]

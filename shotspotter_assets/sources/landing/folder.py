@@ -77,6 +77,12 @@ class Landed:
     without_files: str = ""  # the message about a folder that is missing or empty; empty for others
 
 
+def meaning_of(city: City, source: LandingSettings) -> str:
+    """Return the hash of the settings that give the rows of a folder their meaning, see `FileVersion`."""
+    described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
+    return sha256(described, city.time_zone)[:8]
+
+
 class LandingFolder(AlertSource):
     """A landing folder of a city.
 
@@ -101,10 +107,9 @@ class LandingFolder(AlertSource):
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
-        described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
         self._latest_counts = source.side_columns is not None
-        self._meaning = sha256(described, city.time_zone)[:8]
+        self._meaning = meaning_of(city, source)
         since = max(city.live_since, default=city.start)
         # A file of earlier days may overlap with the live source, under other ids.
         self._end = since if source.path and since > city.start else date.max
