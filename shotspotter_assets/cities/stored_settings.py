@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
@@ -38,12 +39,15 @@ KEYS_OF_NEW_FORECASTS: Final = (
 def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
     """Return the values of keys in the city's file, in the order of the file, if results depend on them.
 
-    Sources count by the rules for their rows, side tables by the rules for theirs and not by their source, and `folds` by
-    the windows before a cutoff if these limit the history.
+    Sources count by the rules for their rows, side tables by the rules for theirs and not by their source, `folds` by the
+    windows before a cutoff if these limit the history, and files by their name and folder, wherever the installation is.
     """
     keys = {*keys}
     of_tables = {section: {"source"} for asset in FROM_TABLES for section in asset.spec.rows}
-    values = city.model_dump(mode="json", include=keys - {"source", "other_sources"}, exclude=of_tables)
+    stated = city.model_dump(include=keys - {"source", "other_sources"}, exclude=of_tables)
+    values: dict[str, Any] = _with_short_paths(
+        stated, city.model_dump(mode="json", include={*stated}, exclude=of_tables)
+    )
     if "source" in keys:
         values["sources"] = [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources]
     if "folds" in values:
@@ -51,6 +55,17 @@ def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
         if city.folds.train != "all":
             values["folds"] = city.folds.model_dump(include={"train", "validation"})
     return values
+
+
+def _with_short_paths(stated: Any, written: Any) -> Any:
+    """Return settings as `written` to JSON, with the last two parts of each path that is `stated`."""
+    if isinstance(stated, Path):
+        return "/".join(stated.parts[-2:])
+    if isinstance(stated, dict):
+        return {name: _with_short_paths(part, written[name]) for name, part in stated.items()}
+    if isinstance(stated, tuple):
+        return [_with_short_paths(part, written_part) for part, written_part in zip(stated, written, strict=True)]
+    return written
 
 
 def settings_hash(city: City, asset: Asset, more: Sequence[str] = ()) -> str:

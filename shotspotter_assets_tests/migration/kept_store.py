@@ -48,9 +48,9 @@ FIELDS_OF_PARTS: Final = {
 COLUMNS: Final = {"day": "forecast_date"}  # today's names of columns by old ones
 
 
-def unpack(folder: Path) -> Path:
-    """Unpack the archive; return the folder, which has the city's file, its landed files and its store."""
-    with tarfile.open(ARCHIVE) as packed:
+def unpack(folder: Path, archive: Path = ARCHIVE) -> Path:
+    """Unpack an archive; return the folder, which has the city's file, its landed files and its store."""
+    with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     return folder
 
