@@ -361,11 +361,13 @@ def ui(port: int) -> None:
 def migrate(root: str | None, *, dry_run: bool, yes: bool) -> None:
     """Move the store to the present format: print what would be done, ask, and do it."""
     from shotspotter_assets.settings import configured_store, dagster_home
+    from shotspotter_assets.storage.store_format import MARKER
     from shotspotter_assets.upgrade import check_unused, is_configured, known_cities, open_migration
 
     migration = open_migration(root or configured_store(os.environ))
     if migration.found() is None:
-        click.echo(f"Nothing to migrate: {migration.objects.name} is empty or has the present format.")
+        state = "has the present format" if migration.objects.exists(MARKER) else "has no files"
+        click.echo(f"Nothing to migrate: {migration.objects.name} {state}.")
         return
     if dry_run or not yes:
         for folder in migration.planned():

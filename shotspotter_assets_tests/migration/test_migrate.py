@@ -316,9 +316,9 @@ def test_the_command_shows_what_it_would_do_before_it_is_told_to(tmp_path: Path)
     assert command(tmp_path / "other", "--store", str(tmp_path), "--yes")[0] == 0
     assert not (tmp_path / "city_pages/city=town/index.html").exists()
     assert Store(str(tmp_path)).checked()
-    for empty_or_present in (tmp_path, tmp_path / "other"):
-        code, shown = command(empty_or_present)
-        assert (code, shown.startswith("Nothing to migrate")) == (0, True)
+    for store, state in {tmp_path: "has the present format", tmp_path / "other": "has no files"}.items():
+        code, shown = command(store)
+        assert (code, shown) == (0, f"Nothing to migrate: {store} {state}.\n")
 
 
 def test_other_commands_refuse_an_older_store_in_one_line(tmp_path: Path) -> None:
