@@ -9,14 +9,17 @@ from typing import Any, Final
 import dagster as dg
 
 CODE_SERVER_TAG: Final = ".dagster/grpc_info"  # address of the server that started a run; it takes cancellations
-MESSAGE: Final = "The code server of this run ended, and the run with it."
+PROCESS_TAG: Final = "shotspotter/process"  # address on which the process of a command's run listens while it lives
+MESSAGE: Final = "The process of this run ended, and the run with it."
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark started runs without their code server, and runs that nobody queued, as failed; return their ids."""
+    """Mark started runs without their process, and runs that nobody queued, as failed; return their ids."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-    served = [run for run in instance.get_runs(started) if CODE_SERVER_TAG in run.tags]
-    lost = [run for run in served if not _listens(json.loads(run.tags[CODE_SERVER_TAG]))]
+    addresses = [
+        (run, run.tags.get(CODE_SERVER_TAG) or run.tags.get(PROCESS_TAG)) for run in instance.get_runs(started)
+    ]
+    lost = [run for run, address in addresses if address and not _listens(json.loads(address))]
     # A sensor queues the runs that it has made, unless it is stopped in between for longer than Dagster resumes its tick.
     yesterday = datetime.now(UTC) - timedelta(days=1)
     lost += instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=yesterday))

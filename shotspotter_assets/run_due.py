@@ -16,6 +16,7 @@ from shotspotter_assets.defs.partitions import PARTITION, range_tags
 from shotspotter_assets.defs.requested_runs import CITY_TAG, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.launch import Launch, run_launch
+from shotspotter_assets.lost_runs import fail_lost_runs
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
@@ -25,6 +26,8 @@ def run_city(name: str) -> None:
     os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ).absolute())
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
+    with dg.DagsterInstance.get() as instance:
+        fail_lost_runs(instance)  # a killed command's run would be waited for
     warnings = set[str]()
     started = set[DueRun]()
     for run in iter(lambda: next(_due_runs(settings, city), None), None):

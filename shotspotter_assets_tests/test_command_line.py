@@ -14,8 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
+from shotspotter_assets.automation.under_way import RunUnderWay
+from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.lost_runs import CODE_SERVER_TAG, fail_lost_runs
 from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
+from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -124,6 +128,36 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
         assert status[runs["alive"]] is status[by_hand] is dg.DagsterRunStatus.STARTED
         assert status[runs["lost"]] is dg.DagsterRunStatus.FAILURE
         assert fail_lost_runs(instance) == []
+
+
+LAUNCH = """
+from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.launch import Launch, run_launch
+from shotspotter_assets.storage.catalogue import ALERTS
+from datetime import date
+run_launch(Launch("days", "tiny_city", ALERTS, range_tags(date(2023, 7, 1), date(2025, 6, 30))))
+"""
+
+
+@pytest.mark.slow
+def test_the_daemon_finds_the_run_of_a_command_until_its_process_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = prepare_home({"DAGSTER_HOME": str(tmp_path / "home")})
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": str(tmp_path / "store")}
+    city = load_cities(TEST_CITIES)["tiny_city"]
+    days = (date(2023, 7, 1), date(2025, 6, 30))
+    command = [sys.executable, "-c", LAUNCH]
+    environ = os.environ | environ
+    with subprocess.Popen(command, env=environ) as process, dg.DagsterInstance.get() as instance:
+        wait_until((tmp_path / "store").exists, 120)
+        assert runs_under_way(instance, city) == [RunUnderWay(frozenset(ALERTS), days)]
+        assert fail_lost_runs(instance) == []
+        process.kill()
+        process.wait()
+        assert len(fail_lost_runs(instance)) == 1
+        assert runs_under_way(instance, city) == []
 
 
 def check(folder: Path) -> tuple[str, list[str]]:
