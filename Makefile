@@ -18,7 +18,9 @@ NO_TESTS := 5
 NEWEST := .venv_newest_dagster
 DAGSTER = $(shell sed -nE 's/^(dagster[a-z-]*)==.*/\1/p' requirements.lock)
 SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
-PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# One more than processors, because some tests wait.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 8))')
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-newest-dagster test-slow soak ui check-cities status docs site pictures pages notebook lint lock notices build bench benchmark-published
 
@@ -55,9 +57,17 @@ demo: .venv/runtime .env ## run the whole chain on real alerts and show the scor
 # Workers run for minutes; what their threads have freed is to go back to the system.
 test: export MALLOC_ARENA_MAX := 2
 test: export ARROW_DEFAULT_MEMORY_POOL := system
+# Those of networks go beside the others, as one process has to load TensorFlow, and are reported at the end.
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
-	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS)
-	$(BIN)/python -m pytest -m 'not slow and networks' $(PARALLEL) $(NETWORKS) $(ARGS) || [ $$? = $(NO_TESTS) ]
+	@log=$$(mktemp); \
+	$(BIN)/python -m pytest -m 'not slow and networks' -n 1 $(NETWORKS) $(ARGS) > $$log 2>&1 & \
+	networks=$$!; \
+	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS); \
+	failed=$$?; \
+	wait $$networks || [ $$? = $(NO_TESTS) ] || failed=1; \
+	cat $$log; \
+	rm $$log; \
+	exit $$failed
 
 # The lock with Dagster's packages alone upgraded; others move only where these need it.
 test-newest-dagster: setup ## test event log and definitions on the newest Dagster that pyproject.toml allows

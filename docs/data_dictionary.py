@@ -33,7 +33,7 @@ RECORDS = {
         WalkForwardReport,
     )
 }  # fmt: skip
-FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]
+FILES = [file for file in catalogue.FILES if file is not catalogue.INDEX]
 FILES += catalogue.PUBLISHED.values()
 """All files in order; each asset also has a `_lineage.json`."""
 MARK = "<!-- data dictionary -->"

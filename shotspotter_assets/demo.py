@@ -114,7 +114,7 @@ def _fold(city: City) -> Launch:
     cutoff = DEMONSTRATIONS[city.name].fold
     models = {"models": ["stack", "conv_lstm"], "settings": SMALL_NETWORKS}
     assets = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
-    tags = {"dagster/partition": str(cutoff)}
+    tags = range_tags(cutoff, cutoff)
     return Launch(f"models and report of fold {cutoff}", city.name, assets, tags, {Asset.FOLD_MODELS: models})
 
 
@@ -141,9 +141,8 @@ def _summaries(city: City) -> Launch:
 
 
 def _annual_report(city: City) -> Launch:
-    year = DEMONSTRATIONS[city.name].fold.year
-    tags = {"dagster/partition": f"{year}-01-01"}
-    return Launch(f"annual report of {year}", city.name, (Asset.ANNUAL_REPORTS,), tags)
+    year = DEMONSTRATIONS[city.name].fold.replace(month=1, day=1)
+    return Launch(f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year))
 
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:

@@ -12,13 +12,12 @@ from shotspotter_assets.automation.under_way import DueRun
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.defs.partitions import PARTITION, range_tags
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.requested_runs import CITY_TAG, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.launch import Launch, run_launch
 from shotspotter_assets.lost_runs import fail_lost_runs
 from shotspotter_assets.settings import Settings, prepare_home
-from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
 
 def run_city(name: str) -> None:
@@ -45,10 +44,7 @@ def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:
     store = StoreResource(root=settings.store_root).open()
     sources = SourcesResource(landing_root=settings.landing_root)
     now = local_time.now()
-    words = sources.words(city).read()
-    snapshot = take_snapshot(
-        city, sources.readers(impatient(city), store), store, now, poll_seconds=settings.poll_seconds, words=words
-    )
+    snapshot = sources.snapshot(city, store, now, poll_seconds=settings.poll_seconds)
     sources.look_at_tables(city, store, now, poll_seconds=settings.poll_seconds)
     with dg.DagsterInstance.get() as instance:
         work = due(city, snapshot, Stored.read(store, city), runs_under_way(instance, city), now)
@@ -59,8 +55,5 @@ def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:
 
 def _launch(city: City, run: DueRun) -> Launch:
     """Return the launch of a due run."""
-    tags = {CITY_TAG: city.name}
-    if run.days is not None:
-        first, last = run.days
-        tags |= {PARTITION: str(first)} if first == last else range_tags(first, last)
+    tags = {CITY_TAG: city.name} | ({} if run.days is None else range_tags(*run.days))
     return Launch(", ".join(run.assets), city.name, run.assets, tags)

@@ -12,7 +12,6 @@ from shotspotter_assets.quality.day_decisions import snapshot_decisions
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.day_words import Word
-from shotspotter_assets.sources.snapshot import take_snapshot
 
 
 def state_days(settings: Settings, name: str, word: Word, first: date, last: date, *, is_undone: bool) -> Sequence[str]:
@@ -27,8 +26,7 @@ def state_days(settings: Settings, name: str, word: Word, first: date, last: dat
     if not city.start <= first <= last <= yesterday:
         raise ValueError(f"City {name}: {first} to {last} are no days from {city.start} to {yesterday}.")
     folder = sources.words(city)
-    readers = sources.readers(city, store)
-    snapshot = take_snapshot(city, readers, store, local_time.now(), poll_seconds=None, words=folder.read())
+    snapshot = sources.snapshot(city, store, local_time.now(), poll_seconds=None)
     table = DayTable.read(store, name)
     before = snapshot_decisions(snapshot, table, yesterday)
     for day in days_between(first, last):

@@ -22,7 +22,6 @@ from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
@@ -77,8 +76,7 @@ def _facts(
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
     try:
-        words = sources.words(city).read()
-        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
+        snapshot = sources.snapshot(city, store, now, poll_seconds=None)
         sources.look_at_tables(city, store, now, poll_seconds=None)
         due_runs = due(city, snapshot, stored, under_way, now)
         runs = [*due_runs.runs, *due_runs.training[:1]]  # of folds and reports, the sensor requests only the first

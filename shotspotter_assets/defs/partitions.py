@@ -116,7 +116,12 @@ def week_partitions(cities: Cities) -> dg.TimeWindowPartitionsDefinition:
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
-    """Return the tags of one run over the days from `first` to `last`."""
+    """Return the tags of one run over the partitions from `first` to `last`.
+
+    Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
+    """
+    if first == last:
+        return {PARTITION: first.isoformat()}
     return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
 
 

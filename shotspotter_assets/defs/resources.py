@@ -15,6 +15,7 @@ from shotspotter_assets.sources.side_settings import sections_of, table_city
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.day_words import WordFolder
+    from shotspotter_assets.sources.snapshot import Snapshot
     from shotspotter_assets.storage import store as storage
     from shotspotter_assets.storage.objects import Objects
 
@@ -74,6 +75,22 @@ class SourcesResource(S3User):
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
         return [source.open(city, access) for source in city.all_sources]
+
+    def snapshot(
+        self,
+        city: City,
+        store: Store,
+        now: datetime,
+        *,
+        poll_seconds: float | None,
+        max_seconds: float = float("inf"),
+    ) -> "Snapshot":
+        """Return what the sources hold and a person has written, see `take_snapshot`; live ones answer within a tick."""
+        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
+
+        readers = self.readers(impatient(city), store)
+        words = self.words(city).read()
+        return take_snapshot(city, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds, words=words)
 
     def table(self, city: City, section: str, store: Store) -> tuple[City, list[AlertSource]]:
         """Return the city with a side table as its only source, and the reader of it."""

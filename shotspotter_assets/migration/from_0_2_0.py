@@ -127,5 +127,5 @@ def _with_version(content: bytes) -> bytes:
 
 def _is_written(asset: Asset, name: str) -> bool:
     """Return True if the catalogue has a file of an asset under a name."""
-    files = (file for file in vars(catalogue).values() if isinstance(file, StoredFile) and file.asset == asset)
-    return any(re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(file.file)), name) for file in files)
+    files = [file.file for file in catalogue.FILES if file.asset == asset]
+    return any(re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(file)), name) for file in files)

@@ -6,16 +6,15 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFile
-from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.catalogue import FROM_TABLES, PRODUCTS, RECORD, SCORES, Asset
+from shotspotter_assets.storage.catalogue import FILES, FROM_TABLES, PRODUCTS, RECORD, SCORES, Asset
 from shotspotter_assets.storage.lineage import BEGUN, KEPT, Key, Lineage, Origin, read_lineage, record_lineage
 from shotspotter_assets.storage.objects import Objects
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import StoredFile
 
 NOT_REMADE: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS)  # models of 0.2.0 cannot forecast in this version
 KEPT_ASSETS: Final = (*PRODUCTS, *SCORES, *FROM_TABLES)  # evidence of what was issued, and of what came of it
 _BEGUN: Final = ("being made", BEGUN)  # starts of the inputs of a partition that a run has begun, in 0.2.0 and later
+_RECORDS: Final = {file.asset: file for file in FILES if file.file == RECORD}
 _LINEAGE: Final = TypeAdapter(Lineage)
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 
@@ -32,17 +31,10 @@ def converted_lineage(asset: Asset, content: bytes) -> bytes:
 def keep_unlisted(store: Store, objects: Objects) -> None:
     """Keep the partitions of `KEPT_ASSETS` that have a record, but no origin, as a lineage was lost or damaged."""
     for asset in KEPT_ASSETS:
-        record = next(
-            file for file in vars(catalogue).values() if isinstance(file, StoredFile) and _is_record(file, asset)
-        )
         for city in {path.partition("/")[0].removeprefix("city=") for path in objects.files_in(asset)}:
             listed = read_lineage(store, asset, city)
-            unlisted: list[Key] = [day for day in store.days_present(record, city) if str(day) not in listed]
+            unlisted: list[Key] = [day for day in store.days_present(_RECORDS[asset], city) if str(day) not in listed]
             record_lineage(store, asset, city, {day: Origin(KEPT) for day in unlisted})
-
-
-def _is_record(file: StoredFile, asset: Asset) -> bool:
-    return file.asset == asset and file.file == RECORD
 
 
 def converted_received(content: bytes) -> bytes:

@@ -714,3 +714,5 @@ PUBLISHED: Final = {
 """The CSV beside the pages by table."""
 PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
 CITY_STATE: Final = StoredFile(OtherFolder.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")
+FILES: Final = tuple(file for file in list(globals().values()) if isinstance(file, StoredFile))
+"""All files but lineages, in this order."""

@@ -3,14 +3,11 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.catalogue import FILES, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 
-TABLES: Final = tuple(
-    file for file in vars(catalogue).values() if isinstance(file, StoredTable) and isinstance(file.asset, Asset)
-)
+TABLES: Final = tuple(file for file in FILES if isinstance(file, StoredTable) and isinstance(file.asset, Asset))
 """Tables of assets, in the order of the catalogue."""
 SQL_TYPES: Final = {
     "bool": "BOOLEAN",

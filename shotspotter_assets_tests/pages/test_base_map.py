@@ -16,6 +16,7 @@ SERVER = "https://tile.example.org/"
 ATTRIBUTION = "Map: a city's <b>own</b>"
 
 
+@pytest.mark.slow
 def test_tiles_come_from_one_server(browser: Any, copy: Store, tiny_site: TinySite) -> None:
     black = BytesIO()
     asked = list[str]()

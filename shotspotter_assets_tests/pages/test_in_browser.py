@@ -21,6 +21,8 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.pages.browser import MAX_WAIT_MS, BrowserLog, colours_of
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
+pytestmark = pytest.mark.slow
+
 MAP = "document.getElementById('map').map"
 CELLS = f"{MAP}.cellLayer.getLayers()"
 CLASSES = f"Object.fromEntries({CELLS}.map((cell) => [cell.number, +cell.options.className.slice(11)]))"

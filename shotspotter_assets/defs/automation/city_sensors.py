@@ -12,7 +12,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.city_assets import automated_keys
-from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
+from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.requested_runs import (
     CITY_TAG,
     PRIORITY_TAG,
@@ -97,7 +97,9 @@ class _Tick:
         from shotspotter_assets.automation.stored import Stored
 
         under_way = runs_under_way(self._instance, self._city)
-        snapshot = self._snapshot(sources)
+        snapshot = sources.snapshot(
+            self._city, self._store, self._now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS
+        )
         sources.look_at_tables(
             self._city, self._store, self._now, poll_seconds=self._poll_seconds, max_seconds=MAX_TABLE_SECONDS
         )
@@ -114,20 +116,6 @@ class _Tick:
             skip_reason=None if requests else _skip_reason(sentences),
             asset_events=list(self._events(snapshot)),
             cursor=json.dumps(self._reported),
-        )
-
-    def _snapshot(self, sources: SourcesResource) -> "Snapshot":
-        """Poll the sources, and read what a person has written about the city's days."""
-        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
-
-        return take_snapshot(
-            self._city,
-            sources.readers(impatient(self._city), self._store),
-            self._store,
-            self._now,
-            poll_seconds=self._poll_seconds,
-            max_seconds=MAX_SECONDS,
-            words=sources.words(self._city).read(),
         )
 
     def _all_requests(self, work: "Due") -> list[dg.RunRequest]:
@@ -161,8 +149,7 @@ class _Tick:
             return
         tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name}
         if run.days is not None:
-            # Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
-            tags |= {PARTITION: str(first)} if first == last else range_tags(*run.days)
+            tags |= range_tags(*run.days)
         yield dg.RunRequest(
             run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
             asset_selection=[asset_key(self._city, name) for name in run.assets],
