@@ -14,6 +14,7 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import ALERTS, TRAINING, Asset
 from shotspotter_assets.storage.specs import Whole
 
+CITY = "simulated_city"  # it has every asset of a city
 ALERTS_COLOUR = "#cfe3f3"
 FOLDS_COLOUR = "#d8ecd0"
 DAILY_COLOUR = "#fbe3c6"
@@ -90,4 +91,4 @@ def _draw(axes: Axes, asset: Asset, places: Places) -> None:
 
 
 if __name__ == "__main__":
-    (CHECKOUT / "docs" / "pictures" / "lineage.svg").write_bytes(lineage(load_cities()["simulated_city"]))
+    (CHECKOUT / "docs" / "pictures" / "lineage.svg").write_bytes(lineage(load_cities()[CITY]))

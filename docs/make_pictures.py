@@ -65,10 +65,10 @@ class Demo:
         return issue
 
     def lineage(self) -> bytes:
-        """SVG of the assets of the city."""
-        from docs.lineage import lineage
+        """SVG of the assets of a city."""
+        from docs import lineage
 
-        return lineage(self.city)
+        return lineage.lineage(self.settings.cities[lineage.CITY])
 
     def of_report(self, name: str) -> bytes:
         """A plot of the last fold's report."""

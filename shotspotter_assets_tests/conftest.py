@@ -132,7 +132,7 @@ def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 # A busy machine is no fault of the code.
-settings.register_profile("shared machine", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "30")))
+settings.register_profile("shared machine", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "20")))
 settings.load_profile("shared machine")
 
 
