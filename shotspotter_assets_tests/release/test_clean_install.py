@@ -116,7 +116,7 @@ def test_the_wheel_stores_days_on_each_python(version: str, wheel: Path, tmp_pat
     assert "alerts and grids of 2023-01-01 to 2025-06-30" in shown
     assert len([*(made.work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
     assert (made.work / ".dagster_home" / "dagster.yaml").read_text() == INSTANCE.read_text()
-    assert "dg launch -m shotspotter_assets.definitions" in made.shotspotter("pages", code=1).stderr
+    assert "shotspotter run CITY" in made.shotspotter("pages", code=1).stderr
     write(export(), made.work)
     assert "town.yaml is written" in made.shotspotter("new-city", "town", "alerts.csv").stdout
 

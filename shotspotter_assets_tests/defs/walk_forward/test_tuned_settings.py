@@ -11,6 +11,7 @@ from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
 from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.storage.catalogue import TUNED_SETTINGS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store_format import MARKER
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, texts
@@ -76,7 +77,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
 ) -> None:
     s3_server.use(monkeypatch)
     bucket, _, prefix = s3_store_root.removeprefix("s3://").partition("/")
-    for file in (root / "grid_tensors").rglob("*"):
+    for file in [root / MARKER, *(root / "grid_tensors").rglob("*")]:
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
     aws = FakeAws(*[Job(texts(VALUES), objective=1e-9)] * 2, statuses=("InProgress", "Completed"))
