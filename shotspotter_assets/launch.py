@@ -1,6 +1,5 @@
 """Runs of a city's assets in this process."""
 
-import json
 import os
 import socket
 import time
@@ -12,7 +11,7 @@ import click
 import dagster as dg
 
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.lost_runs import PROCESS_TAG
+from shotspotter_assets.lost_runs import PROCESS_TAG, process_address
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 
@@ -41,8 +40,7 @@ def run_launch(launch: Launch) -> list[str]:
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     # The system closes the socket of a killed process, and so its run is found to be lost.
     with dg.DagsterInstance.get() as instance, socket.create_server(("127.0.0.1", 0)) as process:
-        address = dict(zip(("host", "port"), process.getsockname(), strict=True))
-        tags = {**launch.tags, PROCESS_TAG: json.dumps(address)}
+        tags = {**launch.tags, PROCESS_TAG: process_address(process)}
         result = job.execute_in_process(run_config=config, instance=instance, asset_selection=selection, tags=tags)
     click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]

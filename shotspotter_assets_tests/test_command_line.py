@@ -17,7 +17,7 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.requested_runs import runs_under_way
-from shotspotter_assets.lost_runs import CODE_SERVER_TAG, fail_lost_runs
+from shotspotter_assets.lost_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs
 from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
@@ -123,9 +123,10 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
 
         runs = {name: started(**{CODE_SERVER_TAG: json.dumps(address)}) for name, address in addresses.items()}
         by_hand = started()
+        elsewhere = started(**{PROCESS_TAG: json.dumps({**addresses["lost"], "machine": "another.example"})})
         assert set(fail_lost_runs(instance)) == {runs["lost"], runs["lost_socket"]}
         status = {run.run_id: run.status for run in instance.get_runs()}
-        assert status[runs["alive"]] is status[by_hand] is dg.DagsterRunStatus.STARTED
+        assert status[runs["alive"]] is status[by_hand] is status[elsewhere] is dg.DagsterRunStatus.STARTED
         assert status[runs["lost"]] is dg.DagsterRunStatus.FAILURE
         assert fail_lost_runs(instance) == []
 
