@@ -68,7 +68,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     for line in files.audit.left_out:
         log.info(line)
     return {
-        "data_version": sha256(files.audit.content())[:16],
+        "data_version": sha256(files.audit.facts())[:16],
         "days": files.audit.days,
         "findings": panel.bullets(files.audit.sentences),
         "visits": panel.bullets(visits),

@@ -96,7 +96,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known), **steadiness}
     numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
     defined = {name: value for name, value in numbers.items() if value is not None}
-    version = sha256(record.content())[:16]
+    version = sha256(record.facts())[:16]
     return panel.rounded(defined) | {"data_version": version, "path": dg.MetadataValue.path(path)}
 
 

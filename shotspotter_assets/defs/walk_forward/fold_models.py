@@ -86,7 +86,7 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
         return {"data_version": "no models", "note": str(error)}
     path = write_models(store, FOLD_MODEL, record, files)
     return {
-        "data_version": sha256(record.content())[:16],
+        "data_version": sha256(record.facts())[:16],
         "covered_cells": len(record.covered),
         "train": " to ".join(map(str, record.train)),
         "validation": " to ".join(map(str, record.validation)),
