@@ -31,14 +31,14 @@ _PLAN_RECORD: Final = "audit.json"  # name of the record of a plan in 0.2.0
 _RECORDS: Final = (RECORD, "report.json", catalogue.APPROVALS.file, catalogue.WAITING_MODELS.file)  # ends of names
 _UNUSED: Final[dict[Asset, str]] = {
     Asset.FOLD_MODELS: "models of 0.2.0 cannot forecast in this version, so the fold is trained again",
-    Asset.EVALUATION_REPORTS: "the report is made anew from the fold's new models",
-    Asset.WALK_FORWARD_REPORTS: "the report is made anew from those of the folds",
+    Asset.EVALUATION_REPORTS: "the report is rebuilt from the fold's new models",
+    Asset.WALK_FORWARD_REPORTS: "the report is rebuilt from those of the folds",
 }
 """Reasons why files of a target's assets are rebuilt if they lie outside a target's folder, where 0.2.0 wrote them."""
 _RENEWED: Final[dict[Asset, str]] = {
-    Asset.CITY_PAGES: "the pages are written anew",
+    Asset.CITY_PAGES: "the pages are rebuilt",
     Asset.NOWCASTS: "the next nowcast replaces the latest one",
-    Asset.SHARED_MODELS: "the regressions of all cities are fitted anew each week",
+    Asset.SHARED_MODELS: "the regressions of all cities are fitted again each week",
 }
 """Reasons why other files are rebuilt, by asset."""
 _ANSWERS: Final = (catalogue.POLLED.file, catalogue.WAITING.file)
@@ -107,7 +107,7 @@ def _converted_other(place: _Place, content: bytes) -> Sequence[Converted] | Reb
     """Convert a file about sources or checks, which no asset holds."""
     path = place.path(place.name)
     if place.name in _ANSWERS:
-        return Rebuilt("live sources are asked again, and landed files compared anew")
+        return Rebuilt("live sources are polled again, and landed files are compared again")
     if place.name == catalogue.RECEIVED.file:
         return [Converted(path, converted_received(content))]
     if place.name.endswith(".parquet"):

@@ -1,7 +1,7 @@
 """Makes the kept store of release 0.2.0 (`store_0_2_0.tar.xz`), by the code of that release.
 
-    git worktree add /tmp/release_0_2_0 8fcce82d
-    PYTHONPATH=/tmp/release_0_2_0 python shotspotter_assets_tests/migration/make_store_0_2_0.py store_0_2_0.tar.xz
+    git worktree add ../release_0_2_0 8fcce82d
+    PYTHONPATH=../release_0_2_0 python shotspotter_assets_tests/migration/make_store_0_2_0.py store_0_2_0.tar.xz
 
 `town` is a made-up city of landed files, run by the sensor of 0.2.0 and the tests' clock of that release. The archive has its
 store, its city file, its street file and the landed files, with their times. Paths of landed files start at the folder that the

@@ -102,15 +102,15 @@ class _Mortal:
 
     def write(self, path: str, data: bytes) -> None:
         self._live()
-        super().write(path, data)  # type: ignore[misc]
+        super().write(path, data)  # type: ignore[misc]  # of the class it is mixed into
 
     def delete(self, path: str) -> None:
         self._live()
-        super().delete(path)  # type: ignore[misc]
+        super().delete(path)  # type: ignore[misc]  # of the class it is mixed into
 
     def _put_if(self, path: str, data: bytes, condition: dict[str, str]) -> bool:
         self._live()
-        return bool(super()._put_if(path, data, condition))  # type: ignore[misc]
+        return bool(super()._put_if(path, data, condition))  # type: ignore[misc]  # of S3Objects
 
     def _live(self) -> None:
         self.writes -= 1

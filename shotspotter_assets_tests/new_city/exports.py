@@ -38,5 +38,5 @@ def moments(table: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
 def write(table: pd.DataFrame, folder: Path, name: str = "alerts.csv", **options: str) -> Path:
     """Write a CSV file."""
     file = folder / name
-    table.to_csv(file, index=False, **options)  # type: ignore[call-overload]
+    table.to_csv(file, index=False, **options)  # type: ignore[call-overload]  # pandas types each option
     return file

@@ -17,7 +17,7 @@ COMPONENTS = json.loads(SBOM.read_text())["components"]
 
 def locked() -> set[tuple[str, str]]:
     lines = (CHECKOUT / "requirements.lock").read_text().splitlines()
-    return {tuple(line.split(" ;")[0].split("==")) for line in lines if re.match(r"[a-z]", line)}  # type: ignore[misc]
+    return {tuple(line.split(" ;")[0].split("==")) for line in lines if re.match(r"[a-z]", line)}  # type: ignore[misc]  # pairs, as the lock has a version for each
 
 
 def runtime_packages() -> set[str]:

@@ -40,7 +40,7 @@ INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, Dags
 
 
 class BatchedEventLog(Stock):
-    """Mixin for a stock event log. A batch is stored as a whole or not at all."""
+    """Mixin that adds to a stock event log what this module describes."""
 
     _batch: threading.local
     _existing: set[str]

@@ -18,7 +18,7 @@ BATCH_LOCK: Final = 5_470_113_001
 
 
 class BatchedPostgresEventLogStorage(BatchedEventLog, PostgresEventLogStorage):
-    """Stock PostgreSQL event log with the additions above and the same configuration."""
+    """Stock PostgreSQL event log with the additions of `BatchedEventLog` and the stock configuration."""
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:

@@ -21,7 +21,7 @@ DISK_PER_EVENT_BYTE: Final = 8  # two databases, each with a write-ahead log and
 
 
 class BatchedSqliteEventLogStorage(BatchedEventLog, StockSqliteEventLogStorage):
-    """Stock SQLite event log with the additions above; `base_dir` is `$DAGSTER_HOME/history/runs` unless set.
+    """Stock SQLite event log with the additions of `BatchedEventLog`; `base_dir` is `$DAGSTER_HOME/history/runs` unless set.
 
     The database of the run is committed before the index, as in the stock storage. A process killed in between leaves
     events in the log of its run that the assets do not show. The run then fails, and its rerun materializes them.
