@@ -7,10 +7,8 @@ is gone, or if something that was there before has a new demand; any other chang
 import ast
 import inspect
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +19,6 @@ from docs import table_schema
 from docs.city_schema import city_schema, city_schema_of
 from docs.data_dictionary import FILES, RECORDS
 from shotspotter_assets import __main__ as command_line
-from shotspotter_assets.cities.retired import RETIRED, Retired
 from shotspotter_assets.city_files import PACKAGE_CITIES, SCHEMA, CityFile, CityFiles
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import CHECKOUT, Settings
@@ -222,43 +219,9 @@ def _owner(demand: str) -> str:
     return f"{part}: {owner[1]}" if owner else ""
 
 
-def unexplained(
-    before: Iterable[str], after: Iterable[str], program: str, retired: Mapping[str, Retired] = RETIRED
-) -> list[str]:
-    """Return the lines of a breaking change that no retired key of a city's file explains in a version of the program."""
-    kept = {*after}
-    return [line for line in broken(before, kept) if not _is_explained(line, kept, program, retired)]
-
-
-def _is_explained(line: str, kept: set[str], program: str, retired: Mapping[str, Retired]) -> bool:
-    key = line.removeprefix("city file: ").rpartition(": ")[0] or line.removeprefix("city file: ")
-    if f"city file: {key}" in kept:
-        return False
-    name = re.sub(r"\[\w*\]", "", key)
-    words = [name, name.partition(" = ")[0], *_sections(name)]
-    return any(fnmatchcase(word, old) and part.is_refused(program) for old, part in retired.items() for word in words)
-
-
-def _sections(name: str) -> Iterator[str]:
-    """Yield the keys above a key."""
-    while "." in name:
-        name = name.rpartition(".")[0]
-        yield name
-
-
 def lines_of(snapshot: Path) -> list[str]:
     """Return the lines of a snapshot."""
     return snapshot.read_text().splitlines()
-
-
-def retired_keys() -> str:
-    """Return the retired keys of city files as a Markdown table."""
-    rows = [
-        f"| `{name}` | {part.warned_since or 'none'} | {part.refused_from} | {part.instead} |"
-        for name, part in RETIRED.items()
-    ]
-    head = ["| key, or key = value | warning since | refused from | instead |", "| --- | --- | --- | --- |"]
-    return "\n".join([*head, *rows])
 
 
 def write() -> None:
@@ -273,7 +236,4 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    if "--retired" in sys.argv:
-        print(retired_keys())
-    else:
-        write()
+    write()

@@ -354,41 +354,6 @@ def ui(port: int) -> None:
     os.execv(dg, [dg, "dev", "--workspace", workspace, *options])  # noqa: S606
 
 
-@main.command()
-@click.option("--store", "root", help="A folder or s3://bucket/prefix; by default the configured store.")
-@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
-@click.option("--yes", is_flag=True, help="Do not show it first, and do not ask.")
-def migrate(root: str | None, *, dry_run: bool, yes: bool) -> None:
-    """Move the store to the present format: print what would be done, ask, and do it."""
-    from shotspotter_assets.settings import configured_store, dagster_home
-    from shotspotter_assets.storage.store_format import MARKER
-    from shotspotter_assets.upgrade import check_unused, is_configured, known_cities, open_migration
-
-    migration = open_migration(root or configured_store(os.environ))
-    if migration.found() is None:
-        state = "has the present format" if migration.objects.exists(MARKER) else "has no files"
-        click.echo(f"Nothing to migrate: {migration.objects.name} {state}.")
-        return
-    if dry_run or not yes:
-        for folder in migration.planned():
-            click.echo(folder.text())
-        click.echo("Nothing is changed yet. A rebuilt file is deleted, and automation makes it from the others.")
-    if dry_run:
-        return
-    if not yes and not sys.stdin.isatty():
-        click.echo("Back up the store, and carry this out with `shotspotter migrate --yes`.")
-        return
-    if not yes:
-        click.confirm("Is there a backup, and shall the store be migrated now?", abort=True)
-    if is_configured(migration, os.environ) and dagster_home(os.environ).is_dir():
-        with _instance() as instance:
-            check_unused(instance)
-    migration.cities = known_cities(os.environ)
-    for change in migration.run():
-        click.echo(change.text())
-    click.echo(f"{migration.objects.name} has the present format.")
-
-
 @main.command("lost-runs")
 def lost_runs() -> None:
     """Mark runs of an ended code server as failed."""

@@ -5,10 +5,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from itertools import permutations
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import yaml
@@ -20,7 +18,6 @@ from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
-from shotspotter_assets.cities.retired import RETIRED, Retired, retired_in
 from shotspotter_assets.cities.side_table import SideTable
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.sources.side_settings import sections_of, table_city
@@ -164,19 +161,14 @@ def _read(file: Path) -> str:
 
 def load_city(file: Path, text: str | None = None) -> City:
     """Read one city from its YAML file, or from another text of it; raise CityFileError with file, key and reason."""
-    city = read_keys(file, CityFile, text, RETIRED)
+    city = read_keys(file, CityFile, text)
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
     return _with_paths(file, city)
 
 
-def read_keys(
-    file: Path, model: type[_Model], text: str | None = None, retired: Mapping[str, Retired] = MappingProxyType({})
-) -> _Model:
-    """Return the keys and values of a YAML file, or of another text of it; raise CityFileError with key and reason.
-
-    Parts in `retired` are refused, or accepted with a warning in the log, before the other keys are checked.
-    """
+def read_keys(file: Path, model: type[_Model], text: str | None = None) -> _Model:
+    """Return the keys and values of a YAML file, or of another text of it; raise CityFileError with key and reason."""
     text = _read(file) if text is None else text
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
@@ -189,7 +181,6 @@ def read_keys(
         raise CityFileError(f"{file}: cannot be read as YAML: {reason}") from None
     if not isinstance(content, dict):
         raise CityFileError(f"{file}: expected keys and values ({', '.join(model.model_fields)}).")
-    _refuse_retired(file, content, retired)
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -197,19 +188,6 @@ def read_keys(
         problems = [explain(problem, schema) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         more = error.error_count() - len(problems)
         raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
-
-
-def _refuse_retired(file: Path, content: object, retired: Mapping[str, Retired]) -> None:
-    """Raise CityFileError for parts that this version refuses; log a warning for those that it still accepts."""
-    refused: list[str] = []
-    for name, part in retired_in(content, retired):
-        program = version("shotspotter_assets")
-        if part.is_refused(program):
-            refused.append(f"{name}: {part.message(program)}")
-        else:
-            log.warning("%s: %s: %s", file, name, part.message(program))
-    if refused:
-        raise CityFileError(f"{file}: {'; '.join(refused)}")
 
 
 class _Loader(yaml.CSafeLoader):

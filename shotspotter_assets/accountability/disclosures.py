@@ -154,4 +154,4 @@ def _shown(sections: Sequence[Section], *names: str) -> str:
 def _windows(serving: ServingRecord) -> str:
     """Return the windows of a training in words."""
     first, last = serving.train
-    return f"Training {first or UNKNOWN} to {last}, validation {serving.validation[0]} to {serving.validation[1]}."
+    return f"Training {first} to {last}, validation {serving.validation[0]} to {serving.validation[1]}."

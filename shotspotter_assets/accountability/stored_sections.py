@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import numpy as np
 
-from shotspotter_assets.accountability.account import UNKNOWN, Cell, Figure, FigureTable, Section
+from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Section
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
@@ -164,8 +164,6 @@ def _changed(before: ServingRecord | None, record: ServingRecord) -> str:
     if before is None:
         return "first models"
     keys = [key for key, value in record.settings.items() if before.settings.get(key) != value]
-    if not before.settings:  # 0.2.0 did not store them
-        keys = [UNKNOWN]
     return ", ".join([*keys, *(["method"] if before.served != record.served else [])]) or "none: newer alerts"
 
 

@@ -15,7 +15,6 @@ from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (
     BEGUN,
-    KEPT,
     NOT_MADE,
     Key,
     Lineage,
@@ -72,12 +71,8 @@ class Stored:
         return "is new" if origin == NOT_MADE else "is made from other inputs than there are now"
 
     def is_current(self, asset: Asset, key: Key = None) -> bool:
-        """Return True if a partition was made from its present inputs, or is kept as a migration found it."""
-        return self.is_kept(asset, key) or self.origin(asset, key).made_from == self.made_from(asset, key)
-
-    def is_kept(self, asset: Asset, key: Key = None) -> bool:
-        """Return True for a partition that stays as a migration found it."""
-        return self.origin(asset, key).made_from == KEPT
+        """Return True if a partition was made from its present inputs."""
+        return self.origin(asset, key).made_from == self.made_from(asset, key)
 
     def made_from(self, asset: Asset, key: Key = None) -> str:
         """Return the version of a partition's present inputs: of those that `Asset.inputs` names, and of its settings."""

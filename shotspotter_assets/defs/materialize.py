@@ -1,10 +1,10 @@
 """Builders of a city's assets, and materializations that record the versions of their inputs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -18,9 +18,8 @@ from shotspotter_assets.storage.specs import Partitions, Whole
 from shotspotter_assets.storage.stored_file import StoredTable
 
 if TYPE_CHECKING:
-    from shotspotter_assets.automation.stored import Stored
+    pass
 
-KEPT_NOTE: Final = "Left as a migration found it."
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel.
@@ -112,7 +111,7 @@ def city_asset(
             return str(metadata.get("data_version", ""))
 
         keys = [None] if asset.spec.partitions is Partitions.NONE else run_days(context, city)
-        write_unless_kept(context, Stored.read(opened, city), asset, keys, write)
+        Stored.read(opened, city).write(asset, keys, write)
         yield dg.Output(None)
 
     materialize.__name__ = str(asset)
@@ -127,21 +126,6 @@ def city_asset(
         body=body,
     )
     return decorator(materialize)
-
-
-def write_unless_kept(
-    context: dg.AssetExecutionContext,
-    stored: "Stored",
-    asset: Asset,
-    keys: Sequence[date | None],
-    write: Callable[[date | None], str],
-) -> None:
-    """Write partitions by `write`, see `Stored.write`; those that stay as a migration found them get a note."""
-    kept = {key: stored.origin(asset, key).version for key in keys if stored.is_kept(asset, key)}
-    for key, version in kept.items():
-        facts = {"note": KEPT_NOTE} | ({"data_version": version} if version else {})
-        context.add_asset_metadata(facts, partition_key=str(key))
-    stored.write(asset, [key for key in keys if key not in kept], write)
 
 
 def is_given_up(context: dg.AssetExecutionContext, *, same_day: bool = False) -> bool:

@@ -51,7 +51,7 @@ class StoreResource(S3User):
     root: str
 
     def open(self) -> Store:
-        """Return the store; raise FormatError if it is in another format, or half migrated."""
+        """Return the store; raise FormatError if it is in another format."""
         from shotspotter_assets.storage.store import Store
 
         return Store(self.root, self._client_of_root()).checked()

@@ -10,7 +10,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.catalogue_facts import table_of_partition
-from shotspotter_assets.defs.materialize import asset_decorator, write_unless_kept
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
@@ -55,7 +55,7 @@ def table_asset(
             context.add_asset_metadata(metadata, partition_key=str(day))
             return str(metadata.get("data_version", ""))
 
-        write_unless_kept(context, stored, asset, days, write)
+        stored.write(asset, days, write)
 
     materialize.__name__ = str(asset)
     decorator = asset_decorator(city, asset, kinds=kinds, code_version=code_version, table=table, body=body)

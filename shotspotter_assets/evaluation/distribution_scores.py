@@ -1,6 +1,6 @@
 """Scores of the served distribution of numbers, by cell and of the city's total, compared with a negative binomial of a year."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from shotspotter_assets.arrays import Array, Days, Integers
 from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation import proper_scores
-from shotspotter_assets.evaluation.forecasts_table import SERVED, pool_tables
+from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, gain_name
 from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
@@ -39,15 +39,9 @@ class CityTotals(NamedTuple):
     forecasts: Mapping[str, Any]  # `scipy.stats.nbinom` of all days by method, `SERVED` and `YEAR`
 
 
-def pool_counts(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return numbers of several folds as one; columns that earlier versions did not store are null."""
-    every_column = FOLD_COUNTS.schema.empty_table()
-    return pool_tables([pa.concat_tables([every_column, table], promote_options="default") for table in tables])
-
-
 def stored_distributions(counts: pa.Table) -> tuple[pa.Table, CountDistribution]:
     """Return the rows whose served distribution is stored, and this distribution."""
-    stored = pool_counts([counts]).select([*FOLD_COUNTS.schema.names, SERVED]).drop_null()
+    stored = counts.select([*FOLD_COUNTS.schema.names, SERVED]).drop_null()
     return stored, CountDistribution.of_forecast(stored.rename_columns({SERVED: "expected"}))
 
 

@@ -14,7 +14,6 @@ from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import forecasts_table, plots, score_rows
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS, count_rows
-from shotspotter_assets.evaluation.distribution_scores import pool_counts
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
@@ -81,7 +80,7 @@ def walk_forward_report(
     observed = forecasts_table.observed_of(forecasts)
     verdicts_by_hours, horizon_rows = _horizons(hourly, hourly_candidate)
     rows = _rows_of_days(city, forecasts, folds, verdict.best_baseline) | _minute_rows(minutes) | horizon_rows
-    rows |= count_rows(pool_counts(list(counts.values())))
+    rows |= count_rows(forecasts_table.pool_tables(list(counts.values())))
     if types:
         rows |= score_rows.type_rows(list(types.values()))
     is_published = bool(city.coverage and city.is_of_gunfire)

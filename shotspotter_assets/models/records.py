@@ -40,7 +40,7 @@ class TrainingRecord(StoredRecord):
     models: dict[str, TrainedModel] = Field(description="By name: next-day forecasters, candidate first; then others.")
     without: dict[str, str] = Field(description="Reasons for models that are absent or not shown, by name.")
     types_by: str | None = Field(description="Forecaster of gunshot types; null if none beats the recent mix.")
-    train: tuple[date | None, date] = Field(description="First and last training day; the first is null from 0.2.0.")
+    train: tuple[date, date] = Field(description="First and last training day.")
     validation: tuple[date, date] = Field(description="First and last validation day.")
     covered: list[tuple[int, int]] = Field(description="(row, column) of the forecast cells, known from the training.")
     weekly_offset: tuple[float, float] = Field(description="80% interval of a week's offset, in log odds.")
@@ -59,7 +59,6 @@ class FoldRecord(TrainingRecord):
     stored_as = FOLD_RECORD
 
     cutoff: date = Field(description="First test day.")
-    train: tuple[date, date] = Field(description="First and last training day.")
     config: dict[str, JsonValue] = Field(description="Configuration of the run.")
     weights_from: date | None = Field(None, description="Cutoff of the fold whose weights networks started at, if any.")
 

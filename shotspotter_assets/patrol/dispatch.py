@@ -168,7 +168,7 @@ class PlanRecord(StoredRecord):
     forecast_date: date
     note: str = ""
     forecast_versions: dict[str, str] = Field(default_factory=dict)  # by target
-    radius_m: float | None = None  # reach of a unit; None without a plan, and in records of 0.2.0
+    radius_m: float | None = None  # reach of a unit; None without a plan
     shifts: tuple[ShiftTotals, ...] = ()
     lottery: float | None = Field(None, description="Power of the lottery; null for a plan without one.")
     covered_without_lottery: float | None = Field(

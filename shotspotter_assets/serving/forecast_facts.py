@@ -15,7 +15,7 @@ CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, 
 MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a model
 SHADOW: Final = "shadow"  # column of the shadow's probability, for its scores, and metadata key of its name
 LEAD: Final = "lead"  # metadata key
-TOTAL: Final = "total_interval"  # metadata key of `DayTotal`, of which earlier versions stored the interval alone
+TOTAL: Final = "total_interval"  # metadata key of `DayTotal`
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
@@ -70,18 +70,9 @@ def total_of(forecast: pa.Table) -> DayTotal:
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Return True if a forecast has the city's present box and cells, and the target's present events.
-
-    Forecasts of 0.2.0 do not state the events of their only target.
-    """
+    """Return True if a forecast has the city's present box and cells, and the target's present events."""
     stored = json.loads((forecast.schema.metadata or {}).get(GRID.encode(), b"{}"))
-    present = json.loads(grid_settings(city))
-    return bool(stored) and stored == {name: present.get(name) for name in stored}
-
-
-def has_distribution(forecast: pa.Table) -> bool:
-    """Return True if the numbers of alerts of a forecast have a stored distribution, which those of 0.2.0 lack."""
-    return forecast["size"].null_count == 0
+    return bool(stored == json.loads(grid_settings(city)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:

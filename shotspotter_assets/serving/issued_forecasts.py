@@ -30,7 +30,7 @@ class IssuedVersion(BaseModel, frozen=True, extra="forbid"):
     last_known: date = Field(description="Last day whose data were used.")
     expected_alerts: float = Field(description="Expected number of alerts on the forecast date, in all cells.")
     version: str = Field(description="Hash of the forecast and its reasons.")
-    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written; empty in earlier records.")
+    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written.")
 
 
 class _Issue(StoredRecord):
@@ -70,9 +70,9 @@ class ForecastRecord(_Issue):
     issued_at: str = Field(description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
     version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
-    grid: str = Field("", description="Hash of box, cells and counted events; empty in records of earlier versions.")
-    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written; empty in earlier records.")
-    written_at: str = Field("", description="Instant of writing (ISO 8601, UTC); empty in earlier records.")
+    grid: str = Field("", description="Hash of box, cells and counted events.")
+    table_sha256: str = Field("", description="SHA-256 of `forecast.parquet` as written.")
+    written_at: str = Field("", description="Instant of writing (ISO 8601, UTC).")
     made_by: dict[str, str] = Field({}, description="Hashes of models, settings and code, and the last training's day.")
 
     @property

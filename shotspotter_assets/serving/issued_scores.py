@@ -12,8 +12,7 @@ from scipy.special import entr
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
-from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
-from shotspotter_assets.evaluation.distribution_scores import pool_counts
+from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table, number_scores
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import MIN_WEEKS, table_gain
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
@@ -27,7 +26,6 @@ from shotspotter_assets.serving.forecast_facts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
     SHADOW,
-    has_distribution,
     is_replayed,
     lead_of,
     shadow_of,
@@ -154,13 +152,7 @@ def scored_counts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> p
             if f"{MODEL_PREFIX}{name}" in forecast.column_names:
                 columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
-    return pool_counts(tables)
-
-
-def _numbers_of(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
-    """Return the scores of the numbers of known forecasts with a stored distribution; none without any."""
-    with_numbers = {day: forecast for day, forecast in forecasts.items() if has_distribution(forecast)}
-    return number_scores(scored_counts(with_numbers, history)) if with_numbers else {}
+    return pool_tables(tables)
 
 
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:
@@ -182,7 +174,7 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(_alerts_of(forecast, scored_date, history).sum()),
-        numbers=_numbers_of({scored_date: forecast}, history),
+        numbers=number_scores(scored_counts({scored_date: forecast}, history)),
         sums={} if is_replayed(forecast) else sums,
     )
 
@@ -201,7 +193,7 @@ def rolling_scores(
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
-        numbers=_numbers_of(forecasts, history),
+        numbers=number_scores(scored_counts(forecasts, history)),
     )
 
 

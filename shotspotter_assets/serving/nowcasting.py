@@ -47,7 +47,6 @@ class NowcastRecord(StoredRecord):
     now: str = Field(description="Instant of the forecast, and start of its minutes (ISO 8601).")
     starts: str = Field(description="Start of the forecast hours (ISO 8601): end of the running hour.")
     models_from: date = Field(description="Issue date of the models.")
-    refitted: str | None = Field(None, description="Instant of a refit (ISO 8601) in records of earlier versions.")
     alerts_since_midnight: int = Field(description="Number of alerts since local midnight.")
     incidents_last_hour: int = Field(description="Number of incidents that began in the last hour.")
     incidents: list[tuple[float, int, int]] = Field(description="Second since 1970, row, column; from yesterday on.")

@@ -142,7 +142,7 @@ def _trained(
             "shared_models are materialized. Give the city an earlier start if its source has earlier days."
         )
         return LiveModels(None, why_none=why)
-    if before is not None and before.settings and city.network:
+    if before is not None and city.network:
         models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
         context = replace(context, earlier=models)
     windows = live_windows(stored.days)
@@ -162,8 +162,7 @@ def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
     present = model_settings(city)
     keys = dict.fromkeys([*present, *before.settings])
     if changed := [key for key in keys if before.settings.get(key) != present.get(key)]:
-        other_value = f"the city's file has another value of {', '.join(changed)}"
-        return other_value if before.settings else "models of 0.2.0 have unknown settings"
+        return f"the city's file has another value of {', '.join(changed)}"
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city)

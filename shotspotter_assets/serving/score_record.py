@@ -27,10 +27,10 @@ class DayScores:
     hit_rate_5: float | None  # share of the positives in the 5% of cells with the highest risk
     expected_alerts: float
     observed_alerts: int
-    numbers: NumberScores  # empty in records of 0.2.0
+    numbers: NumberScores
     sums: dict[str, float] = field(default_factory=dict)
     """Sums over the cells of an issued forecast: `positives`, and the log loss by `SERVED` and baseline, nats; empty for a
-    replayed one and in records of earlier versions."""
+    replayed one."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class RollingScores:
     promised_log_loss: float  # mean entropy of the forecasts, their expected log loss if they are calibrated
     predicted_over_observed: float | None  # ratio of the sums of probabilities and positives
     gain_over: dict[str, Gain]  # gain by baseline
-    numbers: NumberScores  # empty without forecasts that have a distribution of numbers
-    positives: int | None = None  # in records of 0.2.0 alone, as `hit_rate_5`
-    hit_rate_5: float | None = None
+    numbers: NumberScores
 
     @property
     def drift(self) -> float:

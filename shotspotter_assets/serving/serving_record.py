@@ -52,7 +52,7 @@ class ServingRecord(TrainingRecord):
     lead: int = Field(description="Days from the last known day to the forecast date in the models' fit.")
     last_known: date = Field(description="Last day whose alerts are known.")
     inputs: tuple[str, ...] = Field(description="Names of the next day's inputs.")
-    settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key; none of 0.2.0.")
+    settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key.")
     gate: Verdict = Field(description="Verdict on the candidate in the validation window.")
     shadow: Shadow | None = Field(
         None, description="Forecaster that was trained with these models, is scored, and never shown."

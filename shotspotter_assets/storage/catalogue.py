@@ -523,11 +523,7 @@ _RISK: Final = {
     "hours": Column("int16", "Length of the period, hours."),
     **_CELL,
     **_CHANCES,
-    "size": Column(
-        "double",
-        "Size r of the negative binomial of the alerts beyond the first, given one; null in forecasts of 0.2.0.",
-        required=False,
-    ),
+    "size": Column("double", "Size r of the negative binomial of the alerts beyond the first, given one."),
     **_INTERVAL,
     **_TYPES,
 }
@@ -574,10 +570,8 @@ _PLAN: Final = {
     "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
     "units": Column("int32", "Number of units sent there."),
     "chance": Column("double", "Chance with which the lottery drew the cell; null without one.", required=False),
-    "expected_within_reach": Column(
-        "double", "Expected events of all targets within reach of these units; null in plans of 0.2.0.", required=False
-    ),
-    "probability_within_reach": Column("double", "Probability of at least one of these events.", required=False),
+    "expected_within_reach": Column("double", "Expected events of all targets within reach of these units."),
+    "probability_within_reach": Column("double", "Probability of at least one of these events."),
     "covered_alerts": Column("double", "Expected events that these units add, times the weights of their targets."),
     **_POINT,
     "reasons": Column("list<string>", "Strongest reasons for the risk; with several targets, after the target's name."),
@@ -590,8 +584,7 @@ _PLAN: Final = {
     "east": Column("double", "Eastern edge of the cell, degrees (WGS84)."),
     "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
 }
-_OF_CELL: Final = Column("double", "`expected_alerts` and `probability` in the cell itself, in plans of 0.2.0 alone.")
-PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN, _OF_CELL)
+PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN)
 MEAN_PLAN: Final = StoredTable(
     Asset.PATROL_PLANS, _ISSUE, "mean_plan.parquet", "Plan by the same rules from each cell's mean, to compare.", _PLAN
 )

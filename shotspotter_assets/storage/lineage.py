@@ -4,7 +4,7 @@ A run claims all its partitions of an asset at once and records them in batches,
 in proportion to the number of its partitions.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from time import monotonic
 from typing import Final, NamedTuple
@@ -16,7 +16,6 @@ from shotspotter_assets.storage.store import Store
 
 UNPARTITIONED: Final = ""  # key of an asset without partitions
 BEGUN: Final = "being made from "  # before the version of the inputs of a partition that a run has begun to write
-KEPT: Final = "kept by a migration"  # version of the inputs of a migrated partition that automation never rebuilds
 BATCH_SECONDS: Final = 10.0  # a killed run loses the record of the partitions of at most this time
 
 
@@ -41,19 +40,6 @@ def key_name(key: Key) -> str:
 def read_lineage(store: Store, asset: Asset, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions."""
     return dict(store.read_index(LINEAGE[asset], city, _LINEAGE.validate_json) or {})
-
-
-def without_partitions(content: bytes, names: Collection[str]) -> bytes:
-    """Return the content of a lineage's file without some partitions, which are then due."""
-    lineage = _LINEAGE.validate_json(content)
-    return _LINEAGE.dump_json({name: origin for name, origin in lineage.items() if name not in names})
-
-
-def with_origins_of(content: bytes, before: bytes, names: Collection[str]) -> bytes:
-    """Return the content of a lineage's file in which some partitions have the origins of another content."""
-    earlier = _LINEAGE.validate_json(before)
-    restored = {name: origin for name, origin in earlier.items() if name in names}
-    return _LINEAGE.dump_json(_LINEAGE.validate_json(content) | restored)
 
 
 def begin_lineage(store: Store, asset: Asset, city: str, made_from: Mapping[Key, str]) -> None:

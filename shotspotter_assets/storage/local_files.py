@@ -76,13 +76,6 @@ class LocalFiles:
         # Sensors list thousands of days every few seconds, most of the time in pathlib's paths.
         return [name for name in names if os.path.isfile(f"{parent}/{name}/{file}")]  # noqa: PTH113
 
-    def folders(self) -> set[str]:
-        """Return the names of the folders at the root."""
-        if not self.root.is_dir():
-            return set()
-        with self._blamed(self.root):
-            return {path.name for path in self.root.iterdir() if path.is_dir()}
-
     def files_in(self, folder: str, *, named: str = "") -> set[str]:
         """Return the files in `folder` and below, by path within it; only those whose names begin with `named`."""
         parent = self.root / folder

@@ -112,14 +112,6 @@ class S3Objects:
                         found.append(name)
         return found
 
-    def folders(self) -> set[str]:
-        """Return the names of the folders at the root."""
-        lister = self._client.get_paginator("list_objects_v2")
-        with self._blamed():
-            pages = lister.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
-            folders = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
-        return {folder.removeprefix(self.prefix).rstrip("/") for folder in folders}
-
     def files_in(self, folder: str, *, named: str = "") -> set[str]:
         """Return the objects below `folder`, by key within it; only those whose keys within it begin with `named`."""
         start = f"{self.prefix}{folder}/"

@@ -27,7 +27,7 @@ from shotspotter_assets.storage.errors import (
     MissingPartitionsError,
     error_reason,
 )
-from shotspotter_assets.storage.objects import Objects, objects_at
+from shotspotter_assets.storage.objects import objects_at
 from shotspotter_assets.storage.specs import StoredFolder
 from shotspotter_assets.storage.store_format import (
     FormatError,
@@ -60,19 +60,9 @@ class Store:
         self._is_marked = False  # True once the marker of the present format was read or written
 
     def checked(self) -> "Store":
-        """Return the store; raise FormatError if it is in another format, or half migrated."""
+        """Return the store; raise FormatError if it is in another format."""
         self._is_marked = has_present_format(self._objects)
         return self
-
-    @classmethod
-    def in_migration(cls, objects: Objects) -> "Store":
-        """Return the store of files that a migration has just converted, whose marker still names the migration."""
-        store = cls.__new__(cls)
-        store.root = objects.name
-        store.target = GUNFIRE
-        store._objects = objects
-        store._is_marked = True
-        return store
 
     def of(self, target: str) -> "Store":
         """Return the store that reads and writes the files of a target, where these are by target (`Spec.by_target`)."""

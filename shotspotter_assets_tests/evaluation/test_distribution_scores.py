@@ -5,26 +5,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.count_scores import counts_table, number_scores
+from shotspotter_assets.evaluation.count_scores import counts_table
 from shotspotter_assets.evaluation.distribution_scores import (
     COUNTS,
     YEAR,
     city_losses,
     city_totals,
     distribution_rows,
-    pool_counts,
     stored_distributions,
 )
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ALL
 from shotspotter_assets.models.alert_counts import CountDistribution
-from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 from shotspotter_assets_tests.evaluation.forecasts import days_from
 
 DAYS = 140
 CELLS = 12
 FACTOR_VARIANCE = 0.3
-OPTIONAL = [field.name for field in FOLD_COUNTS.schema if field.nullable and field.name != "total_low"]
 
 
 def numbers(first: date = date(2024, 1, 1), seed: int = 0, level: float = 1.0) -> tuple[pa.Table, CountDistribution]:
@@ -85,16 +82,6 @@ def test_a_wrong_level_shows_in_the_pit() -> None:
     rows = distribution_rows(numbers(level=0.6)[0])
     assert (rows[COUNTS, ALL, SERVED, "pit_slope_city"].value or 0) < -0.3
     assert (rows[COUNTS, ALL, SERVED, "pit_p_city"].value or 1) < 0.01
-
-
-def test_folds_of_earlier_versions_have_no_such_scores() -> None:
-    table, _ = numbers()
-    of_earlier_version = numbers(date(2023, 6, 1), seed=1)[0].drop_columns(OPTIONAL)
-    assert "log_score_city" not in number_scores(of_earlier_version)[SERVED]
-    pooled = pool_counts([of_earlier_version, table])
-    assert len(pooled) == 2 * len(table)
-    assert distribution_rows(pooled) == distribution_rows(table)
-    assert number_scores(pooled)[SERVED]["rmse"] != number_scores(table)[SERVED]["rmse"]
 
 
 def test_losses_follow_the_distribution() -> None:

@@ -7,11 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.serving.approvals import Approvals
-from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS, Asset
-from shotspotter_assets.storage.lineage import KEPT, Origin, record_lineage
+from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS
 from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.store_format import (
     FORMAT_VERSION,
@@ -19,7 +17,6 @@ from shotspotter_assets.storage.store_format import (
     TABLE_ENTRY,
     FormatError,
     StoreFormat,
-    decoded_marker,
     present_format,
 )
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -31,7 +28,7 @@ TOWN = made_up_city("town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
 
 def test_the_first_file_of_an_empty_store_comes_after_the_marker(store: Store) -> None:
     store.checked().write_bytes(CITY_STATE, b"{}", "town")
-    marker = decoded_marker(store._objects.read(MARKER), MARKER)
+    marker = StoreFormat.model_validate_json(store._objects.read(MARKER))
     assert marker == present_format()
     assert marker.format_version == FORMAT_VERSION
     assert store.checked().read_bytes(CITY_STATE, "town") == b"{}"
@@ -39,24 +36,19 @@ def test_the_first_file_of_an_empty_store_comes_after_the_marker(store: Store) -
 
 def test_a_changed_file_of_an_empty_store_comes_after_the_marker(store: Store) -> None:
     store.update(CITY_STATE, "town", bytes, lambda _: b"{}")
-    assert decoded_marker(store._objects.read(MARKER), MARKER) == present_format()
+    assert StoreFormat.model_validate_json(store._objects.read(MARKER)) == present_format()
 
 
 @pytest.mark.parametrize(
     ("marker", "words"),
     [
-        (None, "format 1; this program has format 2.*shotspotter migrate"),
-        (b'{"format_version": 1}', "format 1; this program has format 2.*shotspotter migrate"),
-        (b'{"format_version": %d, "later": []}' % NEWER, f"format {NEWER} is newer.*Update"),
-        (StoreFormat(format_version=1, migrating_to=2).content(), "half migrated.*shotspotter migrate"),
-        (StoreFormat(format_version=2, migrating_to=NEWER).content(), f"format {NEWER} is newer.*Update"),
+        (b'{"format_version": 1, "program": "0.2.0"}', "format 1 is older than format 2"),
+        (b'{"format_version": %d, "program": "9.0.0", "later": []}' % NEWER, f"format {NEWER} is newer.*Update"),
         (b"{", "format.json is damaged"),
     ],
 )
-def test_a_store_in_another_format_is_refused_in_one_line(store: Store, marker: bytes | None, words: str) -> None:
-    store._objects.write("quality/city=town/city_state.json", b"{}")
-    if marker is not None:
-        store._objects.write(MARKER, marker)
+def test_a_store_in_another_format_is_refused_in_one_line(store: Store, marker: bytes, words: str) -> None:
+    store._objects.write(MARKER, marker)
     for use in (store.checked, lambda: store.write_bytes(CITY_STATE, b"{}", "town")):
         with pytest.raises(FormatError, match=words) as caught:
             use()
@@ -102,12 +94,3 @@ def test_a_table_whose_format_is_no_number_is_damaged(store: Store) -> None:
     pq.write_table(TENSORS.schema.empty_table().replace_schema_metadata({TABLE_ENTRY: "two"}), sink)
     store.write_bytes(TENSORS, sink.getvalue().to_pybytes(), "town", DAY)
     assert store.find_sound_table(TENSORS, "town", DAY) is None
-
-
-def test_a_kept_partition_is_current_whatever_it_was_made_from(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    assert not Stored.read(store, TOWN).is_current(Asset.RISK_FORECASTS, DAY)
-    record_lineage(store, Asset.RISK_FORECASTS, TOWN.name, {DAY: Origin(KEPT, "1234")})
-    stored = Stored.read(store, TOWN)
-    assert stored.is_current(Asset.RISK_FORECASTS, DAY)
-    assert stored.versions(Asset.RISK_FORECASTS) == {str(DAY): "1234"}

@@ -58,9 +58,7 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
         }
     record = ServingRecord.find(store, city.name, issue_date)
     # The history that the models were fitted on, as in the test of a fold.
-    history = CityHistory.load(
-        store, city, issue_date, None if record is None else max(record.train[0] or city.start, city.start)
-    )
+    history = CityHistory.load(store, city, issue_date, None if record is None else max(record.train[0], city.start))
     if record is not None and record.last_known < history.last_known:
         history = history.until(record.last_known)
     if history.is_too_late or record is None:

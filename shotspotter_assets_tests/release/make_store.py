@@ -1,46 +1,44 @@
-"""Makes the kept store of a release from 1.0 on, by the program of its commit.
+"""Makes the kept store of a release, by the program of its commit.
 
-    python -m shotspotter_assets_tests.migration.make_store shotspotter_assets_tests/migration/store_1_0_0.tar.xz
+    python -m shotspotter_assets_tests.release.make_store shotspotter_assets_tests/release/store_1_0_0.tar.xz
 
-The town is that of `make_store_0_2_0`, with all products of 1.0. New models wait for a person from the first issue date on. The
-archive has the store without scripts and pictures of pages, the city's files and the landed files. All times are of the town's
-clock.
+`town` is a made-up city of landed files with all products, run by its sensor and the tests' clock. New models wait for a person
+from the first issue date on. The archive has the store without scripts and pictures of pages, the city's files and the landed
+files, whose paths start at the folder that the archive is unpacked in. All times are of the town's clock.
 """
 
 import json
 import os
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import dagster as dg
+import numpy as np
 
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.approval import WaitingModels
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.sources.landing import reader
 from shotspotter_assets.storage.catalogue import PLAN
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of
-from shotspotter_assets_tests.migration.kept_town import inside
-from shotspotter_assets_tests.migration.make_store_0_2_0 import (
-    FOLDERS,
-    LAST,
-    REPLAYED,
-    Town,
-    by_hand,
-    days,
-    rows_of,
-    small,
-    write_streets,
-)
+from shotspotter_assets_tests.defs.chain import Installation, materialize
 
 START: Final = date(2024, 12, 26)  # 120 days before the first issue date, which the city's own models need
 FIRST: Final = date(2025, 4, 27)  # first issue date under the sensor
+LAST: Final = date(2025, 5, 8)  # newest stored day
+REPLAYED: Final = date(2025, 4, 10)  # issue date of a forecast that is made after its day
 GAP: Final = (date(2025, 4, 30), date(2025, 5, 1), date(2025, 5, 2))  # days whose file lands late
 MADE_AT: Final = datetime(LAST.year, LAST.month, LAST.day + 1, 21, tzinfo=UTC)  # time of files in the archive
 APPROVED: Final = date(2025, 5, 4)  # first day on which waiting models are approved
+PLACES: Final = ((-76.90, 38.10), (-76.60, 38.40), (-76.35, 38.62), (-76.10, 38.90))
+KINDS: Final = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", "Unheard_Of")
+FOLDERS: Final = ("cities", "landing", "store")
 PRODUCTS: Final = ["live_models", "risk_forecasts", "street_risk", "patrol_plans"]
 SETTINGS: Final = """
 serves: residual_boosting
@@ -71,9 +69,65 @@ TRAINED: Final = {
 }
 
 
+class Town(LivingCity):
+    """The city in the working folder, with relative paths."""
+
+    def load(self) -> None:
+        with self.clock():
+            folders = {f"SHOTSPOTTER_{name.upper()}": name for name in FOLDERS}
+            settings = Settings.from_environment(folders | {"DAGSTER_HOME": "home"})
+        self.on = Installation(settings)
+        self.city = settings.cities[NAME]
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder, as the landed files of the kept store have relative paths."""
+    before = Path.cwd()
+    os.chdir(folder)
+    reader._end_idle()  # the process that reads landed files works in the folder in which it was started
+    try:
+        yield
+    finally:
+        reader._end_idle()
+        os.chdir(before)
+
+
 def alerts_of(day: date) -> list[str]:
-    """Return every second row of the town of 0.2.0, so that the archive is small."""
-    return rows_of(day)[::2]
+    """Return about four alerts of a day near four places, most of them in the evening, and now and then a wrong one."""
+    random = np.random.default_rng(day.toordinal())
+    rows = []
+    for number in range(random.poisson(9)):
+        longitude, latitude = np.array(PLACES[random.choice(4, p=[0.55, 0.25, 0.15, 0.05])]) + random.normal(0, 0.02, 2)
+        when = datetime(day.year, day.month, day.day, 15, tzinfo=UTC) + timedelta(seconds=int(random.integers(43_000)))
+        kind = random.choice(KINDS, p=[0.4, 0.4, 0.18, 0.02])
+        rows.append(f"{when:%Y-%m-%dT%H:%M:%SZ},{longitude:.5f},{latitude:.5f},{kind},{day}-{number}\n")
+    if day.day % 10 == 3:
+        rows.append(f"{day}T18:00:00Z,-70.0,38.5,Single_Gunshot,{day}-outside\n")
+    return rows[::2]
+
+
+def write_streets(path: Path) -> None:
+    """Write two streets at each place."""
+    features = []
+    for number, (longitude, latitude) in enumerate(PLACES):
+        for name, (east, north) in {f"Long {number}": (0.05, 0.0), f"Cross {number}": (0.0, 0.05)}.items():
+            line = [[longitude - east, latitude - north], [longitude, latitude], [longitude + east, latitude + north]]
+            geometry = {"type": "LineString", "coordinates": line}
+            features.append({"type": "Feature", "properties": {"name": name}, "geometry": geometry})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def by_hand(town: LivingCity, assets: list[str], key: date | None = None) -> None:
+    """Materialize assets as a person does."""
+    with town.clock():
+        partition = None if key is None else str(key)
+        made = materialize(NAME, assets, town.on, partition_key=partition, checks=(), instance=town.instance)
+        assert made.success
 
 
 def write_city_file(town: LivingCity, more: str) -> None:
@@ -200,9 +254,11 @@ def fill(folder: Path) -> None:
 
 
 def packed(item: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what `small` does and pictures; all but landed files have one time of the town's clock."""
-    if small(item) is None or item.name.endswith((".png", ".svg")):
+    """Leave out locks, owners, scripts and pictures; all but landed files have one time of the town's clock."""
+    if "/.locks" in item.name or item.name.endswith((".js", ".css", ".png", ".svg")):
         return None
+    item.uid = item.gid = 0
+    item.uname = item.gname = ""
     if item.isdir() or not item.name.startswith("landing/"):
         item.mtime = int(MADE_AT.timestamp())
     return item

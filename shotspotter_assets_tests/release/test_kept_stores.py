@@ -1,23 +1,20 @@
-"""The kept store of each release from 1.0 on in the hands of this version: it goes on, and what was issued stays."""
+"""The kept store of each release in the hands of this version, without a conversion: it goes on, and what was issued stays."""
 
 import re
+import tarfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
-from click.testing import CliRunner
 
-from shotspotter_assets.__main__ import main
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, LINEAGE, PAGE, Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of
-from shotspotter_assets_tests.migration import kept_store
-from shotspotter_assets_tests.migration.kept_town import inside, open_town
-from shotspotter_assets_tests.migration.make_store import LAST, MADE_AT, live
+from shotspotter_assets_tests.release.make_store import LAST, MADE_AT, START, inside, live
 
 ARCHIVES: Final = {
     archive.name.removeprefix("store_").removesuffix(".tar.xz").replace("_", "."): archive
@@ -43,14 +40,11 @@ NEXT_DAY: Final = LAST + timedelta(days=1)
 
 @pytest.fixture(params=ARCHIVES)
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LivingCity]:
-    """The migrated city of a kept store, in the working folder, at the time when the store was left."""
-    kept_store.unpack(tmp_path, ARCHIVES[request.param])
+    """The city of a kept store, in the working folder, at the time when the store was left."""
+    with tarfile.open(ARCHIVES[request.param]) as packed:
+        packed.extractall(tmp_path, filter="data")
     with inside(tmp_path):
-        town = open_town(MADE_AT)
-        before = evidence(town)
-        ran = CliRunner().invoke(main, ["migrate", "--yes"], env=town.environment())
-        assert (ran.exit_code, "has the present format" in ran.output) == (0, True), ran.output
-        assert evidence(town) == before
+        town = LivingCity(Path(), START, MADE_AT)
         yield town
         town.close()
 

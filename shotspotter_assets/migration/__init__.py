@@ -1,1 +1,0 @@
-"""Conversion of a store to the present format."""
