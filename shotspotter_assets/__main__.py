@@ -248,50 +248,6 @@ def annual_report(city: str, year: int) -> None:
     click.echo(store.uri(ANNUAL_REPORT_PAGE, city, begins))
 
 
-@main.command("export-hub")
-@click.argument("city")
-@click.argument("folder", type=_PATH)
-@click.option("--first", type=_DAY, default="1990-01-01", metavar="DAY", help="First issue date; by default all.")
-@click.option("--last", type=_DAY, default="2099-12-31", metavar="DAY", help="Last issue date.")
-def export_hub(city: str, folder: Path, first: datetime, last: datetime) -> None:
-    """Write issued forecasts of CITY and its areas, and observed alerts, to FOLDER as a hub (hubverse)."""
-    from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.explore.tables import open_store
-    from shotspotter_assets.hub import export
-
-    store, cities = open_store(base=Path.cwd())
-    try:
-        lines = export.export_hub(store, find_city(cities, city), folder, first.date(), last.date())
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo("\n".join(lines))
-
-
-@main.group()
-def experiment() -> None:
-    """Freeze an experiment before its first day, and score it after its last one."""
-
-
-@experiment.command("freeze")
-@click.argument("file", type=_FILE)
-def freeze_experiment(file: Path) -> None:
-    """Write the frozen record next to the YAML file FILE, and print its SHA-256."""
-    from shotspotter_assets.experiments.frozen import freeze
-    from shotspotter_assets.explore.tables import open_store
-
-    click.echo(freeze(*open_store(base=Path.cwd()), file))
-
-
-@experiment.command("score")
-@click.argument("file", type=_FILE)
-def score_experiment(file: Path) -> None:
-    """Print the scores of the frozen experiment FILE as JSON."""
-    from shotspotter_assets.experiments.scored import score
-    from shotspotter_assets.explore.tables import open_store
-
-    click.echo(score(*open_store(base=Path.cwd()), file))
-
-
 @main.command()
 @click.argument("city")
 @click.option("--roads", "roads", multiple=True, required=True, type=_PATH, help="TIGER roads of a county; repeatable.")

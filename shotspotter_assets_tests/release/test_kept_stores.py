@@ -7,12 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import pytest
 
+from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.serving.forecast_facts import next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.status import status_text
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD, LINEAGE, PAGE, Asset
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, LINEAGE, PAGE, Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of
 from shotspotter_assets_tests.release.make_store import LAST, MADE_AT, START, inside, live
 
@@ -89,6 +92,19 @@ def test_a_kept_store_has_what_is_promised(town: LivingCity) -> None:
     assert any(record.shadow for record in issued)
     assert any(path.endswith("waiting.json") for path in stored)
     assert any(path.endswith("lots.parquet") for path in stored)
+
+
+def test_sql_of_the_guide_returns_the_quantiles_of_issued_forecasts(town: LivingCity) -> None:
+    page = (CHECKOUT / "docs" / "how-to" / "read_the_data.md").read_text()
+    [query] = re.findall(r"```sql\n(WITH .*?)```", page, re.DOTALL)
+    rows = duckdb.sql(query).fetchall()
+    issued = {day: town.store.read_table(FORECAST, NAME, day) for day in town.store.days_present(FORECAST, NAME)}
+    totals = {
+        day: CountDistribution.of_forecast(next_day_rows(table)).total(total_of(table).factor_variance or 0.0)
+        for day, table in issued.items()
+    }
+    assert len(rows) == 5 * len(totals)
+    assert {row: totals[row[1]].ppf(float(row[2])) for row in rows} == {row: row[3] for row in rows}
 
 
 @pytest.mark.slow  # trains live models

@@ -1,1 +1,0 @@
-"""Experiments: everything is fixed before the first day, and issued forecasts are scored after the last one."""
