@@ -46,8 +46,11 @@ class _Served(BaseModel):
 
 
 def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
-    """Describe cities by the store and the landed files, without asking live sources; raise CityFileError for an unknown one."""
-    store = StoreResource(root=settings.store_root).open()
+    """Describe cities by the store and the landed files; raise CityFileError for an unknown one.
+
+    Live sources are not asked, and nothing is written to the store.
+    """
+    store = StoreResource(root=settings.store_root).open().draft()
     sources = SourcesResource(landing_root=settings.landing_root)
     lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():

@@ -1,6 +1,7 @@
 """Numbers with nouns and commands in messages."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -21,3 +22,8 @@ def first_of(texts: Sequence[str], number: int = MAX_NAMED, separator: str = ", 
 def number_of(count: int, noun: str) -> str:
     """Return the count with the noun in singular or plural."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def period(first: date, last: date) -> str:
+    """Return the days `first` to `last` in words, or the only day."""
+    return str(first) if first == last else f"{first} to {last}"

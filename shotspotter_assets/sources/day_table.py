@@ -30,6 +30,11 @@ class Decision(NamedTuple):
     why: str  # in words
     is_unusual: bool = False  # True for a day held back because it has far more alerts than usual
 
+    @property
+    def in_words(self) -> str:
+        """State, as the end of a sentence, and reason."""
+        return f"{self.state.replace('_', ' ')}. {self.why.removesuffix('.')}."
+
 
 @dataclass(frozen=True)
 class Day:

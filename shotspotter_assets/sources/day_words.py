@@ -7,7 +7,7 @@ suffix may follow, and the content is ignored. A word is taken back by removing 
 import re
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Final, Literal
@@ -36,6 +36,14 @@ class Words:
 
     quiet: Collection[date] = frozenset()  # days without alerts
     accepted: Collection[date] = frozenset()  # days whose unusual number of alerts is right
+
+    def days(self, word: Word) -> frozenset[date]:
+        """Return the days of a word."""
+        return frozenset(self.quiet if word == "quiet" else self.accepted)
+
+    def with_days(self, word: Word, days: Collection[date]) -> "Words":
+        """Return the words with other days of a word."""
+        return replace(self, quiet=days) if word == "quiet" else replace(self, accepted=days)
 
 
 NO_WORDS: Final = Words()

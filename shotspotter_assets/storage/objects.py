@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from shotspotter_assets.storage.local_files import LocalFiles
 
 if TYPE_CHECKING:
+    from shotspotter_assets.storage.draft import Draft
     from shotspotter_assets.storage.s3_objects import S3Objects
 
-Objects: TypeAlias = "LocalFiles | S3Objects"
+Objects: TypeAlias = "LocalFiles | S3Objects | Draft"
 """Files by their paths below the root of a store."""
 _S3_ROOT: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^/]+)*)/?")
 

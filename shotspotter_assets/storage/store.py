@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from shotspotter_assets.storage.draft import Draft
 from shotspotter_assets.storage.errors import (
     CorruptObjectError,
     MissingObjectError,
@@ -63,6 +64,13 @@ class Store:
         """Return the store; raise FormatError if it is in another format."""
         self._is_marked = has_present_format(self._objects)
         return self
+
+    def draft(self) -> "Store":
+        """Return the store with changes that stay in memory, so that nothing is written to it."""
+        other = copy(self)
+        other._objects = Draft(self._objects)
+        other._is_marked = True
+        return other
 
     def of(self, target: str) -> "Store":
         """Return the store that reads and writes the files of a target, where these are by target (`Spec.by_target`)."""

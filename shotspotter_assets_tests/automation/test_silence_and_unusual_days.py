@@ -77,8 +77,10 @@ def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> No
     town.settle(checks=False)
     expected = ForecastRecord.load(town.store, NAME, TODAY)
     said = command(town, "quiet", NAME, "2026-11-27", "2026-11-29")
-    assert "2026-11-27 is known. It has rows. The word is without effect." in said
+    assert "2026-11-27 stays known. It has rows." in said
     assert "2026-11-28 is known. A person reports no alerts." in said
+    files = sorted(file.name for file in (town.folder / "landing" / NAME).glob("quiet_*"))
+    assert files == ["quiet_2026-11-28", "quiet_2026-11-29"]
     town.settle(checks=False)
     assert states(town) == ["known", "known"]
     record = ForecastRecord.load(town.store, NAME, TODAY)
