@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Array, Booleans, Names
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR, days_between
 from shotspotter_assets.cities.city import City
@@ -24,19 +24,14 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import flagged_shares
 from shotspotter_assets.evaluation.walk_forward_report import read_folds
 from shotspotter_assets.geometry.cells import cell_numbers
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.patrol.dispatch import dispatch_table, unit_hours
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.shifts import ShiftForecasts
-from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, next_day_rows
+from shotspotter_assets.patrol.dispatch import unit_hours
 from shotspotter_assets.serving.score_record import POSITIVES, ScoreRecord
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import FOLD_LEADS, HEADLINES, MEAN_PLAN, PLAN, SEQUENCE_DAYS
+from shotspotter_assets.storage.catalogue import FOLD_LEADS, HEADLINES, PLAN, SEQUENCE_DAYS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 MIN_DAYS: Final = 7 * MIN_WEEKS  # of each number; with fewer, it is unknown
-FLIP_FLOPS: Final = ("flip_flop", "flip_flop_of_mean")
 DAYS_BY_NUMBER: Final = {
     "gain": ("issued_days", "gain ({} with an issued forecast and a known outcome)"),
     "lead": ("tested_days", "days of lead ({} tested by folds)"),
@@ -69,8 +64,7 @@ def _row_of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, ev
     issued = {record.scored_date: record.scores.sums for record in of_year if record.scores and record.scores.sums}
     tested = leads.filter((pc.field("date") > last - ONE_YEAR) & (pc.field("date") <= last))
     tested_days = len(np.unique(dates_of(tested)))
-    pairs = [(record.flip_flop, record.flip_flop_of_mean) for record in of_year]
-    indexes = np.array([pair for pair in pairs if None not in pair], np.float64)
+    indexes = [record.flip_flop for record in of_year if record.flip_flop is not None]
     row = {
         "last": last,
         "issued_days": len(issued),
@@ -78,7 +72,7 @@ def _row_of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, ev
         "tested_days": tested_days,
         "lead": last_shown_lead(tested) if tested_days >= MIN_DAYS else None,
         "planned_days": len(indexes),
-        **(dict(zip(FLIP_FLOPS, indexes.mean(axis=0).tolist(), strict=True)) if len(indexes) >= MIN_DAYS else {}),
+        "flip_flop": float(np.mean(indexes)) if len(indexes) >= MIN_DAYS else None,
     }
     unknown = ", ".join(
         words.format(number_of(row[days], "day"))
@@ -135,50 +129,17 @@ def flip_flop_index(plans: Array) -> float:
     return float((changes - steady) / (len(plans) - 2) / (2 * plans.sum() / len(plans)))
 
 
-def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last: date) -> dict[str, float | None]:
-    """Return the flip-flop index of the week of plans to a day, and that of plans made from each cell's mean.
+def jumpiness(store: Store, city: City, forecasts: Mapping[date, pa.Table], last: date) -> float | None:
+    """Return the flip-flop index of the week of plans to a day.
 
     The plans are the unit hours of stored plans or, if the week has none, the flagged cells of `forecasts`, which are
     next-day rows by day. None if a day of the week lacks a plan, or a forecast on the present grid.
     """
     days = days_between(last - (SEQUENCE_DAYS - 1) * ONE_DAY, last)
-    plans, of_mean = (
-        [store.find_sound_table(file, city.name, day - ONE_DAY) if day in forecasts else None for day in days]
-        for file in (PLAN, MEAN_PLAN)
-    )
+    plans = [store.find_sound_table(PLAN, city.name, day - ONE_DAY) if day in forecasts else None for day in days]
     if any(plan is not None for plan in plans):
-        indexes = (_index_of_tables(city, plans, unit_hours), _index_of_tables(city, of_mean, unit_hours))
-    else:
-        flagged = [forecasts.get(day) for day in days]
-        indexes = (
-            _index_of_tables(city, flagged, lambda next_day: _flagged(next_day["probability"].to_numpy())),
-            _index_of_tables(city, flagged, lambda next_day: _flagged(_means(next_day))),
-        )
-    return dict(zip(FLIP_FLOPS, indexes, strict=True))
-
-
-def mean_plan(
-    city: City,
-    day: date,
-    forecasts: Mapping[str, pa.Table],  # `catalogue.FORECAST` by target
-    shifts: ShiftForecasts,
-    *,
-    areas: Names,
-    history: Mapping[date, Booleans],
-) -> pa.Table:
-    """Return the plan that the city's rules make if each shift expects the mean of each cell (`catalogue.MEAN_PLAN`).
-
-    Weights, minima, rests and lots are those of the day's plan, whose arguments `patrol.plan.plan_day` explains.
-    """
-    means = np.zeros_like(shifts.expected)
-    for target, forecast in forecasts.items():
-        next_day = next_day_rows(forecast)
-        means[:, *cells_of(next_day)] += (city.patrol.weights.get(target, 1.0) if city.patrol else 1.0) * _means(
-            next_day
-        )
-    return dispatch_table(
-        plan_day(city, day, means, shifts.in_coverage, areas=areas, history=history), city, shifts, areas=areas
-    )
+        return _index_of_tables(city, plans, unit_hours)
+    return _index_of_tables(city, [forecasts.get(day) for day in days], _flagged)
 
 
 def _index_of_tables(
@@ -193,12 +154,7 @@ def _index_of_tables(
     return flip_flop_index(np.array(plans)) if len(plans) == len(tables) else None
 
 
-def _flagged(probability: Array) -> Array:
-    """Return the share in which each cell of a day is flagged, shape (cells,)."""
+def _flagged(next_day: pa.Table) -> Array:
+    """Return the share in which each cell of next-day rows is flagged, shape (rows,)."""
+    probability = next_day["probability"].to_numpy()
     return flagged_shares(probability, np.zeros(len(probability)))[FLAGGED_PERCENT]
-
-
-def _means(next_day: pa.Table) -> Array:
-    """Return each cell's mean of next-day rows, shape (rows,); as a candidate it has that column."""
-    name = f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
-    return np.asarray(next_day[name if name in next_day.column_names else CANDIDATE_COLUMN])

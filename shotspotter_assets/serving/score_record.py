@@ -91,7 +91,6 @@ class ScoreRecord(StoredRecord):
         None,
         description="Flip-flop index of the week of plans to the day, or of flagged cells; null if one is missing.",
     )
-    flip_flop_of_mean: float | None = Field(None, description="That of plans made from each cell's mean.")
 
     level: Level | None = Field(
         None, description="Level of the served forecasts of the last 365 days; null without any."

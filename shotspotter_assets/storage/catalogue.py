@@ -499,7 +499,6 @@ HEADLINES: Final = StoredTable(
         "flip_flop": Column(
             "double", "Mean flip-flop index of these weeks: 0 steady, 1 to and fro every day.", required=False
         ),
-        "flip_flop_of_mean": Column("double", "That of plans made from each cell's mean.", required=False),
         "unknown": Column("string", "Which numbers are null, and why; empty if none is."),
     },
 )
@@ -585,9 +584,6 @@ _PLAN: Final = {
     "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
 }
 PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN)
-MEAN_PLAN: Final = StoredTable(
-    Asset.PATROL_PLANS, _ISSUE, "mean_plan.parquet", "Plan by the same rules from each cell's mean, to compare.", _PLAN
-)
 _LOTS: Final = {
     "shift": Column("string", "Name of the shift, which begins on the day after the issue date."),
     "starts_utc": Column(_INSTANT, "Start of the shift."),

@@ -10,7 +10,8 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.patrol.dispatch import unit_hours
+from shotspotter_assets.patrol.dispatch import dispatch_table, unit_hours
+from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.serving.headline_scores import (
     MIN_DAYS,
@@ -18,11 +19,10 @@ from shotspotter_assets.serving.headline_scores import (
     headline_scores,
     jumpiness,
     last_shown_lead,
-    mean_plan,
 )
 from shotspotter_assets.serving.score_record import DayScores, ScoreRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.storage.catalogue import FOLD_LEADS, MEAN_PLAN, PLAN
+from shotspotter_assets.storage.catalogue import FOLD_LEADS, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 
@@ -44,7 +44,7 @@ def scored(day: date, sums: dict[str, float], index: float | None = 0.25) -> Sco
     )  # fmt: skip
     return ScoreRecord(
         city=CITY.name, scored_date=day, lead=1, last_known=day, note=None, scores=scores, rolling=None, rolling_gate=None,
-        flip_flop=index, flip_flop_of_mean=None if index is None else index / 2,
+        flip_flop=index,
     )  # fmt: skip
 
 
@@ -85,7 +85,6 @@ def test_each_month_has_the_numbers_of_its_year(store: Store) -> None:
     assert (last["gain"], last["low"], last["high"]) == (gain.gain, gain.low, gain.high)
     assert (last["tested_days"], last["lead"]) == (92, 14)
     assert last["flip_flop"] == pytest.approx((0.1 * 275 + 0.3 * 90) / 365)
-    assert last["flip_flop_of_mean"] == pytest.approx(last["flip_flop"] / 2)
 
 
 def test_a_number_of_too_few_days_is_unknown_and_says_so(store: Store) -> None:
@@ -101,16 +100,6 @@ def test_a_number_of_too_few_days_is_unknown_and_says_so(store: Store) -> None:
     assert "gain" not in march["unknown"]
     assert "days of lead (0 days" in march["unknown"]
     assert rows[LAST]["issued_days"] == 0, "a year without forecasts"
-
-
-def test_records_of_earlier_versions_are_read_as_unknown(store: Store) -> None:
-    with_days(store)
-    for day in DAYS[:120]:
-        record = scored(day, {})
-        fields = record.model_dump(mode="json", exclude={"flip_flop", "flip_flop_of_mean"})
-        del fields["scores"]["sums"]
-        ScoreRecord.model_validate(fields).write(store)
-    assert {row["gain"] for row in rows_of(store)} == {row["flip_flop"] for row in rows_of(store)} == {None}
 
 
 def test_without_a_full_month_or_any_score_there_is_no_row(store: Store) -> None:
@@ -150,10 +139,9 @@ def test_the_flip_flop_index_is_that_of_griffiths_by_cell() -> None:
     assert flip_flop_index(3 * cells[[0, 0, 1, 0, 0, 0, 0]]) == pytest.approx(3 * 2 / 5 / (2 * 3))
 
 
-def next_day(probability: list[float], mean: list[float]) -> pa.Table:
-    row, column = np.divmod(np.arange(len(mean)), CITY.shape[1])
-    columns = {"horizon": ["day"] * len(mean), "row": row, "column": column, "probability": probability}
-    return pa.table(columns | {"model_historical_mean": mean})
+def next_day(probability: list[float]) -> pa.Table:
+    row, column = np.divmod(np.arange(len(probability)), CITY.shape[1])
+    return pa.table({"horizon": ["day"] * len(row), "row": row, "column": column, "probability": probability})
 
 
 def test_without_plans_the_flagged_cells_are_compared() -> None:
@@ -161,48 +149,30 @@ def test_without_plans_the_flagged_cells_are_compared() -> None:
     others = [0.01] * 18
     east = [0.02, 0.5, *others]
     west = [0.5, 0.02, *others]
-    forecasts = {day: next_day(east if at % 2 else west, west) for at, day in enumerate(DAYS[:8])}
+    forecasts = {day: next_day(east if at % 2 else west) for at, day in enumerate(DAYS[:8])}
     store = Store("/nowhere")
-    found = jumpiness(store, CITY, forecasts, DAYS[7])
-    assert found == {"flip_flop": pytest.approx(1.0), "flip_flop_of_mean": 0.0}
-    assert jumpiness(store, CITY, forecasts, DAYS[8]) == dict.fromkeys(found), "a day of the week lacks a forecast"
-    as_candidate = {
-        day: table.rename_columns([*table.column_names[:-1], "candidate"]) for day, table in forecasts.items()
-    }
-    assert jumpiness(store, CITY, as_candidate, DAYS[7]) == found
+    assert jumpiness(store, CITY, forecasts, DAYS[7]) == pytest.approx(1.0)
+    assert jumpiness(store, CITY, forecasts, DAYS[8]) is None, "a day of the week lacks a forecast"
 
 
-def test_plans_are_compared_by_unit_hours_with_those_of_the_mean(store: Store) -> None:
+def test_plans_are_compared_by_unit_hours(store: Store) -> None:
     night = Shift(name="night", start=22, end=6, units=3)
     city = CITY.model_copy(update={"patrol": PatrolRules(shifts=(night,), radius_m=1.0)})
-    random = np.random.default_rng(0)
-    cells = city.shape[0] * city.shape[1]
-    means = {day: random.random(cells).tolist() if day < DAYS[3] else [0.5] + [0.1] * (cells - 1) for day in DAYS[:7]}
+    areas = np.full(city.shape, "", object)
     everywhere = np.ones(city.shape, bool)
-    plans = {}
-    forecasts = {day: next_day(mean, mean) for day, mean in means.items()}
-    for day, mean in means.items():
-        expected = np.full((1, *city.shape), 0.1)
-        plan = mean_plan(
-            city, day, {"gunfire": forecasts[day]}, ShiftForecasts(expected, expected, everywhere),
-            areas=np.full(city.shape, "", object), history={},
-        )  # fmt: skip
-        assert unit_hours(plan).sum() == 24
-        best = np.argsort(mean)[::-1][0]
-        assert (plan["row"][0].as_py(), plan["column"][0].as_py()) == divmod(int(best), city.shape[1])
-        plans[day] = plan
-        store.write_table(MEAN_PLAN, plan, city.name, day - ONE_DAY)
-        store.write_table(PLAN, plans[DAYS[0]], city.name, day - ONE_DAY)
-    found = jumpiness(store, city, forecasts, DAYS[6])
+    random = np.random.default_rng(0)
+    forecasts = {day: next_day([0.5, *[0.1] * 19]) for day in DAYS[:7]}
     hours = np.zeros((7, *city.shape))
-    for at, plan in enumerate(plans.values()):
-        hours[at, plan["row"].to_numpy(), plan["column"].to_numpy()] = unit_hours(plan)
-    assert found == {"flip_flop": 0.0, "flip_flop_of_mean": flip_flop_index(hours.reshape(7, -1))}
-    assert found["flip_flop_of_mean"] > 0
-    store.delete(MEAN_PLAN, city.name, DAYS[3] - ONE_DAY)
-    assert jumpiness(store, city, forecasts, DAYS[6])["flip_flop_of_mean"] is None
+    for of_day, day in zip(hours, DAYS, strict=False):
+        expected = random.random((1, *city.shape))
+        planned = plan_day(city, day, expected, everywhere, areas=areas, history={})
+        plan = dispatch_table(planned, city, ShiftForecasts(expected, expected, everywhere), areas=areas)
+        assert unit_hours(plan).sum() == 24
+        of_day[plan["row"].to_numpy(), plan["column"].to_numpy()] = unit_hours(plan)
+        store.write_table(PLAN, plan, city.name, day - ONE_DAY)
+    assert jumpiness(store, city, forecasts, DAYS[6]) == flip_flop_index(hours.reshape(7, -1)) > 0
     of_present_grid = {day: table for day, table in forecasts.items() if day > DAYS[1]}
-    assert jumpiness(store, city, of_present_grid, DAYS[6])["flip_flop"] is None
+    assert jumpiness(store, city, of_present_grid, DAYS[6]) is None
 
 
 @pytest.mark.parametrize(("positives", "later"), [(1.0, "ew_kde"), (0.0, "ewma")], ids=["no common method", "no alert"])
@@ -217,11 +187,9 @@ def test_a_gain_that_is_undefined_on_enough_days_says_why(store: Store, positive
 
 
 def test_a_plan_without_a_unit_has_no_index(store: Store) -> None:
-    mean = [0.5, *[0.1] * 19]
-    forecasts = {day: next_day(mean, mean) for day in DAYS[:7]}
+    forecasts = {day: next_day([0.5, *[0.1] * 19]) for day in DAYS[:7]}
     for day in forecasts:
         store.write_table(PLAN, PLAN.schema.empty_table(), CITY.name, day - ONE_DAY)
-    unknown = {"flip_flop": None, "flip_flop_of_mean": None}
-    assert jumpiness(store, CITY, forecasts, DAYS[6]) == unknown
+    assert jumpiness(store, CITY, forecasts, DAYS[6]) is None
     store.delete(PLAN, CITY.name, DAYS[6] - ONE_DAY)
-    assert jumpiness(store, CITY, forecasts, DAYS[6]) == unknown, "a lost plan"
+    assert jumpiness(store, CITY, forecasts, DAYS[6]) is None, "a lost plan"

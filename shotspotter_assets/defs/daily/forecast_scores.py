@@ -90,7 +90,7 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
         history = CityHistory.load(store, city, scored_date, first)
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
-    steadiness = jumpiness(store, city, forecasts, scored_date)
+    steadiness = {"flip_flop": jumpiness(store, city, forecasts, scored_date)}
     record = score(history, forecasts, serving, issued_level(store, history)).model_copy(update=steadiness)
     path = record.write(store)
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known), **steadiness}

@@ -16,9 +16,7 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     DISPATCH_CSV,
     DISPATCH_MAP,
-    FORECAST,
     HOURLY,
-    MEAN_PLAN,
     PLAN,
     STREETS,
     Asset,
@@ -90,7 +88,6 @@ def _with_plan(
     from shotspotter_assets.patrol.optimum import gap_of_day
     from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import joined, shift_forecasts
-    from shotspotter_assets.serving.headline_scores import mean_plan
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
 
@@ -118,19 +115,6 @@ def _with_plan(
         lottery=rules.lottery,
         covered_without_lottery=plan.covered_without_lottery,
     )
-    store.write_table(
-        MEAN_PLAN,
-        mean_plan(
-            city,
-            day,
-            {forecast.target: forecast.store.read_table(FORECAST, city.name, issue_date) for forecast in issued},
-            shifts,
-            areas=areas,
-            history=patrols_before(store, city, issue_date),
-        ),
-        city.name,
-        issue_date,
-    )
     gap = gap_of_day(plan)
     path = write_plan(store, record, table, lots_table(plan, city, shifts, areas))
     return {
@@ -152,7 +136,6 @@ def _without_plan(store: Store, city: City, issue_date: date, version: str, note
     """Write an empty plan with the reason for it, and return its panel."""
     from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
 
-    store.delete(MEAN_PLAN, city.name, issue_date)
     record = PlanRecord(city=city.name, issue_date=issue_date, forecast_date=issue_date + ONE_DAY, note=note)
     path = dg.MetadataValue.path(write_plan(store, record))
     return {"data_version": version, "note": note, "units": 0, "path": path}

@@ -175,9 +175,6 @@ def test_a_plan_places_the_units_of_each_shift_in_covered_cells(chain: Chain) ->
     assert sum(row["units"] for row in plan) == 4
     assert {row["forecast_date"] for row in plan} == {NEXT}
     assert {(row["row"], row["column"]) for row in plan} <= set(chain.models(DAY).covered)
-    of_mean = chain.read(catalogue.MEAN_PLAN, DAY)
-    assert pc.sum(of_mean["units"]).as_py() == 4
-    assert {row["shift"] for row in of_mean.to_pylist()} == {row["shift"] for row in plan}
 
 
 def test_the_first_day_has_no_score_but_the_reason(chain: Chain) -> None:
@@ -194,7 +191,7 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     record = ScoreRecord.load(chain.store, CITY, NEXT)
     assert record.scores.log_loss == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
     assert record.scores.sums == {}, "the forecast is replayed"
-    assert (record.flip_flop, record.flip_flop_of_mean) == (None, None)
+    assert record.flip_flop is None
     # One day decides nothing.
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
