@@ -19,17 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import day_start, days_between
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.gains import Gain, WeeklySums, weekly_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -245,17 +243,6 @@ class Fold:
         return forecasts_table(history.days()[test], np.nonzero(history.in_coverage), history.observed[test], forecasts)
 
 
-@dataclass(frozen=True)
-class HourlyFold:
-    """A fold by hour: as `Fold`, with indexes of hours."""
-
-    history: HourlyHistory
-    cutoff: date
-    train: range
-    validation: range
-    test: range
-
-
 def folds(name: str, data: Path | None, cache: Path) -> list[Fold]:
     """The folds of a city by day; the coverage of each is estimated on the days before its cutoff."""
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
@@ -268,27 +255,6 @@ def folds(name: str, data: Path | None, cache: Path) -> list[Fold]:
             Fold(history.daily(in_coverage).through(stop), cutoff, train, validation, range(before, stop))
         )
     return city_folds
-
-
-def hourly_folds(name: str, data: Path | None, cache: Path) -> list[HourlyFold]:
-    """The folds of a city by hour; the coverage of each is estimated on its training window."""
-    history, start = history_of(name, data, cache), BENCHMARKS[name].start
-    city, daily = history.city, history.daily_counts.sum(axis=1, dtype=np.int64)
-    city_folds = []
-    for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
-        validation_days = round((cutoff - start).days * VALIDATION_SHARE)
-        bounds = (cutoff - timedelta(days=validation_days), cutoff, end)
-        past = replace(history.until(end - timedelta(days=1)), lead=1)
-        hours = past.hourly(estimate_coverage(daily[: (bounds[0] - start).days]))
-        validation, test, stop = (hours.hour_at(day_start(day, city.zone)) for day in bounds)
-        city_folds.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
-    return city_folds
-
-
-def pooled_gain(windows: Sequence[WeeklySums], model: str, over: str) -> Gain:
-    """The gain of one model over another in the weeks of several windows; weeks of two windows stay apart."""
-    losses = {name: np.concatenate([window.losses[name] for window in windows]) for name in (model, over)}
-    return weekly_gain(WeeklySums(np.concatenate([window.positives for window in windows]), losses), model, over)
 
 
 def moved_apart(tables: Sequence[pa.Table]) -> list[pa.Table]:

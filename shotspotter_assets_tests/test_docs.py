@@ -33,7 +33,7 @@ def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text()
     missing = {target for target in targets(text) if not (page.parent / target).exists()}
     if not page.name.startswith("new_"):  # these pages name files that the reader adds
-        named = re.findall(r"(?<![\w/.])(?:benchmarks|deploy|shotspotter_assets)/[\w/.]*\w\.[a-z]+", text)
+        named = re.findall(r"(?<![\w/.:])(?:benchmarks|deploy|shotspotter_assets)/[\w/.]*\w\.[a-z]+", text)
         missing |= {path for path in named if not (CHECKOUT / path).exists()}
     assert missing == set()
 

@@ -66,8 +66,8 @@ def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str
 def fold_leads(models: TrainedModels, window: FoldWindow, forecasts: Mapping[str, Array]) -> pa.Table:
     """Return log losses of the known test days, forecast as if the last days before them were not known, by lead.
 
-    The models are those of the fold, fitted at lead 1 before the cutoff (`benchmarks/skill_by_lead.py` fits them anew for each
-    lead, which costs a fold for each). `forecasts` are those of lead 1. Returns `catalogue.FOLD_LEADS`.
+    The models are those of the fold, fitted at lead 1 before the cutoff; to fit them anew costs a fold for each lead.
+    `forecasts` are those of lead 1. Returns `catalogue.FOLD_LEADS`.
     """
     names = (window.record.served, HISTORICAL_MEAN)
     fitted = [models.next_day[name] for name in names]

@@ -47,17 +47,19 @@ WEEK_DAYS: Final = 7
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK, "next_hours")  # those with a regime
 PRIOR_WEIGHTS: Final = {"residual_boosting": 0.49, "gradient_boosting": 0.29, "ew_kde": 0.32}
-"""Weights that five cities learned before their test years (`benchmarks/stack_prior.py`, with five further members, whose
-weights these three share in proportion); a mean of forecasts is too timid, so that they sum to more than one."""
+"""Weights that five cities learned before their test years (`0987f5b8:benchmarks/stack_prior.py`, with five further members,
+whose weights these three share in proportion); a mean of forecasts is too timid, so that they sum to more than one."""
 HOURLY_PRIOR_WEIGHTS: Final = {
     1: {"next_hours": 0.599, "self_exciting": 0.471},
     2: {"next_hours": 0.575, "self_exciting": 0.494},
     4: {"next_hours": 0.617, "self_exciting": 0.463},
 }
-"""Weights by horizon that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
-members, whose weight these share in proportion)."""
+"""Weights by horizon that six cities learned before their test years (`0987f5b8:benchmarks/stack_prior.py --hours`, with two
+further members, whose weight these share in proportion)."""
 
-LONG_LEAD_DAYS: Final = 60  # minimum lead at which weights stay those of other cities (`benchmarks/skill_by_lead.py`)
+LONG_LEAD_DAYS: Final = (
+    60  # minimum lead at which weights stay those of other cities (`0987f5b8:benchmarks/skill_by_lead.py`)
+)
 
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
