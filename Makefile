@@ -108,11 +108,12 @@ site: setup      ## build the documentation of all releases as one site with a l
 pictures: setup  ## make all pictures of README and docs (ARGS="--data FOLDER --cache FOLDER" for that of real cities too)
 	$(BIN)/python -m docs.make_pictures $(ARGS)
 
-lint: setup      ## lint, types, import contracts
+lint: setup      ## lint, types, import contracts, style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m docs.style
 
 lock: setup      ## resolve requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions), and list what it names
 	$(COMPILE) --extra dev $(ARGS) --output-file requirements.lock pyproject.toml

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from docs.style import FAULTS, faults_of_code
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
@@ -31,7 +32,6 @@ from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import resources, run_days
 from shotspotter_assets_tests.instances import instance_in_memory
 from shotspotter_assets_tests.serving.town import DAY, TOWN
-from shotspotter_assets_tests.test_readable import places
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -103,7 +103,7 @@ def test_modules_of_guides_are_read_once(page: str, tmp_path: Path) -> None:
         if code.startswith('"""'):
             (tmp_path / f"module_{number}.py").write_text(code)
     assert list(tmp_path.iterdir())
-    assert {fault: found for fault, found in places(tmp_path).items() if found} == {}
+    assert [*faults_of_code(tmp_path, FAULTS["shotspotter_assets"])] == []
 
 
 def test_the_second_target_counts_its_own_events(tmp_path: Path) -> None:
