@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -84,12 +84,6 @@ class LocalFiles:
             walk = os.walk(parent, onerror=_raised, followlinks=True)  # a folder may lie on another disk
             paths = [f"{path}/{name}" for path, _, names in walk for name in names if name.startswith(named)]
         return {path[start:] for path in paths if os.path.isfile(path)}  # noqa: PTH113  # a Path takes most of the time
-
-    def prune(self, folder: str) -> None:
-        """Remove the empty folders in `folder`, to which no other process may write meanwhile."""
-        for path, _, _ in os.walk(self.root / folder, topdown=False):
-            with suppress(OSError):  # one that is not empty
-                os.rmdir(path)  # noqa: PTH106  # `os.walk` yields texts
 
     @contextmanager
     def _blamed(self, path: Path) -> Iterator[None]:

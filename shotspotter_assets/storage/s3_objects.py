@@ -119,9 +119,6 @@ class S3Objects:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start + named)
             return {item["Key"].removeprefix(start) for page in pages for item in page.get("Contents", [])}
 
-    def prune(self, folder: str) -> None:
-        """Do nothing, because S3 has no folders."""
-
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + path}
 

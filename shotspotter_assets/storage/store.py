@@ -261,12 +261,6 @@ class Store:
         present = sorted(self.days_present(file, city, first, last))
         return self._read_days(file, city, present, columns) if present else None
 
-    def read_sound(self, file: StoredTable, city: str, first: date, last: date) -> dict[date, pa.Table]:
-        """Return the sound files of the days from `first` to `last`, by day in order."""
-        days = sorted(self.days_present(file, city, first, last))
-        found = self._map(lambda day: self.find_sound_table(file, city, day), days)
-        return {day: table for day, table in zip(days, found, strict=True) if table is not None}
-
     def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
         stored_columns = None if columns is None else [name for name in columns if name != "date"]
         tables = self._map(lambda day: self.read_table(file, city, day, stored_columns), days)
