@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import webbrowser
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +22,25 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.day_words import Word
 
 
+STOP_SECONDS = 5  # time in which the UI ends in order before what is left of it is killed
 _PATH = click.Path(path_type=Path)
-_DAY = click.DateTime(["%Y-%m-%d"])
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+class _Day(click.ParamType):
+    """A day as YYYY-MM-DD."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day; fail with the form that it should have."""
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as YYYY-MM-DD.", param, ctx)
+
+
+_DAY = _Day()
+_DAYS = "Days are written as YYYY-MM-DD."
 
 
 class _Commands(click.Group):
@@ -160,18 +178,18 @@ def run(city: str) -> None:
 def _add_command(word: "Word", description: str, undo_description: str) -> None:
     """Add the command that writes or withdraws a person's report about one or more days of a city."""
 
-    @main.command(word, help=description)
+    @main.command(word, help=description, epilog=_DAYS)
     @click.argument("city")
     @click.argument("day", type=_DAY, metavar="DAY")
     @click.argument("last", type=_DAY, metavar="[LAST]", required=False)
     @click.option("--undo", is_flag=True, help=undo_description)
-    def state_command(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
+    def state_command(city: str, day: date, last: date | None, *, undo: bool) -> None:
         from shotspotter_assets.settings import Settings
         from shotspotter_assets.statements import state_days
 
         settings = Settings.from_environment(os.environ)
         try:
-            lines = state_days(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
+            lines = state_days(settings, city, word, day, last or day, is_undone=undo)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         click.echo("\n".join(lines))
@@ -187,12 +205,28 @@ _add_command(
 
 @main.command()
 @click.argument("city")
+@click.argument("version", default="")
+@click.option("--by", "approver", default="", metavar="NAME", help="Approve the models; your name is recorded.")
+def approve(city: str, version: str, approver: str) -> None:
+    """List the models of CITY that wait for approval; with --by, approve those of VERSION, or the only ones."""
+    from shotspotter_assets.settings import Settings
+    from shotspotter_assets.statements import approve_models
+
+    try:
+        lines = approve_models(Settings.from_environment(os.environ), city, version, approver)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(lines))
+
+
+@main.command(epilog=_DAYS)
+@click.argument("city")
 @click.argument("cutoff", type=_DAY, metavar="CUTOFF")
 @click.option("--model", default="", help="A next-day forecaster; by default the one that serves.")
 @click.option("--days", default=240, type=click.IntRange(1), show_default=True, help="Days before the cutoff.")
 @click.option("--test-days", default=28, type=click.IntRange(1), show_default=True, help="Days from the cutoff.")
 @click.option("--full", is_flag=True, help="Use all days before the cutoff, and the test window of the city's file.")
-def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, full: bool) -> None:
+def fold(city: str, cutoff: date, model: str, days: int, test_days: int, *, full: bool) -> None:
     """Train on the days before CUTOFF, and print the scores."""
     from shotspotter_assets.city_files import find_city
     from shotspotter_assets.explore.small_fold import fold_text, train_small_fold
@@ -203,7 +237,7 @@ def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, 
         report, scores, _ = train_small_fold(
             store,
             find_city(cities, city),
-            cutoff.date(),
+            cutoff,
             days=None if full else days,
             test_days=None if full else test_days,
             model=model,
@@ -230,6 +264,7 @@ def views() -> None:
 def annual_report(city: str, year: int) -> None:
     """Write the annual report of CITY for YEAR, and print its address."""
     from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.calendar import local_time
     from shotspotter_assets.city_files import find_city
     from shotspotter_assets.explore.tables import open_store
     from shotspotter_assets.pages.accountability import write_annual_report
@@ -238,6 +273,10 @@ def annual_report(city: str, year: int) -> None:
     store, cities = open_store(base=Path.cwd())
     reported_city = find_city(cities, city)
     begins = date(year, 1, 1)
+    today = local_time.today(reported_city.zone)
+    first = reported_city.start.year
+    if not first <= year <= today.year:
+        raise click.ClickException(f"City {city}: there is no year {year}; its years are {first} to {today.year}.")
 
     def write(_: date | None) -> str:
         report = write_annual_report(store, reported_city, begins)
@@ -302,12 +341,28 @@ def ui(port: int) -> None:
     _fail_lost_runs()
     click.echo(f"The assets of every city: http://127.0.0.1:{port}/assets")
     options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-    workspace = str(INSTANCE.with_name("workspace.yaml"))
-    # The UI takes over this process, and with it the signals that end it. Scripts start background commands without
-    # SIGINT, and Dagster treats SIGTERM like SIGINT: such a UI could not be stopped.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    dg = str(Path(sys.executable).with_name("dg"))
-    os.execv(dg, [dg, "dev", "--workspace", workspace, *options])  # noqa: S606
+    command = [
+        str(Path(sys.executable).with_name("dg")),
+        "dev",
+        "--workspace",
+        str(INSTANCE.with_name("workspace.yaml")),
+    ]
+    # Scripts start background commands without SIGINT, which would be inherited.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    # The group holds the UI, the daemon, the code server and the runs, which the code server otherwise waits for.
+    server = subprocess.Popen([*command, *options], process_group=0)  # noqa: S603
+    with suppress(KeyboardInterrupt):
+        server.wait()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    server.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    _fail_lost_runs()
+    sys.exit(max(server.wait(), 0))  # one that was killed has ended as asked
 
 
 @main.command("lost-runs")

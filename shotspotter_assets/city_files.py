@@ -28,6 +28,9 @@ from shotspotter_assets.sources.tabular_settings import LandingSettings, Tabular
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 SCHEMA: Final = PACKAGE_CITIES / "city.schema.json"  # JSON Schema of city files, for editors
 Cities = Mapping[str, City]  # cities by name
+SEARCH: Final = (
+    "City files are those of the folder SHOTSPOTTER_CITIES, or else of cities/ beside the store, or else the shipped."
+)
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
 RELATIVE_PATHS: Final = "a relative path starts at the folder of the city's file"
@@ -112,7 +115,8 @@ def load_cities(
     the CityFileError has a line for each.
     """
     if not folder.is_dir():
-        raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
+        problem = "is a file" if folder.is_file() else "does not exist"
+        raise CityFileError(f"The cities folder {folder} {problem}; set SHOTSPOTTER_CITIES to a folder of city files.")
     files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in (".yaml", ".yml"))
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
@@ -267,5 +271,4 @@ def find_city(cities: Cities, name: str) -> City:
     if problem := unusable_files(cities).get(name):
         until = "until its file is corrected and the code location reloaded"
         raise CityFileError(f"City {name} stands still {until}: {problem}")
-    elsewhere = "If its file lies in another folder, set SHOTSPOTTER_CITIES to it."
-    raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}. {elsewhere}")
+    raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}. {SEARCH}")

@@ -13,7 +13,7 @@ import numpy as np
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import find_city
+from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
@@ -75,6 +75,7 @@ def run_demo(name: str, *, days_only: bool) -> None:
     """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
     started = time.monotonic()
     os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ))
+    os.environ["SHOTSPOTTER_CITIES"] = str(PACKAGE_CITIES)  # those of `new-city` may lie beside the store
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
     stages = {"half a minute": [_days(city)]}

@@ -14,6 +14,7 @@ from shotspotter_assets.wording import CHECKOUT, IS_CHECKOUT
 
 BASE_FOLDER = CHECKOUT if IS_CHECKOUT else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
+OWN_CITIES = BASE_FOLDER / "cities"  # `new-city` writes here, beside the store
 INSTANCE = Path(__file__).with_name("dagster.yaml")  # limits of runs, monitoring, retries, event log
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,13 @@ def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = Fal
 
 
 def cities_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder of city files; raise CityFileError if it is no local folder."""
-    folder = environ.get("SHOTSPOTTER_CITIES") or str(PACKAGE_CITIES)
+    """Return the folder of city files: that of the variable, `OWN_CITIES` if it has files, or the package's.
+
+    Raises CityFileError if the variable names no local folder.
+    """
+    folder = environ.get("SHOTSPOTTER_CITIES")
+    if not folder:
+        return OWN_CITIES if any(OWN_CITIES.glob("*.yaml")) else PACKAGE_CITIES
     if "://" in folder:
         raise CityFileError(
             f"SHOTSPOTTER_CITIES is {without_credentials(folder)}, but city files and the layers beside them are read from a "

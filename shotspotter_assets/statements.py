@@ -1,4 +1,4 @@
-"""The commands `quiet` and `accept`: a person's statement about days, and the resulting state of each day."""
+"""The commands `quiet`, `accept` and `approve`: a person's statements about days and models."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,3 +54,27 @@ def _check_days(city: City, first: date, last: date, yesterday: date) -> None:
         raise ValueError(f"City {city.name}: {first} is before the city's first day, {city.start}.")
     if last > yesterday:
         raise ValueError(f"City {city.name}: {last} is not over yet; the last day that is over is {yesterday}.")
+
+
+def approve_models(settings: Settings, name: str, version: str, approver: str) -> Sequence[str]:
+    """Approve the models of a version, or the only ones that wait; without an approver, only list those that wait.
+
+    The city's next run compares the approvals, and lets the models serve. Raises ValueError if no such models wait.
+    """
+    from shotspotter_assets.serving.approval import approve, waiting_models
+
+    city = find_city(settings.cities, name)
+    store = StoreResource(root=settings.store_root).open()
+    waiting = {waits.models.version: waits for waits in waiting_models(store, city, date.max)}
+    if not waiting:
+        raise ValueError(f"City {name}: no models wait for approval.")
+    versions = ", ".join(waiting)
+    if version and version not in waiting:
+        raise ValueError(f"City {name}: no models of version {version} wait for approval; those of {versions} do.")
+    if not approver:
+        return [waits.reason for key, waits in waiting.items() if version in ("", key)]
+    if not version and len(waiting) > 1:
+        raise ValueError(f"City {name}: models of several versions wait for approval; name one of {versions}.")
+    version = version or versions
+    approve(store, city, date.max, version, approver, local_time.now())
+    return [f"{name}: models {version} were approved by {approver}. The next run of live_models lets them serve."]

@@ -1,15 +1,18 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -55,6 +58,123 @@ def test_a_fold_of_a_forecaster_of_hours_or_before_the_start_is_refused(tmp_path
         assert (ran.exit_code, words in ran.output, "Materialize" in ran.output) == (1, True, False)
 
 
+WRONG = {
+    "missing argument": (
+        2,
+        "Missing argument 'CITY'.",
+        [[name] for name in ("run", "quiet", "accept", "approve", "fold")],
+    ),
+    "unknown city": (
+        1,
+        "No city 'atlantis'; the city files describe: ",
+        [["run", "atlantis"], ["status", "atlantis"], ["approve", "atlantis"], ["annual-report", "atlantis", "2024"]]
+        + [[name, "atlantis", "2024-01-01"] for name in ("quiet", "accept", "fold")],
+    ),
+    "malformed day": (
+        2,
+        "'2024-13-01' is no day; write it as YYYY-MM-DD.",
+        [[name, "tiny_city", "2024-13-01"] for name in ("quiet", "accept", "fold")],
+    ),
+    "reversed days": (
+        1,
+        "City tiny_city: the last day (2024-01-01) is before the first (2024-01-02).",
+        [[name, "tiny_city", "2024-01-02", "2024-01-01"] for name in ("quiet", "accept")],
+    ),
+    "day before the start": (
+        1,
+        "City tiny_city: 1999-01-01 is before the city's first day, 2023-07-01.",
+        [[name, "tiny_city", "1999-01-01"] for name in ("quiet", "accept")],
+    ),
+    "day to come": (
+        1,
+        "City tiny_city: 2090-01-01 is not over yet; the last day that is over is ",
+        [[name, "tiny_city", "2090-01-01"] for name in ("quiet", "accept")],
+    ),
+    "no word": (
+        1,
+        " of 2024-01-01, so nothing was withdrawn.",
+        [[name, "tiny_city", "2024-01-01", "--undo"] for name in ("quiet", "accept")],
+    ),
+    "nothing to accept": (1, "so nothing was written. ", [["accept", "tiny_city", "2024-01-01"]]),
+    "other year": (1, "City tiny_city: there is no year 2031; ", [["annual-report", "tiny_city", "2031"]]),
+    "a file for a folder": (1, "README.md is a file; ", [["check-cities", str(CHECKOUT / "README.md")]]),
+    "no folder": (1, "/gone does not exist; ", [["check-cities", "/gone"]]),
+    "nothing waits": (
+        1,
+        "City tiny_city: no models wait for approval.",
+        [["approve", "tiny_city", "--by", "A. Smith"]],
+    ),
+    "no pages": (1, "There are no pages at ", [["pages"]]),
+}
+CALLS = [(words, arguments) for words, (_, _, calls) in WRONG.items() for arguments in calls]
+
+
+@pytest.mark.parametrize(("words", "arguments"), CALLS, ids=[f"{words}: {args[0]}" for words, args in CALLS])
+def test_a_wrong_call_gets_a_sentence_and_a_code_and_writes_nothing(
+    words: str, arguments: list[str], tmp_path: Path
+) -> None:
+    folders = {name: str(tmp_path / name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_LANDING", "DAGSTER_HOME")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")  # `run` sets it
+        ran = CliRunner().invoke(main, arguments, env=folders | {"SHOTSPOTTER_CITIES": str(TEST_CITIES)})
+    code, sentence, _ = WRONG[words]
+    assert (ran.exit_code, sentence in ran.output) == (code, True), ran.output
+    assert len([line for line in ran.output.splitlines() if line.startswith("Error: ")]) == 1
+    assert not (tmp_path / "SHOTSPOTTER_STORE").exists()
+    assert not (tmp_path / "SHOTSPOTTER_LANDING").exists()
+
+
+def test_help_names_the_form_of_days() -> None:
+    for name in ("quiet", "accept", "fold"):
+        assert "YYYY-MM-DD" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+def test_status_writes_nothing_to_the_store(tmp_path: Path) -> None:
+    start = date(2024, 1, 1)
+    city = LivingCity(tmp_path, start, noon(start + timedelta(days=5)))
+    city.land("days.csv", *(row(start + timedelta(days=at), at) for at in range(5)))
+
+    def status() -> str:
+        with city.clock():
+            return CliRunner().invoke(main, ["status", "town"], env=city.environment()).output
+
+    def files() -> dict[Path, tuple[int, bytes]]:
+        paths = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+    assert "days.csv" in status()
+    assert not files()
+    city.settle(days_only=True)
+    before = files()
+    city.land("more.csv", row(start, 7))
+    assert "more.csv" in status()
+    assert files() == before
+    city.close()
+
+
+NEW_TERMINAL = """
+cd {folder} && unset SHOTSPOTTER_CITIES SHOTSPOTTER_STORE SHOTSPOTTER_LANDING DAGSTER_HOME
+export PYTHONPATH={folder}/site
+{python} -m shotspotter_assets status {city}
+"""
+
+
+@pytest.mark.parametrize(("city", "code"), [("tiny_city", 0), ("washington_dc_2018", 1)])
+def test_an_installed_program_finds_the_cities_beside_it(city: str, code: int, tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "shotspotter_assets", tmp_path / "site" / "shotspotter_assets")
+    (tmp_path / "cities").mkdir()
+    shutil.copy(TEST_CITIES / "tiny_city.yaml", tmp_path / "cities")
+    script = NEW_TERMINAL.format(folder=tmp_path, python=sys.executable, city=city)
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == code, ran.stderr
+    said = (
+        "tiny_city\n  newest known day  none"
+        if code == 0
+        else "describe: tiny_city. City files are those of the folder"
+    )
+    assert said in ran.stdout + ran.stderr
+
+
 def test_a_taken_port_is_named_with_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -62,17 +182,45 @@ def test_a_taken_port_is_named_with_a_free_one() -> None:
     assert (ran.exit_code, f"--port {port + 1}" in ran.output) == (1, True)
 
 
-def test_a_ui_that_a_script_started_in_the_background_can_be_stopped(tmp_path: Path) -> None:
-    environ = {**os.environ, "DAGSTER_HOME": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    script = f"{sys.executable} -m shotspotter_assets ui --port {free_port()} > {tmp_path}/out 2>&1 & echo $!"
-    ran = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
-    process = Path("/proc") / ran.stdout.strip()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_ui_leaves_no_process_and_no_started_run(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {**os.environ, "SHOTSPOTTER_STORE": str(tmp_path / "store"), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
+    home = prepare_home({"DAGSTER_HOME": str(tmp_path / "home")})
+    environ["DAGSTER_HOME"] = str(home)
+    # A script starts background commands without SIGINT.
+    command = f"{sys.executable} -m shotspotter_assets ui --port {free_port()} > out 2>&1 & echo $!"
+    ran = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environ, capture_output=True, check=True)
+    ui = psutil.Process(int(ran.stdout))
+
+    def processes() -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                is_alive = process.status() != psutil.STATUS_ZOMBIE
+                found += [process] * (is_alive and process.environ().get("DAGSTER_HOME") == str(home))
+        return found
+
+    def sockets() -> list[str]:
+        lines = [process.cmdline() for process in processes()]
+        return [line[line.index("--socket") + 1] for line in lines if "--socket" in line]
+
     try:
-        wait_until(lambda: b"/dg\0dev" in (process / "cmdline").read_bytes(), 60)
-        [ignored] = re.findall(r"^SigIgn:\s+(\S+)$", (process / "status").read_text(), re.MULTILINE)
+        wait_until(lambda: any(Path(socket).exists() for socket in sockets()), 300)
+        wait_until(lambda: any("dagster._daemon" in process.cmdline() for process in processes()), 300)
+        address = json.dumps({"host": "localhost", "socket": next(filter(os.path.exists, sockets()))})
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.get() as instance:
+            tags = {CODE_SERVER_TAG: address}
+            run = instance.create_run_for_job(JOB, tags=tags, status=dg.DagsterRunStatus.STARTED)
+            ui.send_signal(number)
+            psutil.wait_procs([ui], 60)
+            assert not processes()
+            assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
     finally:
-        os.kill(int(process.name), signal.SIGKILL)
-    assert not int(ignored, 16) & 1 << (signal.SIGINT - 1)
+        for process in processes():
+            process.kill()
 
 
 def test_a_new_home_has_the_limits_of_the_package_and_an_own_file_stays(tmp_path: Path) -> None:

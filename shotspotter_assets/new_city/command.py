@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -14,9 +13,7 @@ from shotspotter_assets.cities.city import NAME_PATTERN
 from shotspotter_assets.new_city.city_text import CityText, describe_city
 from shotspotter_assets.new_city.columns import Question
 from shotspotter_assets.new_city.reading import Alerts, NewCityError, read_alerts
-from shotspotter_assets.settings import BASE_FOLDER, cities_folder
-
-CITIES: Final = "SHOTSPOTTER_CITIES"
+from shotspotter_assets.settings import BASE_FOLDER, OWN_CITIES, cities_folder
 
 
 def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -> Iterator[str]:
@@ -29,7 +26,7 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
         raise NewCityError(
             f"{name!r} is no name of a city: use small letters, digits and underscores (springfield_ma)."
         )
-    folder = cities_folder(os.environ) if os.environ.get(CITIES) else BASE_FOLDER / "cities"
+    folder = cities_folder(os.environ) if os.environ.get("SHOTSPOTTER_CITIES") else OWN_CITIES
     city_file = folder.absolute() / f"{name}.yaml"
     landing = f"{(os.environ.get('SHOTSPOTTER_LANDING') or str(BASE_FOLDER / 'landing')).rstrip('/')}/{name}"
     path = path or Path(_ask(Question("FILE", "Which file or folder has the city's alerts?")))
@@ -47,7 +44,6 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
         written.write(found.text)
     yield from found.lines
     yield f"\n{city_file} is written. Alerts belong in {landing}{'' if is_landed else ', which has a copy'}. Now:\n"
-    yield from [f"export {CITIES}={city_file.parent}"] * (not os.environ.get(CITIES))
     yield f"shotspotter check-cities\nshotspotter run {name}    # days, models, forecast and pages; minutes"
     yield f"shotspotter pages\nshotspotter ui    # builds whatever lands in {landing}"
 

@@ -106,8 +106,8 @@ def serve_approved(
     text = (
         f"New models of {city.target} have been waiting for approval since {proposed.models_from}: {proposed.served}, version "
         f"{proposed.version}. "
-        f"{' '.join(proposed.gate.reasons)} To approve them, materialize live_models of the newest day with `approve` set to "
-        f"{proposed.version} and `approver` to your name."
+        f"{' '.join(proposed.gate.reasons)} To approve them, run: shotspotter approve {city.name} "
+        f"{proposed.version} --by NAME"
     )
     if serving:
         keeps = f"The approved models of {serving[0].models_from} keep serving."

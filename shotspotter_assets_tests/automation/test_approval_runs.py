@@ -2,7 +2,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+from click.testing import CliRunner
 
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, load_record
@@ -14,6 +16,12 @@ from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, no
 START = date(2026, 3, 2)
 TODAY = date(2026, 3, 16)
 YESTERDAY = TODAY - timedelta(days=1)
+
+
+def command(town: LivingCity, *arguments: str) -> tuple[int, str]:
+    with town.clock():
+        ran = CliRunner().invoke(main, list(arguments), env=town.environment())
+    return ran.exit_code, ran.output
 
 
 def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path: Path) -> None:
@@ -36,7 +44,13 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)
     assert not town.run(launch, {"live_models": {"approve": "gone"}})
     assert not town.run(launch, {"live_models": {"approve": first.version}})
-    assert town.run(launch, {"live_models": {"approve": first.version, "approver": "A. Smith"}})
+    assert command(town, "approve", NAME) == (0, f"{waiting().reason}\n")
+    code, said = command(town, "approve", NAME, "gone", "--by", "A. Smith")
+    assert (code, said.count("\n")) == (1, 1)
+    assert f"no models of version gone wait for approval; those of {first.version} do" in said
+    code, said = command(town, "approve", NAME, "--by", "A. Smith")
+    assert (code, f"models {first.version} were approved by A. Smith" in said) == (0, True)
+    assert command(town, "approve", NAME) == (1, f"Error: City {NAME}: no models wait for approval.\n")
     town.settle(checks=False)
     assert waiting() is None
     assert isinstance(issued(), ForecastRecord)

@@ -86,7 +86,7 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     assert waiting.reason == (
         "No models have been approved yet. "
         f"New models of gunfire have been waiting for approval since {DAY}: stack, version aa. Better. "
-        "To approve them, materialize live_models of the newest day with `approve` set to aa and `approver` to your name."
+        "To approve them, run: shotspotter approve town aa --by NAME"
     )
     office.approve(1, "aa")
     assert office.waits() == []
