@@ -68,7 +68,7 @@ SMALL_NETWORKS: Final = {
 FULL_SIZE: Final = "In full size and trained for hours, the gain of conv_lstm is -0.03 to -0.15 (docs/results.md)."
 SHOWN_PLACES: Final = 5
 NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, from the start of the last forecast day
-WORKERS: Final = 2  # runs at a time, as many as `dagster.yaml` allows
+WORKERS: Final = 2  # runs at a time
 
 
 def run_demo(name: str, *, days_only: bool) -> None:

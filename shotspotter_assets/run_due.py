@@ -12,8 +12,7 @@ from shotspotter_assets.automation.under_way import DueRun
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.defs.requested_runs import CITY_TAG, runs_under_way
+from shotspotter_assets.defs.requested_runs import config_of, runs_under_way, tags_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.launch import Launch, run_launch
 from shotspotter_assets.lost_runs import fail_lost_runs
@@ -55,5 +54,4 @@ def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:
 
 def _launch(city: City, run: DueRun) -> Launch:
     """Return the launch of a due run."""
-    tags = {CITY_TAG: city.name} | ({} if run.days is None else range_tags(*run.days))
-    return Launch(", ".join(run.assets), city.name, run.assets, tags)
+    return Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))

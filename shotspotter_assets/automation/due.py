@@ -11,6 +11,7 @@ from shotspotter_assets.automation.under_way import (
     BACKLOG,
     CORRECTIONS,
     FOLDS,
+    NEW_MODELS,
     NEWEST_DAY,
     REPORTS,
     DueRun,
@@ -52,11 +53,13 @@ class Due:
 
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunUnderWay], now: datetime) -> Due:
     """Compare a city's stored assets with its sources, whatever runs are under way."""
+    if any(run.is_training for run in under_way):
+        stored.ignore_claims(Asset.LIVE_MODELS)
     days = due_days(city, snapshot, stored, now)
     daily = [_placed(run, under_way, days.last) for run in _daily_runs(stored, days, under_way, now)]
     training = [*_report_runs(stored, days), *_fold_runs(stored, days)]
-    busy = next((run for run in under_way if not run.assets.isdisjoint(TRAINING)), None)
-    if busy is not None:  # one report or fold of a city at a time
+    busy = next((run for run in under_way if run.is_training or not run.assets.isdisjoint(TRAINING)), None)
+    if busy is not None:  # one training or report of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),
@@ -77,15 +80,21 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
 def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) -> DueRun:
     """Return a run with the run under way that it waits for: one that writes its partitions.
 
-    The newest day waits only for a run that builds its rows: a run of other assets may go on beside it, and one that was
-    requested for other rows of that day gives up.
+    The newest day waits only for a run that builds its rows: a run of other assets may go on beside it, and so may one
+    that has begun with other rows of that day. No run waits for a training, except another one.
     """
     assets: Sequence[Asset] = run.assets
+    under_way = [other for other in under_way if other.is_training == run.is_training]
     if run.days == (last, last) and Asset.RAW_ALERTS in run.assets:
         assets = ALERTS
-        under_way = [other for other in under_way if other.days != run.days or other.version in ("", run.version)]
+        under_way = [other for other in under_way if not _has_other_rows(other, run)]
     before = writer(under_way, assets, run.days)
     return run if before is None else replace(run, waits_for=str(before))
+
+
+def _has_other_rows(other: RunUnderWay, run: DueRun) -> bool:
+    """Return True if a run under way has read other rows of the days of a run; one in the queue reads those of its start."""
+    return other.days == run.days and other.has_started and other.version not in ("", run.version)
 
 
 def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
@@ -141,6 +150,18 @@ def _later_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
     if not stale and not unscored:
         yield from _closing_runs(stored, last)
     yield from _table_runs(stored, last)
+    yield from _model_runs(stored, last, now)
+
+
+def _model_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
+    """Yield the run that trains live models, if those of the newest issue date state that it is due and can be replaced."""
+    for day in _issue_dates(stored.city, last, now)[-1:]:
+        reason = stored.training_due(day)
+        if reason and stored.is_current(Asset.LIVE_MODELS, day) and not _is_issued(stored, day, now):
+            version = stored.made_from(Asset.LIVE_MODELS, day)
+            yield DueRun(
+                (Asset.LIVE_MODELS,), (day, day), NEW_MODELS, f"Live models of {day} are to be {reason}.", version
+            )
 
 
 def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Asset, ...]:

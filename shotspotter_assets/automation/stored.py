@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from pydantic import BaseModel
+
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import own_settings
@@ -11,7 +13,7 @@ from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.side_tables import TableState, read_state
-from shotspotter_assets.storage.catalogue import ALERTS, Asset
+from shotspotter_assets.storage.catalogue import ALERTS, SERVING_RECORD, WAITING_MODELS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (
     BEGUN,
@@ -25,6 +27,16 @@ from shotspotter_assets.storage.lineage import (
 )
 from shotspotter_assets.storage.specs import Days, Relation, Whole
 from shotspotter_assets.storage.store import Store
+
+
+class _Models(BaseModel):
+    """The part of a serving record that is compared; the record itself imports the models."""
+
+    training_due: str = ""
+
+
+class _Waiting(BaseModel):
+    models: _Models
 
 
 @dataclass
@@ -56,6 +68,23 @@ class Stored:
     def versions(self, asset: Asset) -> dict[str, str]:
         """Return by key in order the versions of partitions that were made at least once."""
         return {key: origin.version for key, origin in sorted(self.lineage(asset).items()) if origin.version}
+
+    def ignore_claims(self, asset: Asset) -> None:
+        """Take partitions that a run has begun to write for those before it, which serve until it ends."""
+        self._lineages[asset] = {
+            name: Origin(origin.made_from.removeprefix(BEGUN), origin.version)
+            for name, origin in self.lineage(asset).items()
+        }
+
+    def training_due(self, issue_date: date) -> str:
+        """Return why live models of an issue date must be trained, by the records of its targets; "" if they need not be."""
+        for store, city in self.city.by_target(self.store):
+            waiting = store.read_index(WAITING_MODELS, city.name, _Waiting.model_validate_json, issue_date)
+            served = store.read_index(SERVING_RECORD, city.name, _Models.model_validate_json, issue_date)
+            newest = served if waiting is None else waiting.models
+            if newest is not None and newest.training_due:
+                return newest.training_due
+        return ""
 
     def table_state(self, section: str) -> TableState:
         """Return the rows of a side table as they were last looked at."""

@@ -8,8 +8,9 @@ from typing import Final
 from shotspotter_assets.storage.catalogue import Asset
 
 # priorities in the queue, in which people's runs have 0
-NEWEST_DAY: Final = 4
-CORRECTIONS: Final = 3
+NEWEST_DAY: Final = 5
+CORRECTIONS: Final = 4
+NEW_MODELS: Final = 3
 REPORTS: Final = 2
 BACKLOG: Final = 1
 FOLDS: Final = -1
@@ -31,6 +32,16 @@ class DueRun:
     waits_for: str = ""  # run under way that has to end before, in words; empty for a run that may start
 
     @property
+    def is_training(self) -> bool:
+        """True for a run that trains live models; runs of other assets as well leave them as they are."""
+        return _is_training(self.assets)
+
+    @property
+    def is_long(self) -> bool:
+        """True for a run that may take more than a minute, so that it must leave a place for the newest day."""
+        return self.priority <= NEW_MODELS
+
+    @property
     def waiting_text(self) -> str:
         """The reason for the run, and the run that it waits for."""
         return f"{self.why.rstrip('.')}; it waits for {self.waits_for}."
@@ -43,6 +54,12 @@ class RunUnderWay:
     assets: frozenset[str]
     days: Days
     version: str = ""  # `version` of the `DueRun`; empty for a run that a person launched
+    has_started: bool = True  # False for a run in the queue
+
+    @property
+    def is_training(self) -> bool:
+        """True for a run that trains live models."""
+        return _is_training(self.assets)
 
     def writes(self, assets: Collection[str], days: Days) -> bool:
         """Return True if the run writes one of the assets on one of the days, or at all for assets without partitions."""
@@ -57,6 +74,10 @@ class RunUnderWay:
 def writer(under_way: Sequence[RunUnderWay], assets: Collection[str], days: Days) -> RunUnderWay | None:
     """Return the first run under way that writes a partition of one of the assets on one of the days."""
     return next((run for run in under_way if run.writes(assets, days)), None)
+
+
+def _is_training(assets: Collection[str]) -> bool:
+    return set(assets) == {Asset.LIVE_MODELS}
 
 
 def _of_days(days: Days) -> str:

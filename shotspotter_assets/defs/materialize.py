@@ -1,6 +1,6 @@
 """Builders of a city's assets, and materializations that record the versions of their inputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
@@ -11,7 +11,6 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import catalogue_facts, panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, mapping_of, partitions_of, run_days
-from shotspotter_assets.defs.requested_runs import replacing_run
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Partitions, Whole
@@ -35,20 +34,17 @@ def asset_decorator(
     kinds: set[str],
     code_version: str,
     table: StoredTable | None = None,
-    may_give_up: bool = False,
     config_schema: Any = None,
     body: Body | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator `dagster.asset` for an asset of a city, whose page shows the columns of its `table`.
 
-    One run builds any number of days, and one run each year and each fold, of which one at a time is trained. An asset
-    that `may_give_up` then has no output, so that the run's later steps are skipped. The page shows the docstring and
-    the place of `body`, or of the decorated function without one.
+    One run builds any number of days, and one run each year and each fold, of which one at a time is trained. The page
+    shows the docstring and the place of `body`, or of the decorated function without one.
     """
     is_of_folds = asset.spec.partitions is Partitions.FOLDS
     is_of_days = asset.spec.partitions not in (Partitions.FOLDS, Partitions.YEARS, Partitions.NONE)
     partitions = partitions_of(city, asset)
-    output: Any = dg.Nothing if may_give_up else None
     edges = [
         source for source, relation in asset.inputs.items() if relation is not Whole.APPROVALS and city.has(source)
     ]
@@ -72,8 +68,6 @@ def asset_decorator(
             code_version=code_version,
             metadata=catalogue_facts.definition_metadata(city, asset, table, described),
             freshness_policy=catalogue_facts.freshness_policy(city, asset),
-            output_required=not may_give_up,
-            dagster_type=output,
             config_schema=config_schema,
             description=cleandoc(described.__doc__ or ""),
         )(function)
@@ -93,12 +87,10 @@ def city_asset(
 ) -> dg.AssetsDefinition:
     """Build an asset whose partitions `body` makes one by one."""
 
-    def materialize(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
-        """Write the partitions of a run, unless a newer run makes them again."""
+    def materialize(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+        """Write the partitions of a run."""
         from shotspotter_assets.automation.stored import Stored
 
-        if is_given_up(context):
-            return
         opened = store.open()
         config = context.op_execution_context.op_config
         make = body if launchpad is None else partial(body, config=launchpad.model_validate(config))
@@ -112,7 +104,6 @@ def city_asset(
 
         keys = [None] if asset.spec.partitions is Partitions.NONE else run_days(context, city)
         Stored.read(opened, city).write(asset, keys, write)
-        yield dg.Output(None)
 
     materialize.__name__ = str(asset)
     decorator = asset_decorator(
@@ -121,19 +112,10 @@ def city_asset(
         kinds=kinds,
         code_version=code_version,
         table=table,
-        may_give_up=True,
         config_schema=None if launchpad is None else launchpad.to_config_schema(),
         body=body,
     )
     return decorator(materialize)
-
-
-def is_given_up(context: dg.AssetExecutionContext, *, same_day: bool = False) -> bool:
-    """Return True, and log it, if a newer run makes this again; it has to be of the `same_day` for rows of days."""
-    newer = replacing_run(context.instance, context.run, same_day=same_day)
-    if newer:
-        context.log.warning(f"Given up: run {newer} was requested for newer rows, and makes this again.")
-    return bool(newer)
 
 
 def for_each_target(body: Body) -> Body:

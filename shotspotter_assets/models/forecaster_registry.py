@@ -106,6 +106,7 @@ BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_basel
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
 HISTORICAL_MEAN: Final = "historical_mean"  # the reference of all skill scores
 FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")  # baselines beside the candidate; the best serves if it fails
+INTERIM: Final = ("ew_kde", HISTORICAL_MEAN, "ewma")  # fitted in seconds; the best serves until models are trained
 CLIMATOLOGY: Final = "climatology"  # the reference of all skill scores of hours
 NEW_CITY: Final = "new_city"  # serves a city with few days
 DEFAULT_CANDIDATE: Final = "stack"  # serves a city whose file has no `serves`

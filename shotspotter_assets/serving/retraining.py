@@ -17,7 +17,7 @@ from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.issued_scores import issued_level
-from shotspotter_assets.serving.serving_record import BY_HAND, PLACE, WEEK, ServingRecord
+from shotspotter_assets.serving.serving_record import BY_HAND, FIT, PLACE, WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
@@ -71,12 +71,14 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime, withheld: 
         return record
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
     newest = record if waiting is None else waiting.models
-    if newest is None or outdated(city, newest, withheld) or newest.last_known != stored.last_known:
+    if newest is None or newest.is_interim or newest.last_known != stored.last_known:
         return None
     is_approved = waiting is not None and newest.version in Approvals.read(store, city.name).approved
     if is_over(issue_date + ONE_DAY, city, now) and not is_approved:
         return None
-    if newest.lead != stored.lead or newest.last_trained != issue_date or not newest.is_stored(store):
+    if outdated(city, newest, withheld) or newest.lead != stored.lead or newest.last_trained != issue_date:
+        return None
+    if not newest.is_stored(store):
         return None
     data_sha256 = stored.daily(covered_mask(newest.covered, city.shape)).data_sha256()
     return newest if not newest.trained or newest.data_sha256 == data_sha256 else None
@@ -88,6 +90,7 @@ def choose_models(
     context: FitContext,
     *,
     reuse: ServingRecord | None = None,
+    train: bool = True,
     retrain: bool = False,
     serve_from: date | None = None,
     withheld: str = "",
@@ -95,15 +98,18 @@ def choose_models(
     """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
     `reuse` is the date's `reusable_record`, `retrain` trains in any case, `serve_from` rolls back to the live models after
-    an earlier day (ValueError if they cannot serve). `withheld` is the reason for which the level withholds the candidate.
-    With `approval: person`, new models wait.
+    an earlier day (ValueError if they cannot serve). Without `train`, the latest models serve until a run trains them; if
+    they cannot, simple methods do. `withheld` is the reason for which the level withholds the candidate. With `approval:
+    person`, new models wait.
     """
     issue_date = stored.issue_date
     latest = ServingRecord.latest_before(store, stored.city.name, issue_date)
     if serve_from is not None:
         return LiveModels(rolled_back(store, stored, serve_from, withheld).after(latest))
-    records = (record for record, _ in stored_models(store, stored.city.name, issue_date - ONE_DAY))
-    earlier = [record for record in records if record.is_stored(store)]
+    # Without training, models that were trained on the date itself from other rows stay live.
+    last = issue_date - ONE_DAY if train else issue_date
+    records = (record for record, _ in stored_models(store, stored.city.name, last))
+    earlier = [record for record in records if record.is_stored(store) and not record.is_interim]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = next((record for record in earlier if record.lead == stored.lead), next(iter(earlier), None))
     reason = training_reason(stored.city, issue_date, before, by_hand=retrain, lead=stored.lead, withheld=withheld)
@@ -111,8 +117,10 @@ def choose_models(
         proposed = LiveModels(reuse)
     elif before is not None and not reason:
         proposed = LiveModels(carried_over(before, stored))
-    else:
+    elif train or int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
         proposed = _trained(store, stored, context, before, reason, withheld)
+    else:
+        proposed = _until_trained(store, stored, context, before, reason, withheld)
     if proposed.record is None:
         return proposed
     serves, waiting = serve_approved(store, stored, proposed.record)
@@ -150,8 +158,40 @@ def _trained(
     try:
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context, withheld=withheld)
     except TooFewEventsError as error:
-        return LiveModels(None, why_none=str(error))
+        context.log(f"{city.name} {stored.issue_date} cannot be trained: {error}")
+        return _until_trained(store, stored, context, before, reason, withheld)
     return LiveModels(record, files)
+
+
+def _until_trained(
+    store: Store, stored: CityHistory, context: FitContext, before: ServingRecord | None, reason: str, withheld: str
+) -> LiveModels:
+    """Return what serves until models are trained for a `reason`: those of the record `before`, else simple methods."""
+    latest = next((record for record, _ in stored_models(store, stored.city.name, stored.issue_date)), None)
+    since = (latest and latest.due_since) or stored.issue_date
+    if before is not None and may_serve_until_trained(before, stored, withheld):
+        return LiveModels(carried_over(before, stored).with_training_due(reason, since))
+    incidents = stored_incidents(store, stored, stored.last_known)
+    windows = live_windows(stored.days)
+    try:
+        record, files = train_live(stored, windows, reason, incidents=incidents, context=context, is_interim=True)
+    except TooFewEventsError as error:
+        return LiveModels(None, why_none=str(error))
+    return LiveModels(record.with_training_due(reason, since), files)
+
+
+def may_serve_until_trained(before: ServingRecord, stored: CityHistory, withheld: str) -> bool:
+    """Return True if models that are due for training may serve meanwhile.
+
+    They forecast the same events in the same cells from the same inputs, were fitted for the lead or a longer one, and the
+    gate and the level let their forecaster serve.
+    """
+    city = stored.city
+    present = model_settings(city)
+    keys = {*present, *before.settings} - {*FIT}
+    is_same = all(before.settings.get(key) == present.get(key) for key in keys)
+    is_let = before.served != before.candidate or (not withheld and (before.gate.passed or city.gate == "alarm"))
+    return is_same and is_let and before.inputs == names_of_inputs(city) and before.lead >= stored.lead
 
 
 def outdated(city: City, before: ServingRecord, withheld: str = "") -> str:
@@ -215,7 +255,7 @@ def training_reason(
         f"retrained for a lead of {number_of(lead, 'day')} because the live models were fitted for {before.lead}": before.lead
         != lead,
         f"retrained {BY_HAND}": by_hand,
-        "retrained daily": city.retraining == "daily",
+        "retrained daily": city.retraining == "daily" and before.last_trained < issue_date,
         f"retrained, a week after {before.last_trained}": issue_date - before.last_trained >= WEEK,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
@@ -223,7 +263,7 @@ def training_reason(
 
 def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
-    reason = f"Trained on {before.models_from}; retrains weekly."
+    reason = f"Trained on {before.models_from}; retrains {stored.city.retraining}."
     if stored.is_too_late:
         reason = f"Not retrained because no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)

@@ -23,6 +23,7 @@ PLACE: Final = (
     "grid",
     "targets",
 )  # keys of `settings` with other values of which models forecast something else
+FIT: Final = ("forecasters", "network", "folds")  # keys of `settings` that change only the fit: models still forecast
 
 
 class Shadow(BaseModel, frozen=True, extra="forbid"):
@@ -57,6 +58,9 @@ class ServingRecord(TrainingRecord):
     shadow: Shadow | None = Field(
         None, description="Forecaster that was trained with these models, is scored, and never shown."
     )
+    is_interim: bool = Field(False, description="True for simple methods that serve until models are trained.")
+    training_due: str = Field("", description='Reason why models must be trained; "" if they need not be.')
+    due_since: date | None = Field(None, description="First issue date on which training was due, or null.")
 
     @property
     def candidate(self) -> str:
@@ -109,9 +113,20 @@ class ServingRecord(TrainingRecord):
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
     def on(self, stored: CityHistory, *reasons: str) -> "ServingRecord":
-        """Return this record for the issue date of a history, with other reasons."""
+        """Return this record for the issue date of a history, with other reasons, and no training due."""
         sentences = tuple(filter(None, (*reasons, self.gate.overruled, self.gate.withheld)))
         changes = {"issue_date": stored.issue_date, "last_known": stored.last_known, "reasons": sentences}
+        return self.model_copy(update={**changes, "training_due": "", "due_since": None})
+
+    def with_training_due(self, reason: str, since: date) -> "ServingRecord":
+        """Return this record, which serves until models are trained for a reason that has held `since` a day."""
+        serves = (
+            f"the best simple method serves: {self.served}"
+            if self.is_interim
+            else f"the models of {self.models_from} serve"
+        )
+        sentence = f"To be {reason} (due since {since}). Until then {serves}."
+        changes = {"reasons": (sentence, *self.reasons[1:]), "training_due": reason, "due_since": since}
         return self.model_copy(update=changes)
 
     @property

@@ -243,9 +243,13 @@ def train_live(
     incidents: Incidents,
     context: FitContext,
     withheld: str = "",
+    is_interim: bool = False,
 ) -> tuple[ServingRecord, ModelFiles]:
-    """Return (record, files by stored name) of models that serve after the issue date."""
-    names = registry.live_forecasters(stored.city)
+    """Return (record, files by stored name) of models that serve after the issue date.
+
+    Those of the `is_interim` record are simple methods, fitted in seconds, that serve until the city's own models are trained.
+    """
+    names = registry.INTERIM if is_interim else registry.live_forecasters(stored.city)
     tomorrow = stored.issue_date + ONE_DAY
     training = train(
         stored,
@@ -267,6 +271,8 @@ def train_live(
             training.types_reason,
         ]
     )
+    if is_interim:
+        return record.model_copy(update={"is_interim": True}), files
     return with_shadow(record, files, training.history, windows, context)
 
 

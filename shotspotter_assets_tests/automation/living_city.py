@@ -152,7 +152,9 @@ class LivingCity:
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
         assets = set(request.asset_selection or ())
         no_checks = None if checks else set()
-        ops = {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}
+        ops = request.run_config.get("ops", {}) | {
+            f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()
+        }
         how = {"tags": dict(request.tags), "run_config": {"ops": ops}}
         with self.clock():
             result = job.get_subset(asset_selection=assets, asset_check_selection=no_checks).execute_in_process(

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS
+from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 from shotspotter_assets_tests.automation.statements import Said
@@ -155,46 +154,23 @@ def test_a_day_whose_run_fails_stops_no_forecast(settled: LivingCity) -> None:
     assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
 
 
-@pytest.mark.parametrize("later", [timedelta(0), ONE_DAY])
-def test_rows_of_a_day_are_cleaned_unless_a_newer_run_builds_that_day(settled: LivingCity, later: timedelta) -> None:
-    settled.now += timedelta(days=1)
-    settled.land("daily.csv", *rows(TODAY, TODAY))
-    [request] = settled.tick()
-    tags = request.tags | {"dagster/partition": str(TODAY + later), "shotspotter/version": "newer"}
-    finish = DayTable.finish
-
-    def finish_and_request(*arguments: Any) -> None:
-        finish(*arguments)
-        stack.enter_context(settled.under_way(assets_of(request), tags))
-
-    with ExitStack() as stack, mock.patch.object(DayTable, "finish", finish_and_request):
-        assert settled.run(request)
-    stored = Stored.read(settled.store, settled.city)
-    assert settled.table.days[TODAY].rows == 3
-    assert [str(TODAY) in stored.lineage(asset) for asset in ALERTS[1:]] == [bool(later)] * 2
-
-
-def test_a_run_for_outdated_rows_gives_up_and_counts_as_no_failure(settled: LivingCity) -> None:
+def test_a_run_whose_rows_are_outdated_issues_and_the_next_one_refreshes(settled: LivingCity) -> None:
     settled.now += timedelta(days=1)
     settled.land("daily.csv", *rows(TODAY, TODAY))
     [outdated] = settled.tick()
-    with settled.under_way(assets_of(outdated), outdated.tags):
+    finish = DayTable.finish
+
+    def finish_and_land(*arguments: Any) -> None:
+        finish(*arguments)
         settled.land("more.csv", row(TODAY, 30), row(TODAY, 31))
-        [newer] = settled.tick()
-    write = Store.write_tables
 
-    def write_while_a_newer_run_waits(store: Store, *arguments: Any) -> None:
-        write(store, *arguments)
-        if not settled.instance.get_runs(
-            dg.RunsFilter(tags={"shotspotter/version": newer.tags["shotspotter/version"]})
-        ):
-            stack.enter_context(settled.under_way(assets_of(newer), newer.tags))
-
-    with ExitStack() as stack, mock.patch.object(Store, "write_tables", write_while_a_newer_run_waits):
+    with mock.patch.object(DayTable, "finish", finish_and_land):
         assert settled.run(outdated)
-        assert str(TODAY) not in Stored.read(settled.store, settled.city).lineage("forecast_scores")
-        assert settled.table.days[TODAY].rows == 5
+    stored = Stored.read(settled.store, settled.city)
+    assert settled.table.days[TODAY].rows == 3
+    assert stored.is_current(Asset.FORECAST_SCORES, TODAY)
     settled.settle(checks=False)
+    assert settled.table.days[TODAY].rows == 5
     assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
     assert settled.message == "Everything is built from what the sources hold."
 

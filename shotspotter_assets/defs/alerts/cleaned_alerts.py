@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.catalogue_facts import stored_rows
-from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
@@ -28,8 +28,8 @@ MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of ea
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
 
-    @asset_decorator(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED, may_give_up=True)
-    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    @asset_decorator(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED)
+    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
         Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
@@ -42,8 +42,6 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
-        if is_given_up(context, same_day=True):
-            return
         opened = store.open()
         days = run_days(context, city)
         table = DayTable.read(opened, city.name)
@@ -67,7 +65,6 @@ def definitions(city: City) -> dg.Definitions:
             metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
             context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
         _log_account(context, city, cleaned)
-        yield dg.Output(None)
 
     return dg.Definitions(assets=[cleaned_alerts], asset_checks=[_rows_are_conserved(city), _data_quality(city)])
 

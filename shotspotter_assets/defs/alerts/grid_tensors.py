@@ -1,14 +1,11 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.catalogue_facts import stored_rows
-from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS, Asset
@@ -20,8 +17,8 @@ def definitions(city: City) -> dg.Definitions:
     key = asset_key(city, Asset.GRID_TENSORS)
     days = day_partitions(city)
 
-    @asset_decorator(city, Asset.GRID_TENSORS, kinds={"parquet"}, code_version="3", table=TENSORS, may_give_up=True)
-    def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    @asset_decorator(city, Asset.GRID_TENSORS, kinds={"parquet"}, code_version="3", table=TENSORS)
+    def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
 
         The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
@@ -31,8 +28,6 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
-        if is_given_up(context, same_day=True):
-            return
         opened = store.open()
         days = run_days(context, city)
         table = DayTable.read(opened, city.name)
@@ -57,7 +52,6 @@ def definitions(city: City) -> dg.Definitions:
         context.log.info(
             f"{city.name}: {number_of(alerts.num_rows, 'alert')} of {number_of(len(days), 'day')} to {days[-1]} gridded"
         )
-        yield dg.Output(None)
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def counts_equal_alerts(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:

@@ -12,15 +12,16 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.city_assets import automated_keys
-from shotspotter_assets.defs.partitions import asset_key, range_tags
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.requested_runs import (
-    CITY_TAG,
     PRIORITY_TAG,
     REASON_TAG,
     REPLACES_TAG,
     TARGET_TAG,
     VERSION_TAG,
+    config_of,
     runs_under_way,
+    tags_of,
 )
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
@@ -147,11 +148,11 @@ class _Tick:
         if tried and (wait := self._wait(run, tried)):
             self._waits.append(wait)
             return
-        tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name}
-        if run.days is not None:
-            tags |= range_tags(*run.days)
+        tags = tags_of(self._city, run) | {PRIORITY_TAG: str(run.priority)}
+        config = {f"{self._city.name}__{asset}": {"config": values} for asset, values in config_of(run).items()}
         yield dg.RunRequest(
             run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
+            run_config={"ops": config} if config else None,
             asset_selection=[asset_key(self._city, name) for name in run.assets],
             tags=tags | versions | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},
         )

@@ -25,6 +25,9 @@ Sections = sections()
 class LiveModelConfig(dg.Config):
     """Settings of the training, a forced training, a rollback, or an approval."""
 
+    train: bool = Field(
+        True, description="Train if it is due; otherwise the latest models serve until a run trains them."
+    )
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field("", description="Roll back to what served after this day (YYYY-MM-DD), without training.")
     approve: str = Field("", description="Version of waiting models that may serve (city with `approval: person`).")
@@ -49,7 +52,8 @@ def live_models(log: Log, store: Store, city: City, issue_date: date, config: Li
 
     The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
     forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
-    latest `shared_models` that end no later than the day; a city with too few days serves these.
+    latest `shared_models` that end no later than the day; a city with too few days serves these. Automatic runs of the
+    daily chain do not `train`: if training is due, the record has the reason, and a run of this asset alone trains.
     """
     from shotspotter_assets.serving.approval import approve
 
@@ -89,6 +93,7 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
         history,
         FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=settings),
         reuse=reusable,
+        train=config.train,
         retrain=config.retrain,
         serve_from=_day(city, config.serve_from),
         withheld=withheld,
