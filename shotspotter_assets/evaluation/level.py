@@ -2,7 +2,7 @@
 
 A forecast may rank cells well and expect too many or too few alerts. The level is off if the 90% interval of expected / observed
 lies wholly outside `ALLOWED`, so that a quiet city's year is not blamed for chance. A withheld model serves again once the ratio
-itself is within `ALLOWED`; the stricter condition for the return keeps it from going to and fro.
+itself is within `ALLOWED`; the stricter condition for the return keeps it from switching back and forth.
 """
 
 from dataclasses import dataclass

@@ -69,6 +69,7 @@ class Entry:
     """One row of the registry."""
 
     import_path: str  # `module:class` within `models`; the class takes the name and the settings
+    title: str  # name for readers of pages, as part of a sentence
     settings: type[ForecasterSettings] = ForecasterSettings  # settings of the launchpad and a city's file
     is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
     is_baseline: bool = False  # one to beat
@@ -77,26 +78,51 @@ class Entry:
 
 
 FORECASTERS: Final[Mapping[str, Entry]] = {
-    "never": Entry("next_day.simple_baselines:Never", is_baseline=True),
-    "city_mean": Entry("next_day.simple_baselines:CityMean", is_baseline=True),
-    "persistence": Entry("next_day.simple_baselines:Persistence", is_baseline=True),
-    "ew_kde": Entry("next_day.simple_baselines:RecencyWeightedMap", is_baseline=True),
-    "historical_mean": Entry("next_day.simple_baselines:HistoricalMean", is_baseline=True),
-    "ewma": Entry("next_day.simple_baselines:ExponentialMean", is_baseline=True),
-    "logistic_regression": Entry("next_day.lag_baselines:LogisticRegressionForecaster", is_baseline=True),
-    "gradient_boosting": Entry("next_day.lag_baselines:GradientBoostingForecaster", is_baseline=True),
-    "new_city": Entry("next_day.new_city:NewCityForecaster"),
-    "regime_regression": Entry("next_day.regime_regression:RegimeRegressionForecaster"),
-    "residual_boosting": Entry(
-        "next_day.residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
+    "never": Entry("next_day.simple_baselines:Never", "never an alert", is_baseline=True),
+    "city_mean": Entry("next_day.simple_baselines:CityMean", "the city's mean", is_baseline=True),
+    "persistence": Entry("next_day.simple_baselines:Persistence", "the last known day again", is_baseline=True),
+    "ew_kde": Entry("next_day.simple_baselines:RecencyWeightedMap", "the recency-weighted map", is_baseline=True),
+    "historical_mean": Entry(
+        "next_day.simple_baselines:HistoricalMean", "the long-run mean of each cell", is_baseline=True
     ),
-    "network": Entry("next_day.network_forecaster:NetworkForecaster", DailyNetworkSettings, is_searched=True),
-    "conv_lstm": Entry("next_day.network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
-    "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
-    "hourly_stack": Entry("stack:HourlyStackForecaster", is_hourly=True),
-    "next_hours": Entry("next_hours.next_hours:NextHours", is_hourly=True),
-    "climatology": Entry("next_hours.climatology:Climatology", is_hourly=True, is_baseline=True),
-    "self_exciting": Entry("next_hours.self_exciting:SelfExciting", is_hourly=True, is_baseline=True),
+    "ewma": Entry("next_day.simple_baselines:ExponentialMean", "the recent mean of each cell", is_baseline=True),
+    "logistic_regression": Entry(
+        "next_day.lag_baselines:LogisticRegressionForecaster", "the regression on recent counts", is_baseline=True
+    ),
+    "gradient_boosting": Entry(
+        "next_day.lag_baselines:GradientBoostingForecaster", "the decision trees on recent counts", is_baseline=True
+    ),
+    "new_city": Entry("next_day.new_city:NewCityForecaster", "the forecast from other cities"),
+    "regime_regression": Entry(
+        "next_day.regime_regression:RegimeRegressionForecaster", "the regression on rates and calendar"
+    ),
+    "residual_boosting": Entry(
+        "next_day.residual_boosting:ResidualBoostingForecaster",
+        "the decision trees on top of a regression",
+        ResidualBoostingSettings,
+        is_searched=True,
+    ),
+    "network": Entry(
+        "next_day.network_forecaster:NetworkForecaster", "the neural network", DailyNetworkSettings, is_searched=True
+    ),
+    "conv_lstm": Entry(
+        "next_day.network_forecaster:NetworkForecaster",
+        "the recurrent neural network",
+        NetworkSettings,
+        is_searched=True,
+    ),
+    "stack": Entry("stack:StackForecaster", "the combined forecast", StackSettings, combines=True),
+    "hourly_stack": Entry("stack:HourlyStackForecaster", "the combined forecast of hours", is_hourly=True),
+    "next_hours": Entry("next_hours.next_hours:NextHours", "the regression on recent hours", is_hourly=True),
+    "climatology": Entry(
+        "next_hours.climatology:Climatology", "the usual rate of the hour", is_hourly=True, is_baseline=True
+    ),
+    "self_exciting": Entry(
+        "next_hours.self_exciting:SelfExciting",
+        "the model of alerts that follow alerts",
+        is_hourly=True,
+        is_baseline=True,
+    ),
 }
 """Rows by name, which is also the column of the forecasts in reports."""
 

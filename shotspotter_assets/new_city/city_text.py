@@ -56,7 +56,9 @@ def describe_city(name: str, alerts: Alerts, answers: Mapping[str, str]) -> City
     try:
         zone = ZoneInfo(place.zone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise NewCityError(f"--time-zone: {place.zone!r} is no IANA time zone, such as America/New_York.") from None
+        raise NewCityError(
+            f"--time-zone: {place.zone!r} is not a time zone. Give its IANA name, such as America/New_York."
+        ) from None
     times = find_times(alerts, columns, zone, answers)
     first, last = _span(times.local[place.is_inside & ~np.isnat(times.local)], zone)
     notes = {**place.notes, "start": f"alerts from {first} to {last}", "times": times.note}

@@ -16,7 +16,7 @@ from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownErro
 from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
 from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
-from shotspotter_assets.pages.words import BASELINE_WORDS
+from shotspotter_assets.pages.words import model
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
@@ -137,7 +137,6 @@ def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
     gain, low, high = (None if end is None else math.expm1(end) for end in (nats.gain, nats.low, nats.high))
     days = number_of(track.whole.days, "day")
     days += ", test days of folds included" * any(row.made == FROM_FOLD for row in track.months)
-    best = BASELINE_WORDS.get(track.best, track.best.replace("_", " "))
     return (
         Figure(
             name="caught",
@@ -151,7 +150,7 @@ def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
             title="Caught by the best simple method",
             value=track.caught_by_best,
             unit="share",
-            sentence=f"With as much area flagged on the same days; method: {best}.",
+            sentence=f"With as much area flagged on the same days; method: {model(track.best)}.",
         ),
         Figure(
             name="gain",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from shotspotter_assets.pages.shown import ShownDay
-from shotspotter_assets.pages.words import amount
+from shotspotter_assets.pages.words import amount, model
 from shotspotter_assets.wording import number_of
 
 
@@ -24,7 +24,7 @@ def _differences(before: ShownDay, newest: ShownDay, event: str) -> Iterator[str
     if expected != amount(earlier.expected_alerts):
         yield f"{expected} {event}s expected instead of {amount(earlier.expected_alerts)}"
     if record.served != earlier.served:
-        yield f"served by {record.served.replace('_', ' ')} instead of {earlier.served.replace('_', ' ')}"
+        yield f"made by {model(record.served)} instead of {model(earlier.served)}"
     posts = _posts(newest.table)
     moved = (posts - _posts(before.table)).total()
     if before.table is not None and moved:

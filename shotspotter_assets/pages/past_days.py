@@ -19,7 +19,7 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.geometry.cells import Plane, cell_numbers, numbers_at
 from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
+from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day, model
 from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PLAN, TENSORS, Asset
@@ -79,7 +79,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, object] | None:
     return {
         "title": long_day(day),
         "sentence": " ".join(filter(None, sentences)),
-        "notes": f"Forecast by {record.served.replace('_', ' ')}, {when}.",
+        "notes": f"Forecast by {model(record.served)}, {when}.",
         "cells": cells.tolist(),
         "classes": chance_classes(probability).tolist(),
         "chances": [chance(value) for value in probability.tolist()],

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
-from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_shapes
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_name, cell_shapes, quadrants
 from shotspotter_assets.geometry.shapes import (
     area_name,
     named_rows,
@@ -23,11 +23,7 @@ from shotspotter_assets.gridding.districts import cell_districts, district_areas
 if TYPE_CHECKING:
     from geopandas import GeoSeries
 
-COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
-"""Counter-clockwise from the east, 45 degrees each."""
-SHOWN_DECIMALS: Final = 3  # a thousandth of a degree is about 100 m, less than most cells
 NEAR_CELLS: Final = 1.0  # maximum distance of a crossing or street from a cell's middle, in its diagonals
-MIDDLE_METRES: Final = 400.0  # minimum distance from the city's middle for a direction
 TOLERANCE_DEGREES: Final = 1e-4  # smaller bends are dropped: a screen shows a city at 10 m to the pixel
 PRECISION_DEGREES: Final = 1e-5
 MIN_SHARE_OF_CELLS: Final = 0.5  # minimum with a street or district; less looks like a file of another place
@@ -44,8 +40,7 @@ class Places:
         self._city = city
         self._plane = Plane.of(city.box)
         self.layers, self.problems = read_layers(city)
-        districts = self.layers.get("districts")
-        self._districts = [] if districts is None else district_areas(city, districts)
+        self._areas = _area_names(city, self.layers.get("districts"))
         self._streets = _Streets(self._plane, self.layers["streets"]) if "streets" in self.layers else None
 
     def ground(self, cells: Integers) -> dict[str, object]:
@@ -64,24 +59,25 @@ class Places:
         }
 
     def names(self, row: Integers, column: Integers) -> list[str]:
-        """Name cells by the nearest crossing or street, else by direction and point, and by the district."""
-        degrees = np.column_stack(cell_middles(self._city, row, column))
+        """Name cells by the nearest crossing or street, else by their own names, and by the district or quarter."""
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
-        metres = self._plane.metres(degrees)
-        streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
-        districts = cell_districts(self._city, self._districts)[row, column].tolist()
+        metres = self._plane.metres(np.column_stack(cell_middles(self._city, row, column)))
+        streets = [""] * len(metres) if self._streets is None else self._streets.nearest(metres, near)
+        cells = zip(row, column, self._areas[row, column], strict=True)
         return [
-            ", ".join(filter(None, [street or self._direction(point), district]))
-            for point, street, district in zip(degrees, streets, districts, strict=True)
+            f"{street or f'cell {cell_name(*cell)}'}, {area}"
+            for street, (*cell, area) in zip(streets, cells, strict=True)
         ]
 
-    def _direction(self, degrees: Array) -> str:
-        """Name a point by its side of the map and its degrees, because two cells may lie on one side."""
-        east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
-        point = f"{degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f}"
-        if math.hypot(east, north) < MIDDLE_METRES:
-            return f"at {point}"
-        return f"in the {COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]} at {point}"
+
+def _area_names(city: City, districts: "GeoSeries | None") -> Names:
+    """Return the district of each cell, and the quarter of the grid for a cell without one; shape (rows, columns)."""
+    quarters = np.char.add("in the ", quadrants(city.shape))
+    areas = district_areas(city, districts)
+    if areas is None:
+        return quarters
+    names = cell_districts(city, areas)
+    return np.where(names == "", quarters, names)
 
 
 class _Streets:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
-from shotspotter_assets.pages.words import BASELINE_WORDS, amount, legend, long_day, short_day
+from shotspotter_assets.pages.words import amount, legend, long_day, model, plain, short_day
 from shotspotter_assets.wording import number_of
 
 PACKAGE: Final = "shotspotter_assets.pages"
@@ -73,7 +73,9 @@ def _environment() -> jinja2.Environment:
         "percent": "{:.0%}".format,
         "gain": lambda nats: f"{math.expm1(nats):+.1%}",
         "number_of": number_of,
-        "words": lambda name: BASELINE_WORDS.get(name, name.replace("_", " ")),
+        "model": model,
+        "plain": plain,
+        "spaced": lambda name: name.replace("_", " "),
     }
     environment.globals["common_legend"] = legend()
     return environment

@@ -8,16 +8,23 @@ from typing import Final
 import numpy as np
 
 from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.models.forecaster_registry import FORECASTERS
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION
+from shotspotter_assets.storage.catalogue import Asset
 
 MIN_IN_TEN: Final = 0.35  # larger chances read "4 in 10" instead of "1 in 3"
 ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Denominators of chances; closer ones would claim too much precision."""
-BASELINE_WORDS: Final = {
-    "historical_mean": "long-run mean of each cell",
-    "ewma": "recent mean of each cell",
-    "ew_kde": "recent events, spread to their surroundings",
+TITLES: Final = {name: entry.title for name, entry in FORECASTERS.items()} | {
+    TYPE_REGRESSION: "the regression on recent kinds",
+    TRAILING_MIX: "the mix of recent kinds",
 }
-"""Words of baselines; others are named as in the registry."""
+"""Names of models for readers. A name that is part of its own title is a plain word."""
+_MODEL: Final = re.compile(rf"\b(?:the )?({'|'.join(name for name, title in TITLES.items() if name not in title)})\b")
+_FOR_OPERATORS: Final = re.compile(
+    rf"\b(?:{'|'.join(name for name in Asset if '_' in name)})\b|\bshotspotter [a-z]|\bdg launch\b"
+)
+SEE_STATUS: Final = "The city's status has the details for the operator."
 NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 CLASSES: Final = 8  # colours of `pages.css`, from the least likely cells to the likeliest
@@ -80,6 +87,24 @@ def long_day(day: date) -> str:
 def short_day(day: date) -> str:
     """Write a day as "26 Nov 2026"."""
     return f"{day.day} {day:%b} {day.year}"
+
+
+def model(name: str) -> str:
+    """Return the title of a model; one that the registry no longer has keeps its name, spaced."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def plain(text: str) -> str:
+    """Return stored sentences for readers: models by their titles, and no clause about assets or commands."""
+    clauses = [clause for clause in re.split(r"(?<=[.;]) ", text) if not _FOR_OPERATORS.search(clause)]
+    return re.sub(";$", ".", _MODEL.sub(_titled, " ".join(clauses))) or (text and SEE_STATUS)
+
+
+def _titled(found: re.Match[str]) -> str:
+    """Return the title of a matched model, with a capital where a sentence starts."""
+    title = model(found[1])
+    before = found.string[: found.start()]
+    return title[:1].upper() + title[1:] if not before or before.endswith(". ") else title
 
 
 def reasons(drivers: Sequence[str], otherwise: str = NO_REASON) -> str:

@@ -60,7 +60,10 @@ def silent_days(window: "Window") -> Finding:
     else:
         message = NOT_ENOUGH_DAYS
     if window.unknown:
-        message += f" {min(window.unknown)} to {max(window.unknown)} are not published yet."
+        first_unknown = min(window.unknown)
+        last_unknown = max(window.unknown)
+        period = f"{first_unknown} to {last_unknown} are" if last_unknown > first_unknown else f"{first_unknown} is"
+        message += f" {period} not known yet."
     without_alerts = int((usual.counts[checked] == 0).sum())
     numbers = {"missing_days": len(missing), "not_known_days": len(window.unknown)}
     return Finding(not missing, message, {"days_without_alerts": without_alerts} | numbers, missing)

@@ -34,8 +34,8 @@ from shotspotter_assets.wording import number_of
 MIN_DAYS: Final = 7 * MIN_WEEKS  # of each number; with fewer, it is unknown
 DAYS_BY_NUMBER: Final = {
     "gain": ("issued_days", "gain ({} with an issued forecast and a known outcome)"),
-    "lead": ("tested_days", "days of lead ({} tested by folds)"),
-    "flip_flop": ("planned_days", "to and fro ({} at the end of a week of plans)"),
+    "lead": ("tested_days", "days ahead ({} tested by folds)"),
+    "flip_flop": ("planned_days", "plans that move away and back ({} with a week of plans before)"),
 }
 """Column with the number of days of each number, and words for these."""
 
@@ -79,8 +79,11 @@ def _row_of_year(records: Sequence[ScoreRecord], leads: pa.Table, last: date, ev
         for name, (days, words) in DAYS_BY_NUMBER.items()
         if row.get(name) is None
     )
-    needed = f"{MIN_DAYS} days, an {event} among them, and a simple method that forecast them all"
-    return row | {"unknown": f"Unknown: {unknown}. A number needs {needed}." if unknown else ""}
+    needed = (
+        f"Each number needs {MIN_DAYS} days. A gain also needs an {event} on one of them, and a simple method that forecast "
+        "every one."
+    )
+    return row | {"unknown": f"Unknown: {unknown}. {needed}" if unknown else ""}
 
 
 def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def last_shown_lead(losses: pa.Table) -> int | None:
 
 
 def flip_flop_index(plans: Array) -> float:
-    """Return the flip-flop index of successive plans, shape (days, cells): 0 if steady, 1 if to and fro every day.
+    """Return the flip-flop index of successive plans, shape (days, cells): 0 if steady, 1 if every change is undone.
 
     The index of one cell with the amounts x_1, ..., x_n is (sum |x_(i+1) - x_i| - (max x - min x)) / (n - 2): change beyond a
     steady one (Griffiths et al. 2019, Flip-Flop Index, Meteorological Applications 26, 30-35; Richardson, Cloke and

@@ -147,7 +147,7 @@ def _trained(
         why = (
             f"City {city.name}: {number_of(len(stored.days), 'day')} of history, and live models need {MIN_HISTORY_DAYS}. "
             f"They are trained from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once "
-            "shared_models are materialized. Give the city an earlier start if its source has earlier days."
+            "models of other cities are trained. Give the city an earlier start if its source has earlier days."
         )
         return LiveModels(None, why_none=why)
     if before is not None and city.network:

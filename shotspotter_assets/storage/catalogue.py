@@ -497,7 +497,7 @@ HEADLINES: Final = StoredTable(
         ),
         "planned_days": Column("int32", "Number of days that end a week of plans; without patrols, of flagged cells."),
         "flip_flop": Column(
-            "double", "Mean flip-flop index of these weeks: 0 steady, 1 to and fro every day.", required=False
+            "double", "Mean flip-flop index of these weeks: 0 if steady, 1 if every change is undone.", required=False
         ),
         "unknown": Column("string", "Which numbers are null, and why; empty if none is."),
     },

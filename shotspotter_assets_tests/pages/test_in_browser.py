@@ -188,6 +188,40 @@ def test_the_label_of_the_scale_is_not_wider_than_its_bar(browser: Any, folder: 
         page.close()
 
 
+def test_a_wide_table_on_a_phone_says_that_it_scrolls(browser: Any, folder: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    for file in ("track_record.html", "accountability.html"):
+        page.goto(address(folder, file))
+        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+        page.wait_for_selector(".wide")
+        tables = page.evaluate(
+            "[...document.querySelectorAll('.scroll, .prose')].map((box) => [box.scrollWidth > box.clientWidth, box.classList.contains('wide')])"
+        )
+        assert all(is_cut == is_marked for is_cut, is_marked in tables), file
+    page.close()
+
+
+@pytest.mark.parametrize("file", [file for file in TABS if file != LAST_HOURS])
+def test_paper_has_the_city_and_all_that_is_folded(browser: Any, folder: Path, file: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address(folder, file))
+    page.wait_for_function(DRAWN)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.is_visible("header .city")
+    assert page.is_visible("h1")
+    assert page.is_visible("footer")
+    assert page.locator("details:not(.screen *):not([open])").count() == 0
+    width = page.evaluate(
+        "Math.max(0, ...[...document.querySelectorAll('.canvas, .chart')].map((box) => box.getBoundingClientRect().width))"
+    )
+    assert width <= 661
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.locator("details[open]").count() == 0
+    page.close()
+
+
 @pytest.mark.parametrize("hour", [1, 7, 15, 23])
 def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path, tiny_site: TinySite, hour: int) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})

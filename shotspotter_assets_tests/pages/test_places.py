@@ -6,7 +6,7 @@ import pytest
 import shapely
 
 from shotspotter_assets.cities.city import Coverage
-from shotspotter_assets.cities.layers import Layer
+from shotspotter_assets.cities.layers import Layer, Streets
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
@@ -52,24 +52,28 @@ def test_plans_and_pages_give_a_district_one_name(tmp_path: Path) -> None:
     assert set(areas.ravel()) == {"ward 1", "ward 2"}
 
 
-def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
-    assert name(named(tmp_path, streets=None), 0, 0) == "in the south-west at 38.883, -77.056, ward 1"
-    places = Places(TINY)
-    assert name(places, 7, 4).startswith("in the north at 38.927, ")
+def test_without_streets_a_place_is_named_by_cell_and_quarter(tmp_path: Path) -> None:
+    assert name(named(tmp_path, streets=None), 0, 0) == "cell R00C00, ward 1"
+    assert name(Places(TINY), 7, 4) == "cell R07C04, in the north-east"
+
+
+def test_the_file_of_ranked_streets_names_places_without_a_layer(tmp_path: Path) -> None:
+    streets = layers(tmp_path).streets
+    town = TINY.model_copy(update={"streets": Streets(path=streets.path, name=streets.name)})
+    assert name(Places(town), 0, 0) == "near A St and 1st St, in the south-west"
 
 
 def test_without_streets_no_two_places_carry_one_name(tmp_path: Path) -> None:
     rows, columns = np.indices(TINY.shape).reshape(2, -1)
     names = Places(TINY).names(rows, columns)
     assert len({*names}) == len(names)
-    assert "middle" not in " ".join(names)
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     frame = frame_of(["Only St"], [shapely.LineString([(-77.06, 38.881), (-77.0, 38.881)])])
     places = named(tmp_path, streets=Layer(path=written(tmp_path, frame, "one.parquet"), name="name"))
     assert name(places, 0, 0) == "near Only St, ward 1"
-    assert "north-west" in name(places, 6, 0)
+    assert name(places, 6, 0) == "cell R06C00, ward 1"
 
 
 def test_layers_that_cover_little_or_have_no_names_have_a_line(tmp_path: Path) -> None:
@@ -85,7 +89,7 @@ def test_layers_that_cover_little_or_have_no_names_have_a_line(tmp_path: Path) -
     places = named(tmp_path, streets=nameless)
     [line] = places.problems
     assert "layers.streets: nameless.parquet has no name in any row of name. Correct `name`." in line
-    assert "in the south-west" in name(places, 0, 0)
+    assert name(places, 0, 0) == "cell R00C00, ward 1"
     far = Layer(path=written(tmp_path, frame_of(["Far"], [shapely.box(10, 10, 11, 11)]), "far.parquet"), name="name")
     assert "has nothing in the city's box" in named(tmp_path, districts=far).problems[0]
 

@@ -117,7 +117,7 @@ def test_a_shadow_is_on_the_track_record_and_on_no_other_page(copy: Store, tiny_
     assert {file for file in before | site.hashes if before.get(file) != site.hashes.get(file)} == {"track_record.html"}
     text = " ".join(site.contents["track_record.html"].decode().split())
     first = ISSUED + timedelta(days=3)
-    assert "In the shadow: regime regression. Gain over the forecasts that served: " in text
+    assert "for any map or plan: the regression on rates and calendar. Its gain over the served forecasts is " in text
     known = DAYS - 2
     assert f", on {known} days since {short_day(first)}, {known} of them replayed" in text
 
@@ -138,8 +138,8 @@ def test_page_and_status_show_the_stored_headline_scores(copy: Store, tiny_site:
     shown = " ".join(re.sub("<[^>]*>", " ", shown[: shown.index("</section>")]).split())
     top, months = shown.split("By month")
     assert "year to 31 Oct 2023" in top
-    assert "+10.0% (+2.0% to +20.0%, over recent mean of each cell) 360 days" in top
-    assert "mean 14 92 test days" in top
+    assert "+10.0% (+2.0% to +20.0%, over the recent mean of each cell) 360 days" in top
+    assert "mean 14 Tested on 92 days." in top
     assert "21%" in top
     newest = months.index("2023-10-31")
     oldest = months.index("2023-09-30")

@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 
 const CityPages = (() => {
-  const values = new Map();
+  const values = new Map(), PAPER_WIDTH = 660;  // of A4 within its margins, in pixels of CSS
 
   function loadScript(address) {
     return new Promise((resolve, reject) => {
@@ -67,6 +67,27 @@ const CityPages = (() => {
   }
   document.addEventListener("DOMContentLoaded", showAge);
   setInterval(showAge, 60000);
+
+  /* Tables that are wider than the screen say so; those in folded parts once these are opened. */
+  document.addEventListener("DOMContentLoaded", () => {
+    const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => target.classList.toggle("wide", target.scrollWidth > target.clientWidth)));
+    all(".scroll, .prose").forEach((table) => sizes.observe(table));
+  });
+
+  /* Paper cannot be unfolded, and maps and charts are not drawn again for its width. */
+  const drawings = () => all(".canvas, .chart");
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    folded.forEach((part) => { part.open = true; });
+    drawings().map((drawing) => [drawing.style, drawing.offsetWidth, drawing.offsetHeight]).forEach(([style, width, height]) => {
+      Object.assign(style, { width: `${width}px`, height: `${height}px`, zoom: Math.min(1, PAPER_WIDTH / width) });
+    });
+  });
+  addEventListener("afterprint", () => {
+    folded.forEach((part) => { part.open = false; });
+    drawings().forEach(({ style }) => ["width", "height", "zoom"].forEach((name) => style.removeProperty(name)));
+  });
 
   return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw, showLegend };
 })();
