@@ -195,7 +195,8 @@ def test_a_wide_table_on_a_phone_says_that_it_scrolls(browser: Any, folder: Path
         page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
         page.wait_for_selector(".wide")
         tables = page.evaluate(
-            "[...document.querySelectorAll('.scroll, .prose')].map((box) => [box.scrollWidth > box.clientWidth, box.classList.contains('wide')])"
+            "[...document.querySelectorAll('.scroll, .prose')]"
+            ".map((box) => [box.scrollWidth > box.clientWidth, box.classList.contains('wide')])"
         )
         assert all(is_cut == is_marked for is_cut, is_marked in tables), file
     page.close()
