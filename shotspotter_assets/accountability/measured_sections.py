@@ -11,8 +11,10 @@ from shotspotter_assets.accountability.alert_outcomes import (
     Reports,
     outcome_summary,
 )
+from shotspotter_assets.accountability.audited_days import CELL_MEAN
 from shotspotter_assets.accountability.burden_audit import MIN_RESIDENTS, BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
+from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
@@ -57,6 +59,9 @@ OF_BURDEN: Final = {
     "burden_difference": ("Largest difference of flagged days", "days a year"),
 }
 """Title and unit of figures by name."""
+KINDS: Final = ("group", "income", "area")
+BESIDE: Final = {OBSERVED: "days with an alert", CELL_MEAN: "flags by the mean of each cell's history"}
+"""Policies beside those of the served forecast, in words."""
 MAX_COMPARISONS: Final = 12
 
 
@@ -167,22 +172,24 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     """Compare areas, groups and incomes by the days on which the served forecast flags them."""
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
-    groups = [pair for pair in served if pair.kind != "area"]
+    served.sort(key=lambda pair: -pair.exposure[0])
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
-    compared = groups or sorted(served, key=lambda area: -area.exposure[0])
+    by_kind = {kind: [pair for pair in served if pair.kind == kind] for kind in KINDS}
     figures = _unknown(OF_BURDEN, NO_AUDIT if audit is None else audit.note or TOO_FEW_DAYS)
     if audit and served:
         figures = (
-            _largest("burden_ratio", audit, compared, lambda pair: pair.ratio),
-            _largest("burden_difference", audit, compared, lambda pair: pair.difference),
+            _largest("burden_ratio", audit, served, lambda pair: pair.ratio),
+            _largest("burden_difference", audit, served, lambda pair: pair.difference),
         )
+    tables = [_comparisons(audit, kind, pairs) for kind, pairs in by_kind.items() if pairs] if audit else []
     flagged = FLAGGED if served else ""
-    no_groups = "" if groups or (audit and audit.unit != "cell") else NO_GROUPS
+    has_groups = bool(by_kind["group"] or by_kind["income"])
+    no_groups = "" if has_groups or (audit and audit.unit != "cell") else NO_GROUPS
     return Section(
         name="burden",
         title="Who is flagged more than others",
         figures=figures,
-        tables=(_comparisons(audit, compared), _frontier(frontier.to_pylist())) if audit and frontier else (),
+        tables=(*tables, _frontier(frontier.to_pylist())) if frontier else tuple(tables),
         sentences=tuple(filter(None, (flagged, *audit.sentences, *audit.visits, *audit.left_out, no_groups)))
         if audit
         else (),
@@ -192,22 +199,30 @@ def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
 def _largest(
     name: str, audit: BurdenAudit, compared: Sequence[Comparison], estimate: Callable[[Comparison], Estimate]
 ) -> Figure:
-    """Return the largest of the estimates of some pairs."""
+    """Return the largest of the estimates of pairs of all kinds, with those of alerts and of each cell's mean beside it."""
     title, unit = OF_BURDEN[name]
     pair = max(compared, key=lambda pair: estimate(pair).value)
     more, fewer = pair.exposure
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
     sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; 90% interval."
+    beside = {
+        one.policy: estimate(one).text() for one in audit.comparisons if (one.kind, one.name) == (pair.kind, pair.name)
+    }
+    others = [f"{beside[policy]} for {words}" for policy, words in BESIDE.items() if policy in beside]
+    if others:
+        sentence += f" The same {unit if unit == 'ratio' else 'difference'} is {' and '.join(others)}."
     if unit == "ratio" and audit.unit != "cell":
         sentence += f" The ratio is that with {MIN_RESIDENTS:,} further residents of each at the mean of all."
+    title += f", by {pair.kind}"
     return Figure(name=name, title=title, unit=unit, sentence=sentence, **estimate(pair).model_dump())
 
 
-def _comparisons(audit: BurdenAudit, compared: Sequence[Comparison]) -> FigureTable:
-    """Return the flagged days of each pair, the more flagged population first."""
+def _comparisons(audit: BurdenAudit, kind: str, compared: Sequence[Comparison]) -> FigureTable:
+    """Return the flagged days of each pair of one kind, the most flagged population first."""
+    cell = _cell(audit).replace("A ", "a ", 1)
     return FigureTable(
-        name="burden",
-        title=f"{_cell(audit)} was flagged on so many days a year (brackets: 90% interval; ratios are shrunk towards 1)",
+        name=f"burden_{kind}",
+        title=f"By {kind}: days a year on which {cell} was flagged (brackets: 90% interval; ratios are shrunk towards 1)",
         columns=("Population", "Days", "Compared with", "Days", "Ratio"),
         rows=tuple(
             (

@@ -181,3 +181,28 @@ def test_a_left_bound_names_the_number_and_a_remedy(store: Store) -> None:
     assert "8.0 times" in left.message
     assert "(most_burden_ratio)" in left.message
     assert "most_burden_difference" not in left.message
+
+
+def test_a_layer_of_residents_hides_no_larger_disparity_of_areas(store: Store) -> None:
+    """Figure, table and bound watch areas beside groups, and name the kind of the largest."""
+    [group] = audit().comparisons
+    changes = {"kind": "area", "first": "north-east", "second": "outside north-east", "exposure": (79.7, 6.3)}
+    ratio = Estimate(value=12.7, low=9, high=15)
+    area = group.model_copy(update={**changes, "ratio": ratio, "difference": Estimate(value=73.4, low=70, high=80)})
+    of_alerts = area.model_copy(update={"policy": "observed", "ratio": Estimate(value=3.6, low=3, high=4)})
+    of_mean = area.model_copy(update={"policy": "cell mean", "ratio": Estimate(value=6.8, low=6, high=8)})
+    both = audit().model_copy(update={"comparisons": (group, area, of_alerts, of_mean)})
+    section = burden_section(store, both)
+    figure = find_figure([section], "burden_ratio")
+    assert figure is not None
+    assert (figure.value, figure.title) == (12.7, "Largest ratio of flagged days, by area")
+    assert "3.6 (90% interval 3.0 to 4.0) for days with an alert and 6.8" in figure.sentence
+    assert {table.name: table.rows[0][0] for table in section.tables} == {
+        "burden_group": "Black",
+        "burden_area": "north-east",
+    }
+    account = Account(city="town", title="Town", first=DAY, last=DAY, sections=(section,))
+    left = kept_bounds(account, Bounds(most_burden_ratio=9))
+    assert left is not None
+    assert not left.passed
+    assert "by area: 12.7 times" in left.message
