@@ -208,6 +208,11 @@ def why_none_issued(store: Store, city: City) -> str:
     return f"No forecast of {city.target} has been made yet. The next daily run trains its models, or a run by hand."
 
 
+def decoded_record(content: bytes) -> IssueRecord:
+    """Return a record from its file's content; raise pydantic's ValidationError if it cannot be read."""
+    return _RECORD.validate_json(content)
+
+
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     """Return the record of a forecast, or of the reason for none; raise MissingObjectError without one."""
     return store.read_json(FORECAST_RECORD, _RECORD.validate_json, city, issue_date)

@@ -538,6 +538,9 @@ _WHY: Final = {"why": Column("string", "Reasons, separated by semicolons.")}
 _TOP_CELLS: Final = {**_RANK, **_CELL, **_POINT, **_CHANCES, **_INTERVAL, **_WHY}
 TOP_LOCATIONS: Final = _forecast("top_locations.parquet", "The cells with the highest probability.", _TOP_CELLS)
 RISK_MAP: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, "risk.geojson", "The next day's cells as polygons.")
+SEALS: Final = StoredFile(
+    Asset.RISK_FORECASTS, _CITY, "seals.jsonl", "Chain of hashes of the forecasts of days that have begun, a line each."
+)
 STREETS_RECORD: Final = StoredFile(Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the streets, or why there are none.")
 _STREET: Final = {
     "segment": Column("int32", "Number of the segment in the city's file of streets."),

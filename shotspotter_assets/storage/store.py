@@ -303,10 +303,10 @@ def opened_parquet(content: bytes) -> pq.ParquetFile:
     return parquet
 
 
-def parquet_table(content: bytes) -> pa.Table:
-    """Return the table of a Parquet file's content; raise ValueError if it is damaged, FormatError if it is newer."""
+def parquet_table(content: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the table of a Parquet file's content, or its named columns; raise ValueError if it is damaged, FormatError if it is newer."""
     try:
-        return opened_parquet(content).read(use_threads=False)
+        return opened_parquet(content).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
 
