@@ -18,6 +18,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.score_record import ScoreRecord
+from shotspotter_assets.serving.seals import Seal
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.storage import catalogue
@@ -28,7 +29,7 @@ RECORDS = {
     record.stored_as: record
     for record in (
         Account, AnnualReport, Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord,
-        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, ScoreRecord,
+        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, ScoreRecord, Seal,
         ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
         WalkForwardReport,
     )

@@ -165,6 +165,27 @@ def status(city: str | None) -> None:
 
 @main.command()
 @click.argument("city")
+@click.option("--head", default="", help="A seal that a page or a mail showed: NUMBER:HASH, or the hash alone.")
+@click.option("--remake", type=_DAY, metavar="DAY", help="Forecast DAY again from the stored models, and compare.")
+def verify(city: str, head: str, remake: datetime | None) -> None:
+    """Check that the stored forecasts of CITY are those that were sealed when their days began."""
+    from shotspotter_assets.calendar import local_time
+    from shotspotter_assets.city_files import find_city
+    from shotspotter_assets.explore.tables import open_store
+    from shotspotter_assets.serving import verification
+
+    store, cities = open_store(base=Path.cwd())
+    verified = find_city(cities, city)
+    try:
+        click.echo(verification.verify(store, verified, local_time.now(), head))
+        if remake is not None:
+            click.echo(verification.remake(store, verified, remake.date()))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("city")
 def run(city: str) -> None:
     """Run what is due in CITY, except folds, and stop: days, models, forecasts, plans, scores and pages."""
     from shotspotter_assets.run_due import run_city

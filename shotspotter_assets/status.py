@@ -20,6 +20,7 @@ from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, why_none_issued
+from shotspotter_assets.serving.seals import heads_in_words
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
@@ -126,7 +127,8 @@ def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
         if isinstance(forecast, NoForecast):
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
-    return {"serves": serves, "level": levels, "approval": waiting, "no forecast": why_none}
+    seals = heads_in_words(store, city)
+    return {"seal": seals, "serves": serves, "level": levels, "approval": waiting, "no forecast": why_none}
 
 
 def _waiting_models(city: City, store: Store) -> list[str]:

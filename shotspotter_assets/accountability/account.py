@@ -80,6 +80,9 @@ class AnnualReport(Account):
 
     year: date = Field(description="1 January of the year.")
     is_under_way: bool = Field(description="True if days of the year are not stored yet.")
+    seal: str | None = Field(
+        None, description="Number and hash of the last sealed forecast when the report was written."
+    )
     model_card: str = Field(description="The section *Accountability* of the model card, in Markdown.")
     datasheet: FigureTable = Field(description="Questions of a datasheet (Gebru and others 2021) with answers.")
     transparency_record: FigureTable = Field(
@@ -88,8 +91,8 @@ class AnnualReport(Account):
 
     @property
     def version(self) -> str:
-        """Hash of the content."""
-        return sha256(self.facts())[:16]
+        """Hash of the content without the seal, which holds instants."""
+        return sha256(self.model_copy(update={"seal": None}).facts())[:16]
 
 
 def find_figure(sections: Sequence[Section], name: str) -> Figure | None:

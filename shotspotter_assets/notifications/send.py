@@ -3,7 +3,7 @@
 import logging
 import smtplib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -89,8 +89,10 @@ class Notifier:
         secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
         return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))
 
-    def send(self, messages: Sequence[Message], state: State, now: datetime) -> Outcome:
-        """Send the messages that were not sent within `REPEAT_AFTER` by the last call's state; never raise."""
+    def send(
+        self, messages: Sequence[Message], state: State, now: datetime, footer: Callable[[], str] = str
+    ) -> Outcome:
+        """Send the messages that were not sent within `REPEAT_AFTER` by the last call's state, and a footer; never raise."""
         current = {message.key: message for message in map(self._redacted, messages)}
         outcome = Outcome({})
         channels = {"webhook": (self.webhook_url, self._post), "e-mail": (self.smtp_url, self._mail)}
@@ -108,7 +110,7 @@ class Notifier:
                 due = dict(islice(due.items(), MAX_MESSAGES))
                 outcome.is_complete = False
             try:
-                deliver(list(due.values()))
+                deliver(list(due.values()), footer())
             except Exception as error:  # must not fail the sensor that reports the problem
                 # Texts of connections and servers may hold the address or the login.
                 code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
@@ -126,19 +128,19 @@ class Notifier:
 
         return replace(message, subject=clean(message.subject), text=clean(message.text))
 
-    def _post(self, messages: list[Message]) -> None:
+    def _post(self, messages: list[Message], footer: str) -> None:
         import requests
 
-        text = _plain_text(messages).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = _plain_text(messages, footer).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         # No mentions, links and code in Slack and in services that read Markdown.
         text = text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
         answer = requests.post(self.webhook_url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False)
         if not answer.ok or answer.is_redirect:
             raise _RefusedError(f"answered {answer.status_code}")  # the body may hold the address
 
-    def _mail(self, messages: list[Message]) -> None:
+    def _mail(self, messages: list[Message], footer: str) -> None:
         """Send the messages in one e-mail; raise smtplib's errors, or _RefusedError before a password is sent in the clear."""
-        email = self._email(messages)
+        email = self._email(messages, footer)
         url = urlsplit(self.smtp_url)
         host = url.hostname or ""
         port = url.port or (465 if url.scheme == "smtps" else 587)
@@ -158,7 +160,7 @@ class Notifier:
                 smtp.login(unquote(url.username), unquote(url.password or ""))
             smtp.send_message(email)
 
-    def _email(self, messages: list[Message]) -> EmailMessage:
+    def _email(self, messages: list[Message], footer: str) -> EmailMessage:
         email = EmailMessage()
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         email["Subject"] = messages[0].title + more
@@ -166,17 +168,17 @@ class Notifier:
         email["To"] = ", ".join(self.mail_to)
         email["Date"] = formatdate()
         email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
-        email.set_content(_plain_text(messages) + "\n")
+        email.set_content(_plain_text(messages, footer) + "\n")
         return email
 
 
-def _plain_text(messages: Sequence[Message]) -> str:
+def _plain_text(messages: Sequence[Message], footer: str) -> str:
     parts = []
     for message in messages:
         cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""
         link = f"\nRun: {message.run_url}" if message.run_url else ""
         parts.append(f"{message.title}\n{message.text[:MAX_TEXT_CHARACTERS]}{cut}{link}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *filter(None, [footer])])
 
 
 def _split(url: str, variable: str, schemes: tuple[str, str]) -> SplitResult:

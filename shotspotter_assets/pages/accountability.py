@@ -17,6 +17,7 @@ from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
 from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
 from shotspotter_assets.pages.words import model
+from shotspotter_assets.serving.seals import head_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
@@ -58,6 +59,7 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
         sections=sections,
         year=year,
         is_under_way=last < ends,
+        seal=head_of(store, city.name),
         model_card=card_section(sections),
         datasheet=datasheet(city, table, sections),
         transparency_record=transparency_record(city, serving, table, sections),

@@ -50,6 +50,9 @@ class Status(StoredRecord):
         None, description="Last row of `headline_scores.parquet`; null before the first full month."
     )
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
+    seal: str | None = Field(
+        None, description="Number and hash of the last sealed forecast (`shotspotter verify`); null before the first."
+    )
     waits: tuple[str, ...] = Field(
         (), description="Landed rows that are not built yet, with the run that they wait for."
     )

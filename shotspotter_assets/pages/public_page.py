@@ -17,6 +17,7 @@ from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
 from shotspotter_assets.pages.shown import NewestForecast
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
+from shotspotter_assets.serving.seals import head_of
 from shotspotter_assets.storage.store import Store
 
 FOLDER: Final = "public/"
@@ -41,6 +42,7 @@ def public_files(store: Store, city: City, issue: NewestForecast, layers: CityLa
         "usual": USUAL_RATIO,
         "csp": policy(),
         "shared": "",
+        "seal": head_of(store, city.name),
     }
     files = {FOLDER + name: package_file(name) for name in ("pages.css", "pages.js")}
     return files | {f"{FOLDER}index.html": render("public.html.jinja", values)}

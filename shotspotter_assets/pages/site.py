@@ -14,6 +14,7 @@ from shotspotter_assets.accountability.account import Account
 from shotspotter_assets.accountability.bounds import kept_bounds
 from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.arrays import Integers
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
@@ -38,6 +39,7 @@ from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import lateness
+from shotspotter_assets.serving.seals import head_of, seal_days
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import table_in_words
 from shotspotter_assets.storage.catalogue import (
@@ -88,6 +90,7 @@ class CityCard(BaseModel):
     """End of the last period of the forecast."""
     note: str = ""
     verdict: str = NOT_TESTED
+    seal: str | None = None
 
 
 class PagesRecord(StoredRecord):
@@ -209,6 +212,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         headline_scores=next(iter(headlines), None),
         warnings=tuple(_warnings(store, city)),
         waits=tuple(read_waiting(store, city)),
+        seal=seal_days(store, view, local_time.now()),
     )
     site.put_data("waiting", status.waits)
     files = published_files(store, issue, status)
@@ -228,7 +232,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         pages |= _page_of_hours(site, store, city, places)
     pages |= _pages_of_the_past(site, store, city, view, report, headlines, places)
     _put_pages(site, city, view, pages, pages)
-    return _card(city, issue, status.verdict)
+    return _card(city, issue, status)
 
 
 def _known_in_words(table: DayTable, issue: NewestForecast, rows: str) -> str:
@@ -325,7 +329,7 @@ def make_overview(store: Store, names: list[str]) -> str:
     with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := PagesRecord.find_sound(store, name)) is not None]
-        values = {"cards": cards, "event": "alert", "csp": policy(), "shared": "", "index": INDEX.file}
+        values = {"cards": cards, "event": "alert", "csp": policy(), "shared": "", "index": INDEX.file, "seal": None}
         site.put(INDEX.file, render("overview.html.jinja", values))
         for name, content in shared_files().items():
             site.put(name, content)
@@ -350,6 +354,7 @@ def _put_pages(site: Site, city: City, view: City, pages: Mapping[str, Values], 
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
         "shared": f"{up}../city={ALL_CITIES}/",
         "index": INDEX.file,
+        "seal": head_of(site.store.of(view.target), city.name),
         "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
     }
     for file, of_page in pages.items():
@@ -384,10 +389,10 @@ def _past_days(site: Site, store: Store, city: City, known: date) -> list[date]:
     return past
 
 
-def _card(city: City, issue: NewestForecast, verdict: str) -> CityCard:
+def _card(city: City, issue: NewestForecast, status: Status) -> CityCard:
     """Return the city's card of the overview."""
     forecast = issue.forecast
-    card = CityCard(name=city.name, title=city.shown_title, verdict=verdict)
+    card = CityCard(name=city.name, title=city.shown_title, verdict=status.verdict, seal=status.seal)
     if forecast is None:
         last_known = issue.nothing and issue.nothing.last_known
         return card.model_copy(update={"last_known": last_known, "note": issue.no_forecast})

@@ -304,7 +304,7 @@ def opened_parquet(content: bytes) -> pq.ParquetFile:
 
 
 def parquet_table(content: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the table of a Parquet file's content, or its named columns; raise ValueError if it is damaged, FormatError if it is newer."""
+    """Return the table of a file's content, or its named columns; raise ValueError if it is damaged, FormatError if it is newer."""
     try:
         return opened_parquet(content).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:

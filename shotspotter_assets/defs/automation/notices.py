@@ -6,6 +6,7 @@ It polls for problems, because the cursor of a run-failure sensor moves on even 
 import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -20,7 +21,12 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import FormatError
 
-GATES: Final = ("forecast_beats_best_baseline", "rolling_gate", "level")  # checks whose failure is sent
+GATES: Final = (
+    "forecast_beats_best_baseline",
+    "rolling_gate",
+    "level",
+    "forecasts_are_as_sealed",
+)  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report
 OVERLAP: Final = timedelta(minutes=5)  # of polls: events are stored a little late; each problem is sent once
 MAX_RUNS: Final = 200  # maximum number of finished runs in one poll
@@ -57,7 +63,7 @@ def definitions(settings: Settings) -> dg.Definitions:
             *_city_problems(cities, opened),
             *_wrong_city_files(cities),
         ]
-        outcome = notifier.send(messages, cursor.get("sent", {}), now)
+        outcome = notifier.send(messages, cursor.get("sent", {}), now, partial(_seals, cities, opened))
         for channel, reason in outcome.failures.items():
             context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
         sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
@@ -116,6 +122,13 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
             for path, why in unusable_files(read_received(store, city.name), city).items():
                 # The reason names the remedy: a file may be damaged, of another zone, or read with wrong settings.
                 yield Message("unusable file", f"{city.name}, {PurePosixPath(path).name}", why)
+
+
+def _seals(cities: Cities, store: Store) -> str:
+    """Return the heads of the sealed forecasts of all automated cities, a line each, for receivers to keep."""
+    from shotspotter_assets.serving.seals import heads_in_words
+
+    return "\n".join(line for city in cities.values() if city.is_automated for line in heads_in_words(store, city))
 
 
 def _wrong_city_files(cities: Cities) -> Iterator[Message]:

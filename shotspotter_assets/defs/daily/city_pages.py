@@ -1,10 +1,11 @@
 """City pages: the static site for analysts and shift commanders."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_decorator
@@ -12,7 +13,9 @@ from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD, Asset
 from shotspotter_assets.storage.stored_file import ALL_CITIES
+from shotspotter_assets.wording import first_of
 
+CHECKED_DAYS: Final = timedelta(days=31)  # days whose sealed files each run verifies
 SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
 
 
@@ -53,7 +56,21 @@ def definitions(city: City) -> dg.Definitions:
             )
         return panel.check_result(finding)
 
-    return dg.Definitions(assets=[city_pages], asset_checks=[bounds_are_kept])
+    @dg.asset_check(asset=asset_key(city, Asset.CITY_PAGES))
+    def forecasts_are_as_sealed(store: StoreResource) -> dg.AssetCheckResult:
+        """The sealed forecasts of the last month were not changed, and the chain of all seals is whole."""
+        from shotspotter_assets.serving.seals import Chain
+        from shotspotter_assets.serving.verification import misfits_of
+
+        first = local_time.today(city.zone) - CHECKED_DAYS
+        misfits = [
+            f"{view.target}, {misfit.day}: {misfit.reason}"
+            for of_target, view in city.by_target(store.open())
+            for misfit in misfits_of(of_target, view, Chain.read(of_target, city.name), first)
+        ]
+        return dg.AssetCheckResult(passed=not misfits, description=first_of(misfits) or None)
+
+    return dg.Definitions(assets=[city_pages], asset_checks=[bounds_are_kept, forecasts_are_as_sealed])
 
 
 def _write_pages(store: Store, pages: PagesResource, city: City) -> panel.Metadata:

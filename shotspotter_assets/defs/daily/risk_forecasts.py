@@ -43,7 +43,8 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.daily_forecast import forecast_day, withheld
-    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, write_forecast
+    from shotspotter_assets.serving.issued_forecasts import issued_on_grid
+    from shotspotter_assets.serving.seals import write_sealed
     from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.serving.shadow import forecast_shadow
     from shotspotter_assets.storage.fingerprints import sha256
@@ -70,11 +71,11 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
         return {
             **nothing.model_dump(mode="json", include={"forecast_date", "lead", "last_known", "no_forecast"}),
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
-            "path": dg.MetadataValue.path(write_forecast(store, nothing)),
+            "path": dg.MetadataValue.path(write_sealed(store, city, nothing, local_time.now())),
         }
     models = record.loaded(store)
     forecast = forecast_shadow(store, forecast_day(record, models, history), record, models, history)
-    path = write_forecast(store, forecast)
+    path = write_sealed(store, city, forecast, local_time.now())
     if forecast.record.shadow:
         log.info(f"{city.name} {issue_date}: {forecast.record.shadow}")
     return {
