@@ -142,7 +142,7 @@ def _reason(store: Store, city: City, seal: Seal) -> str:
         if hashes[field] != sealed:
             if not sealed:
                 return f"{name} was added after the day was sealed without it."
-            state = "not the one that was sealed (SHA-256)" if hashes[field] else "missing"
+            state = "not as sealed (SHA-256)" if hashes[field] else "missing"
             return f"{name} is {state}. {RESTORE}"
     if seal.flaw or seal.state not in ("issued", "late", "replayed"):
         return ""
@@ -172,7 +172,7 @@ def _in_words(store: Store, city: City, chain: Chain, now: datetime) -> str:
     recorded = {issued + ONE_DAY for issued in store.days_present(FORECAST_RECORD, city.name)}
     waiting = sorted(day for day in recorded - last.keys() if now >= day_start(day, city.zone))
     facts += f" Not sealed yet: {first_of([str(day) for day in waiting])}." if waiting else ""
-    return f"{facts} Head: {chain.head}"
+    return f"{facts}\n  Head: {chain.head}"
 
 
 def _number_of(chain: Chain, head: str) -> int:

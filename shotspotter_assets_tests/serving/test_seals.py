@@ -212,9 +212,9 @@ def remove_record(town: Town, day: date) -> None:
 
 
 TAMPERED = {
-    raise_flagged_cells: "record.json is not the one that was sealed (SHA-256)",
-    drop_rows: "forecast.parquet is not the one that was sealed (SHA-256)",
-    edit_record: "record.json is not the one that was sealed (SHA-256)",
+    raise_flagged_cells: "record.json is not as sealed (SHA-256)",
+    drop_rows: "forecast.parquet is not as sealed (SHA-256)",
+    edit_record: "record.json is not as sealed (SHA-256)",
     remove_table: "forecast.parquet is missing",
     remove_record: "record.json is missing",
 }
@@ -341,4 +341,4 @@ def test_the_command_verifies_a_store(town: Town, tmp_path: Path) -> None:
     drop_rows(town, FIRST)
     changed = command()
     assert changed.returncode == 1
-    assert changed.stderr.startswith("Error: town, gunfire, 2024-05-01: forecast.parquet is not the one")
+    assert changed.stderr.startswith("Error: town, gunfire, 2024-05-01: forecast.parquet is not as sealed")
