@@ -163,6 +163,7 @@ def seal_days(store: Store, city: City, now: datetime, written: date | None = No
     begun = {issued + ONE_DAY for issued in recorded if now >= day_start(issued + ONE_DAY, city.zone)}
 
     def extended(content: bytes | None) -> bytes | None:
+        """Return the file's content with further lines; None without any."""
         chain = Chain.of(content)
         sealed = chain.last_by_day()
         days = begun | {*days_between(next(iter(sealed), min(begun)), max(begun))}

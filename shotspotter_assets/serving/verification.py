@@ -68,31 +68,29 @@ def remake(store: Store, city: City, day: date) -> str:
 
     Raises VerificationError for a day without a forecast or models, and ModelFilesError for lost or changed models.
     """
-    lines = []
-    for of_target, view in city.by_target(store):
-        name = f"{city.name}, {view.target}, {day}"
-        stored = load_record(of_target, city.name, day - ONE_DAY)
-        serving = ServingRecord.find(of_target, city.name, day - ONE_DAY)
-        if not isinstance(stored, ForecastRecord) or serving is None:
-            raise VerificationError(f"{name}: there is no forecast, or no record of its models, to make it from.")
-        history = CityHistory.load(of_target, view, day - ONE_DAY, max(serving.train[0] or city.start, city.start))
-        again = forecast_day(
-            serving, serving.loaded(of_target), history.until(min(history.last_known, stored.last_known))
-        )
-        table = of_target.read_table(FORECAST, city.name, day - ONE_DAY)
-        made_by = serving.made_by(view)
-        inputs = {
-            **{key: made_by.get(key) != value for key, value in stored.made_by.items()},
-            "last known day": again.record.last_known != stored.last_known,
-            "columns": set(table.column_names) - {SHADOW} != set(again.table.column_names),
-            "rows": len(table) != len(again.table),
-        }
-        other = [f"other {input_name}" for input_name, differs in inputs.items() if differs]
-        if not inputs["columns"] and not inputs["rows"]:
-            other += _differences(table, again.table)
-        expected = f"{stored.expected_alerts:.4f} expected, {again.record.expected_alerts:.4f} when forecast again"
-        lines.append(f"{name}: {'; '.join(other) if other else 'equal'} ({expected}).")
-    return "\n".join(lines)
+    return "\n".join(_remade(of_target, view, day) for of_target, view in city.by_target(store))
+
+
+def _remade(store: Store, city: City, day: date) -> str:
+    """Return what is different in the forecast of one target made again; see `remake`."""
+    name = f"{city.name}, {city.target}, {day}"
+    stored = load_record(store, city.name, day - ONE_DAY)
+    serving = ServingRecord.find(store, city.name, day - ONE_DAY)
+    if not isinstance(stored, ForecastRecord) or serving is None:
+        raise VerificationError(f"{name}: there is no forecast, or no record of its models, to make it from.")
+    history = CityHistory.load(store, city, day - ONE_DAY, max(serving.train[0] or city.start, city.start))
+    again = forecast_day(serving, serving.loaded(store), history.until(min(history.last_known, stored.last_known)))
+    table = store.read_table(FORECAST, city.name, day - ONE_DAY)
+    made_by = serving.made_by(city)
+    other = [f"other {key}" for key, value in stored.made_by.items() if made_by.get(key) != value]
+    if again.record.last_known != stored.last_known:
+        other.append("other last known day")
+    if {*table.column_names} - {SHADOW} == {*again.table.column_names} and len(table) == len(again.table):
+        other += _differences(table, again.table)
+    else:
+        other.append("other rows or columns")
+    expected = f"{stored.expected_alerts:.4f} expected, {again.record.expected_alerts:.4f} when forecast again"
+    return f"{name}: {'; '.join(other) or 'equal'} ({expected})."
 
 
 def _differences(stored: pa.Table, again: pa.Table) -> Iterator[str]:
