@@ -1,6 +1,6 @@
 """CPU time of a burden audit: `python benchmarks/burden_audit.py [--years 5] [--alerts 60000]`.
 
-A made-up city of 900 covered cells with forecasts, a plan for each day, outcomes, ten areas, and an audit layer of 400 tracts with
+A made-up city of 900 covered cells with forecasts, a plan for each day, ten areas, and an audit layer of 400 tracts with
 four groups, income and margins of error. Prints the CPU seconds of the audit, and those of reading as many days of forecasts (by
 quarter) and plans from a store.
 """
@@ -51,7 +51,7 @@ def write_layer(folder: Path, random: np.random.Generator) -> dict[str, object]:
 
 
 def audited_days(days: int, alerts: int, random: np.random.Generator) -> AuditedDays:
-    """Forecasts, alerts, plans and outcomes of some days."""
+    """Forecasts, alerts and plans of some days."""
     heat = random.gamma(0.4, 1.0, SIDE * SIDE)
     rate = heat / heat.sum() * alerts / days * random.gamma(20, 1 / 20, (days, 1)) * np.ones((days, SIDE * SIDE))
     counts = random.poisson(rate)
@@ -60,8 +60,7 @@ def audited_days(days: int, alerts: int, random: np.random.Generator) -> Audited
     }
     axis = np.datetime64(FIRST) + np.arange(days)
     hours = 8.0 * random.poisson(30 * heat / heat.sum(), rate.shape)
-    confirmed = random.binomial(counts, 0.15).astype(float)
-    return AuditedDays(axis, np.arange(SIDE * SIDE), forecasts, counts, hours, confirmed)
+    return AuditedDays(axis, np.arange(SIDE * SIDE), forecasts, counts, hours)
 
 
 def seconds_of_reading(store: Store, audited: AuditedDays) -> float:

@@ -30,17 +30,6 @@ NAME = "washington_dc_burden"
 MEMBERS = ("residual_boosting", "gradient_boosting", "ew_kde")
 YEAR = 2016
 GROUPS = {"Black": "black", "White": "white"}
-SHOWN = (
-    "flagged_days",
-    "share_of_residents",
-    "share",
-    "without_alert",
-    "difference",
-    "ratio",
-    "calibration",
-    "gini",
-    "lorenz",
-)
 
 
 def audit_layer(data: Path, cache: Path) -> Path:
@@ -97,7 +86,7 @@ def show(files: BurdenFiles) -> None:
     print()
     print_head("measure", "kind", "group", "policy", "value", "low", "high")
     for row in files.burden.to_pylist():
-        if row["measure"] in SHOWN and row["kind"] != "area" and row["value"] is not None:
+        if row["kind"] != "area" and row["value"] is not None:
             ends = ["" if row[end] is None else f"{row[end]:.3f}" for end in ("low", "high")]
             print_row(row["measure"], row["kind"], row["group"], row["policy"], f"{row['value']:.3f}", *ends)
     print()

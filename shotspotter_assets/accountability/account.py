@@ -11,6 +11,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 UNKNOWN: Final = "unknown"
+NO_SENSORS: Final = "no sensors"  # of an area without a covered cell, where nothing is known
 _FORMS: Final = {"share": "{:.0%}", "count": "{:,.0f}", "ratio": "{:.1f} times", "gain": "{:+.1%}"}
 """Form of a value by unit; other units follow the number."""
 Cell = str | float | int | None  # value of a table; null: unknown

@@ -22,11 +22,10 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.patrol.dispatch import unit_hours
 from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, FOLD_FORECASTS, PLAN, Asset
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, PLAN
 from shotspotter_assets.storage.store import Store
 
 CELL_MEAN: Final = "cell mean"  # share of days with an alert in the cell's training window
-CONFIRMED: Final = "confirmed"
 LAST_YEAR: Final = "last year's map"  # share of days with an alert in the year before the day
 YEAR: Final = 365
 
@@ -40,7 +39,6 @@ class AuditedDays:
     probability: Mapping[str, Array]  # by forecast, SERVED first; NaN in cells that were not covered; (days, cells)
     alerts: Integers  # shape (days, cells)
     unit_hours: Array | None = None  # hours of units by the day's plan, NaN on days without one; (days, cells)
-    confirmed: Array | None = None  # confirmed alerts, NaN on days with alerts and no report; None without reports
 
     @classmethod
     def of(cls, forecasts: pa.Table, history: CityHistory) -> "AuditedDays | None":
@@ -62,21 +60,6 @@ class AuditedDays:
         ranked = last_year + 1e-6 * np.nan_to_num(probability[CELL_MEAN])
         probability[LAST_YEAR] = np.where(np.isfinite(probability[SERVED]), ranked, np.nan)
         return cls(days, cells, probability, alerts[index].astype(np.int64))
-
-    def on(self, chosen: Booleans) -> "AuditedDays":
-        """Return some of the days without plans and outcomes, chosen by a mask of shape (days,)."""
-        probability = {name: values[chosen] for name, values in self.probability.items()}
-        return AuditedDays(self.days[chosen], self.cells, probability, self.alerts[chosen])
-
-    def summed(self, city: City, table: pa.Table, days: Days, values: Array) -> Array:
-        """Return the sums of values of a table's rows, given the day of each, by day and cell; shape (days, cells)."""
-        number = cell_numbers(city, table["row"].to_numpy(), table["column"].to_numpy())
-        is_audited = np.isin(days, self.days) & np.isin(number, self.cells)
-        day = np.searchsorted(self.days, days[is_audited])
-        cell = np.searchsorted(self.cells, number[is_audited])
-        sums = np.zeros(self.alerts.shape)
-        np.add.at(sums, (day, cell), values[is_audited])
-        return sums
 
 
 def _share_of_last_year(has_alert: Booleans, is_known: Booleans, index: Integers) -> Array:
@@ -109,7 +92,7 @@ def read_audited_days(store: Store, city: City, last: date) -> AuditedDays | Non
     if audited is None:
         return None
     hours = _unit_hours(store, city, audited)
-    return replace(audited, unit_hours=hours, confirmed=_confirmed(store, city, audited))
+    return replace(audited, unit_hours=hours)
 
 
 def _unit_hours(store: Store, city: City, audited: AuditedDays) -> Array | None:
@@ -120,26 +103,13 @@ def _unit_hours(store: Store, city: City, audited: AuditedDays) -> Array | None:
     if plans is None or not plans.num_rows:
         return None
     planned = plans["forecast_date"].to_numpy().astype("datetime64[D]")
-    sums = audited.summed(city, plans, planned, unit_hours(plans))
+    number = cell_numbers(city, plans["row"].to_numpy(), plans["column"].to_numpy())
+    is_audited = np.isin(planned, audited.days) & np.isin(number, audited.cells)
+    day = np.searchsorted(audited.days, planned[is_audited])
+    cell = np.searchsorted(audited.cells, number[is_audited])
+    sums = np.zeros(audited.alerts.shape)
+    np.add.at(sums, (day, cell), unit_hours(plans)[is_audited])
     return np.where(np.isin(audited.days, planned)[:, None], sums, np.nan)
-
-
-def _confirmed(store: Store, city: City, audited: AuditedDays) -> Array | None:
-    """Return the confirmed alerts, (days, cells), NaN on days with alerts and no report; None without reports.
-
-    Alerts without a report on a day with others count as not confirmed.
-    """
-    if not (city.has(Asset.ALERT_OUTCOMES) and city.is_of_gunfire):
-        return None
-    first, last = (day.astype(object) for day in (audited.days[0], audited.days[-1]))
-    reports = store.read_present(ALERT_OUTCOMES, city.name, first, last, ["user_id", "outcome", "row", "column"])
-    if reports is None or not reports.num_rows:
-        return None
-    is_reported = np.isin(audited.days, dates_of(reports)) | ~audited.alerts.any(axis=1)
-    is_confirmed = (pc.field("outcome") == CONFIRMED) & pc.field("user_id").is_valid() & pc.field("row").is_valid()
-    confirmed = reports.filter(is_confirmed)
-    sums = audited.summed(city, confirmed, dates_of(confirmed), np.ones(len(confirmed)))
-    return np.where(is_reported[:, None], sums, np.nan)
 
 
 def _of_folds(store: Store, city: str, last: date) -> list[pa.Table]:

@@ -11,7 +11,11 @@ from shotspotter_assets.evaluation.gains import LEVEL
 from shotspotter_assets.storage.catalogue import BURDEN_AUDIT
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-MIN_RESIDENTS: Final = 1_000  # of a population; also the weight of the mean of all in its shrunk exposure
+MIN_RESIDENTS: Final = 1_000  # of a population
+# Flagged cell-days of either population, for a ratio: 20 events have a relative error of 22%, and the US National Center
+# for Health Statistics marks rates of fewer as unreliable.
+MIN_FLAGGED_DAYS: Final = 20
+TOO_FEW_FLAGS: Final = f"either of the two has fewer than {MIN_FLAGGED_DAYS} flagged days"
 MIN_SHOWN_RATIO: Final = 1.1  # smaller ratios are not reported: residents are spread over cells by area
 
 
@@ -24,12 +28,15 @@ class Estimate(BaseModel, frozen=True, extra="forbid"):
 
     @classmethod
     def of(cls, values: Array) -> Self | None:
-        """Return the first value with the percentile interval of the others, its draws, NaN where undefined; None for NaN."""
+        """Return the first value with the percentile interval of the others, its draws; None if it is undefined (NaN).
+
+        With so many undefined draws that the interval's end may be one of them, there is no interval.
+        """
         value = float(values[0])
         defined = values[1:][np.isfinite(values[1:])]
         if not np.isfinite(value):
             return None
-        if not len(defined):
+        if len(defined) <= len(values[1:]) * (1 + LEVEL) / 2:
             return cls(value=value)
         low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         return cls(value=value, low=low, high=high)
@@ -41,10 +48,10 @@ class Estimate(BaseModel, frozen=True, extra="forbid"):
         return min(max(level, low), high)
 
     def text(self, form: str = ",.1f") -> str:
-        """Return the value and its interval, as "33.6 (90% interval 33.1 to 34.2)"."""
+        """Return the value and its interval, as "33.6 (33.1 to 34.2)"."""
         if self.low is None or self.high is None:
             return f"{self.value:{form}} (no interval)"
-        return f"{self.value:{form}} (90% interval {self.low:{form}} to {self.high:{form}})"
+        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
 
 
 class Comparison(BaseModel, frozen=True, extra="forbid"):
@@ -52,11 +59,13 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
 
     kind: str = Field(description="area, group or income.")
     policy: str = Field(description="Forecast that flags cells, or `observed` for days with an alert.")
-    first: str = Field(description="Name of one population: of two groups or incomes, that with more flags.")
+    first: str = Field(description="Name of the population that the served forecast flags more.")
     second: str = Field(description="Name of the population that it is compared with.")
     exposure: tuple[float, float] = Field(description="Flagged days a year of both.")
     difference: Estimate = Field(description="Flagged days a year of the first, less those of the second.")
-    ratio: Estimate = Field(description="Flagged days of the first over those of the second, both shrunk to the mean.")
+    ratio: Estimate | None = Field(
+        None, description="Flagged days of the first over those of the second; null if either has too few."
+    )
 
     @property
     def name(self) -> str:
@@ -65,9 +74,8 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def is_shown(self) -> bool:
-        """True if the interval of the difference excludes zero, and that of the ratio small ones."""
-        nearest = self.ratio.nearest_to(1.0)
-        is_large = max(nearest, 1 / nearest) >= MIN_SHOWN_RATIO if nearest > 0 else False
+        """True if the interval of the difference excludes zero, and that of the ratio, if there is one, small ratios."""
+        is_large = self.ratio is None or self.ratio.nearest_to(1.0) >= MIN_SHOWN_RATIO
         return self.difference.low is not None and self.difference.nearest_to(0.0) != 0 and is_large
 
 
@@ -95,17 +103,10 @@ class BurdenAudit(StoredRecord):
 
 MEASURES: Final = {
     "residents": "Residents in covered cells; without an audit layer, covered cells.",
-    "share_of_residents": "Share of the residents of covered cells.",
     "flagged_days": "Flagged days a year of a resident's cell; for `observed`, days with an alert.",
     "unit_hours": "Hours of units a year in a resident's cell, by plans.",
     "difference": "Flagged days a year of the first population, less those of the second.",
-    "ratio": f"Flagged days of both over each other, as if {MIN_RESIDENTS:,} further residents of each had the city's mean.",
+    "ratio": f"Flagged days of the first population over those of the second; none if {TOO_FEW_FLAGS}.",
     "share": "Share of the flags, which residents of a cell divide among them; for `observed`, of days with an alert.",
-    "without_alert": "Flagged cell-days a year without an alert per 1,000 residents; without an audit layer, per cell.",
-    "longest_run": "Largest number of successive flags of one cell without an alert.",
-    "calibration": "Predicted over observed days with an alert.",
-    "false_alarms": "Flagged share of the cell-days without an alert.",
-    "missed": "Share of the cell-days with an alert that were not flagged.",
-    "gini": "Gini coefficient of flagged days over covered cells, 0 if even; for `observed`, of days with an alert.",
-    "lorenz": "Share of the flagged days in the most flagged cells; for `observed`, of days with an alert.",
+    "calibration": "Predicted over observed days with an alert, by quarter of the cells by a group's share.",
 }

@@ -1,26 +1,36 @@
 """A burden audit as a record and tables, from audited days, areas and an audit layer."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.accountability.audited_days import CONFIRMED, AuditedDays
-from shotspotter_assets.accountability.burden_audit import MEASURES, BurdenAudit
-from shotspotter_assets.accountability.burden_measures import BurdenMeasures
+from shotspotter_assets.accountability.account import NO_SENSORS
+from shotspotter_assets.accountability.audited_days import AuditedDays
+from shotspotter_assets.accountability.burden_audit import MEASURES, MIN_RESIDENTS, BurdenAudit
+from shotspotter_assets.accountability.burden_measures import (
+    Row,
+    burden_row,
+    calibration_rows,
+    comparison_rows,
+    comparisons,
+    population_rows,
+    widest_pair,
+)
 from shotspotter_assets.accountability.burden_sentences import CONCLUSION, findings, frontier_sentences
 from shotspotter_assets.accountability.frontier import frontier_table
-from shotspotter_assets.accountability.policies import DRAWS, OBSERVED, flags_per_day
+from shotspotter_assets.accountability.policies import DRAWS, flags_per_day, policies_of, sums_of_draws
 from shotspotter_assets.accountability.residents import COVERED_CELLS, MIN_SHARE_OF_CELL, Population, Residents
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.storage.catalogue import BURDEN
 
-ALERTS: Final = "alerts"
+MIN_CELLS: Final = 5  # of an area, where cells count alike
+MIN_DAYS: Final = 28  # of a policy
 MAX_YEARS_BEFORE: Final = 5  # of the layer's figures before the first audited day
-ABOUT_ALERTS: Final = ("without_alert", "longest_run", "false_alarms", "missed")
 
 
 class BurdenFiles(NamedTuple):
@@ -44,22 +54,31 @@ def burden_files(
     Without `residents`, cells count alike; `problems` are lines about layers that could not be used, `visits`
     sentences about their effect.
     """
-    populations = list(_populations(audited, areas.ravel()[audited.cells], residents))
-    measures = BurdenMeasures.of(audited, (audited.alerts > 0).astype(np.float64), populations)
-    rows = [row | {"counted": ALERTS} for row in measures.rows]
-    if audited.confirmed is not None:
-        is_reported = np.isfinite(audited.confirmed[:, 0])
-        is_confirmed = (audited.confirmed[is_reported] > 0).astype(np.float64)
-        confirmed = BurdenMeasures.of(audited.on(is_reported), is_confirmed, populations).rows
-        about_alerts = [row for row in confirmed if row["policy"] == OBSERVED or row["measure"] in ABOUT_ALERTS]
-        rows += [row | {"counted": CONFIRMED} for row in about_alerts]
-    frontier = frontier_table(audited, measures, populations, city.patrol.repeats if city.patrol else None)
+    everyone, *parts = _populations(audited, areas.ravel(), residents)
+    reasons = [_why_left_out(city, one, residents) for one in parts]
+    measured = [everyone, *(one for one, reason in zip(parts, reasons, strict=True) if not reason)]
+    occupied = (audited.alerts > 0).astype(np.float64)
+    policies = policies_of(audited, occupied)
+    usable = {name: policy for name, policy in policies.items() if policy.days >= MIN_DAYS}
+    sums = sums_of_draws(audited.days, usable, occupied)
+    compared = list(comparisons(measured, sums)) if sums else []
+    left_out: list[Row] = [
+        burden_row("flagged_days", one.kind, one.name, "", None, reason)
+        for one, reason in zip(parts, reasons, strict=True)
+        if reason
+    ]
+    for name in policies.keys() - usable.keys():
+        reason = f"{policies[name].days} days; at least {MIN_DAYS} are needed"
+        left_out.append(burden_row("flagged_days", "city", everyone.name, name, None, reason))
+    rows = [
+        *chain.from_iterable(population_rows(one, sums) for one in measured),
+        *chain.from_iterable(calibration_rows(one, everyone, sums) for one in measured if one.kind == "group"),
+        *chain.from_iterable(comparison_rows(one) for one in compared),
+        *left_out,
+    ]
+    repeats = city.patrol.repeats if city.patrol else None
+    frontier = frontier_table(audited, policies, measured, widest_pair(compared), repeats)
     unit = "cell" if residents is None else "resident"
-    left_out: dict[tuple[str, str], list[str]] = {}
-    for row in measures.rows:
-        if row["measure"] == "flagged_days" and row["left_out"]:
-            name = row["group"] if row["kind"] == "city" else f"{row['kind']} {row['group']}"
-            left_out.setdefault((name, row["left_out"]), []).append(row["policy"])
     audit = BurdenAudit(
         city=city.name,
         first=audited.days[0].astype(object),
@@ -69,15 +88,18 @@ def burden_files(
         flags_per_day=float(flags_per_day(audited.probability[SERVED]).mean()),
         unit=unit,
         figures_of=None if city.audit is None or residents is None else city.audit.year,
-        comparisons=tuple(sorted(measures.comparisons, key=lambda one: one.policy != SERVED)),
-        sentences=tuple(findings(measures.comparisons, unit, city.event)),
+        comparisons=tuple(sorted(compared, key=lambda one: one.policy != SERVED)),
+        sentences=tuple(findings(compared, rows, unit, city.event)),
         conclusion=CONCLUSION.format(event=city.event),
         frontier=tuple(frontier_sentences(frontier.to_pylist(), city.event)),
         visits=tuple(visits),
         left_out=(
             *problems,
             *_problems(city, residents, audited),
-            *(f"Left out: {name} ({', '.join(policies)}): {why}." for (name, why), policies in left_out.items()),
+            *(
+                f"Left out: {row['policy'] or ' '.join((row['kind'], row['group']))}: {row['left_out']}."
+                for row in left_out
+            ),
         ),
         measures=MEASURES,
     )
@@ -85,16 +107,26 @@ def burden_files(
 
 
 def _populations(audited: AuditedDays, areas: Names, residents: Residents | None) -> Iterator[Population]:
-    """Yield all residents or cells, then areas, groups and incomes; `areas` names each cell's area, shape (cells,)."""
-    everyone = Population("city", COVERED_CELLS, np.ones((1, len(areas))), np.ones((1, len(areas))))
+    """Yield all residents or cells, then areas, groups and incomes; `areas` names the area of each cell of the grid."""
+    of_cells = areas[audited.cells]
+    everyone = Population("city", COVERED_CELLS, np.ones((1, len(of_cells))), np.ones((1, len(of_cells))))
     groups: list[Population] = []
     if residents is not None:
         everyone, *groups = residents.populations(audited.cells, np.random.default_rng(0), DRAWS)
     yield everyone
     for name in sorted(set(areas.tolist()) - {""}):
-        part = (areas == name)[None].astype(np.float64)
+        part = (of_cells == name)[None].astype(np.float64)
         yield Population("area", name, everyone.residents * part, part)
     yield from groups
+
+
+def _why_left_out(city: City, population: Population, residents: Residents | None) -> str:
+    """Return why a population is not measured: it has no sensors, or too few residents or cells; "" for one that is."""
+    if not population.part.any():
+        return NO_SENSORS if city.is_of_gunfire else "no covered cell"
+    number = population.residents[0].sum()
+    least, noun = (MIN_CELLS, "covered cells") if residents is None else (MIN_RESIDENTS, "residents in covered cells")
+    return f"{number:,.0f} {noun}; at least {least:,} are needed" if number < least else ""
 
 
 def _problems(city: City, residents: Residents | None, audited: AuditedDays) -> Iterator[str]:

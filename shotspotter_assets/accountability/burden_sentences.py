@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
-from shotspotter_assets.accountability.burden_audit import Comparison
+from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, Comparison
 from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.wording import first_of, number_of
 
 CONCLUSION: Final = (
     "These figures show where flags fell on past days, beside {event}s and residents; they do not show why, whether a flag or "
@@ -22,42 +23,52 @@ OTHERS: Final = {
 _LABELS: Final = {"group": "in group", "income": "in the quarter with the"}
 
 
-def findings(comparisons: Sequence[Comparison], unit: str, event: str) -> Iterator[str]:
-    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas."""
-    served = [one for one in comparisons if one.policy == SERVED]
-    for pair in (one for one in served if one.kind != "area"):
-        yield _difference(pair, unit)
-        ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name}
-        others = [f"{ratios[policy]} for {words}" for policy, words in OTHERS.items() if policy in ratios]
-        yield f"The same ratio is {', '.join(others)}.".replace("{event}", event)
-    areas = sorted((one for one in served if one.kind == "area"), key=lambda one: -one.exposure[0])
-    if len(areas) > 1:
-        most = areas[0]
-        least = areas[-1]
-        shown = sum(area.is_shown for area in areas)
+def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], unit: str, event: str) -> Iterator[str]:
+    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas.
+
+    `rows` are those of `catalogue.BURDEN`.
+    """
+    for pair in comparisons:
+        if pair.policy == SERVED and pair.kind != "area":
+            yield _difference(pair, unit)
+            ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name and one.ratio}
+            others = [f"{ratios[policy]} for {words}" for policy, words in OTHERS.items() if policy in ratios]
+            if pair.ratio and others:
+                yield f"The same ratio is {', '.join(others)}.".replace("{event}", event)
+    by_days: dict[str, list[str]] = {}
+    areas = [row for row in rows if (row["measure"], row["kind"], row["policy"]) == ("flagged_days", "area", SERVED)]
+    for row in sorted((row for row in areas if row.get("value") is not None), key=lambda row: -row["value"]):
+        by_days.setdefault(f"{row['value']:.1f}", []).append(row["group"])
+    if len(by_days) > 1:
+        most, *_, least = by_days
         place = "a cell" if unit == "cell" else f"a {unit}'s cell"
+        differing = [one for one in comparisons if (one.policy, one.kind) == (SERVED, "area")]
+        shown = sum(area.is_shown for area in differing)
         yield (
-            f"By area, {place} was flagged most in {most.first} ({most.exposure[0]:.1f} days a year) and least in "
-            f"{least.first} ({least.exposure[0]:.1f}); in {shown} of {len(areas)} areas the interval excludes the mean of "
+            f"By area, {place} was flagged most in {_tied(by_days[most])} ({most} days a year) and least in "
+            f"{_tied(by_days[least])} ({least}); in {shown} of {len(differing)} areas the interval excludes the mean of "
             "the others."
         )
+
+
+def _tied(areas: Sequence[str]) -> str:
+    """Return an area's name, or how many areas tie and which."""
+    return areas[0] if len(areas) == 1 else f"{number_of(len(areas), 'area')}: {first_of(areas)}"
 
 
 def _difference(served: Comparison, unit: str) -> str:
     """Return the sentence about one pair by the served forecast."""
     days = f"{served.exposure[0]:.1f} against {served.exposure[1]:.1f} days"
+    intervals = f"90% intervals: difference {served.difference.text()}"
     if not served.is_shown:
-        return (
-            f"No difference is shown between {served.first} and {served.second}: {days} a year, difference "
-            f"{served.difference.text()}."
-        )
+        return f"No difference is shown between {served.first} and {served.second}: {days} a year; {intervals}."
     place = _LABELS[served.kind]
     more = f"{served.difference.nearest_to(0.0):.1f} days a year more than {place} {served.second}"
+    flagged = f"{place.capitalize()} {served.first}, a {unit}'s cell was flagged at least {more}"
+    if served.ratio is None:
+        return f"{flagged}: {days}; {intervals}. No ratio is given, because {TOO_FEW_FLAGS}."
     times = f"{served.ratio.nearest_to(1.0):.1f} times as often"
-    return (
-        f"{place.capitalize()} {served.first}, a {unit}'s cell was flagged at least {more}, and at least {times}: {days}, "
-        f"difference {served.difference.text()}, ratio {served.ratio.text()}."
-    )
+    return f"{flagged}, and at least {times}: {days}; {intervals}, ratio {served.ratio.text()}."
 
 
 def frontier_sentences(rows: Sequence[dict[str, Any]], event: str) -> Iterator[str]:

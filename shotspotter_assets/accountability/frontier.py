@@ -1,63 +1,58 @@
 """Catch and burden of policies on past days: the top, caps on repeats, lots with known chances, and plans as shipped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
-from shotspotter_assets.accountability.burden_measures import BurdenMeasures
 from shotspotter_assets.accountability.policies import (
-    FLAGGED_SHARE,
     PLANS,
     Policy,
     capped_flags,
     flags_per_day,
     gini,
     lot_chances,
+    rate,
     top_flags,
-    weekly_sums,
 )
 from shotspotter_assets.accountability.residents import Population
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.storage.catalogue import FRONTIER
 
 CAPS: Final = (Repeats(most=4, days=7), Repeats(most=2, days=7))
 POWERS: Final = (4.0, 2.0, 1.5, 1.0)
-TOP: Final = f"top {FLAGGED_SHARE:.0%}"
+TOP: Final = f"top {FLAGGED_PERCENT}%"
 
 
 def frontier_table(
-    audited: AuditedDays, measures: BurdenMeasures, populations: Sequence[Population], repeats: Repeats | None
+    audited: AuditedDays,
+    policies: Mapping[str, Policy],
+    populations: Sequence[Population],
+    pair: tuple[str, str] | None,
+    repeats: Repeats | None,
 ) -> pa.Table:
     """Return a row of `catalogue.FRONTIER` for each policy; `repeats` is the cap of the city's plans, if any.
 
-    Lots are not drawn: their chances give the exact means over all draws. Residents are as counted.
+    `policies` has the plans, if any, and `pair` names the groups to compare. Lots are not drawn: their chances give the
+    exact means over all draws. Residents are as counted.
     """
-    counted = [one._replace(residents=one.residents[:1]) for one in populations]
-    pair = measures.widest_pair()
-    rows = []
-    for name, policy in _policies(audited, measures, repeats):
-        weekly = weekly_sums(audited.days, policy, measures.occupied)
-        sums = {layer: values.sum(axis=0, keepdims=True) for layer, values in weekly.items()}
-        of_policy = BurdenMeasures({name: policy}, {name: sums}, measures.occupied, counted[0])
-        of_policy.add(counted[0])
-        for population in counted[1:]:
-            if population.residents.sum() >= of_policy.least:
-                of_policy.expose(population.name, population.residents)
-        rows.append(_row(audited, name, of_policy, [one.name for one in counted if one.kind == "area"], pair))
+    rows = [
+        _row(name, policy, audited.alerts, populations, pair)
+        for name, policy in _policies(audited.probability[SERVED], policies.get(PLANS), repeats)
+    ]
     return pa.Table.from_pylist(rows, FRONTIER.schema)
 
 
-def _policies(audited: AuditedDays, measures: BurdenMeasures, repeats: Repeats | None) -> Iterator[tuple[str, Policy]]:
+def _policies(probability: Array, plans: Policy | None, repeats: Repeats | None) -> Iterator[tuple[str, Policy]]:
     """Yield each policy with its name in words."""
-    probability = audited.probability[SERVED]
     number = flags_per_day(probability)
 
-    def policy(flags: Array | Booleans) -> Policy:
+    def policy(flags: Array) -> Policy:
         return Policy(np.where(np.isfinite(probability), flags, np.nan))
 
     yield TOP, policy(top_flags(probability, number))
@@ -69,39 +64,38 @@ def _policies(audited: AuditedDays, measures: BurdenMeasures, repeats: Repeats |
         )
     for power in POWERS:
         yield f"by lot, likelier with more risk (power {power:g})", policy(lot_chances(probability, number, power))
-    if PLANS in measures.policies:
-        yield PLANS, measures.policies[PLANS]
+    if plans is not None:
+        yield PLANS, plans
 
 
 def _row(
-    audited: AuditedDays, name: str, measures: BurdenMeasures, areas: Sequence[str], pair: tuple[str, str] | None
+    name: str, policy: Policy, alerts: Integers, populations: Sequence[Population], pair: tuple[str, str] | None
 ) -> dict[str, Any]:
-    """Return the row of one policy, whose measures are given."""
-    policy = measures.policies[name]
-    values = {row["measure"]: row["value"] for row in reversed(measures.rows) if row["group"] == measures.everyone.name}
-    alerts = np.where(np.isfinite(policy.flags), audited.alerts, 0)
-    caught = float((np.nan_to_num(policy.flags) * alerts).sum())
-    by_area = np.array([measures.exposures[area, name][0][0] for area in areas if (area, name) in measures.exposures])
+    """Return the row of one policy; `alerts` have shape (days, cells)."""
+    is_covered = np.isfinite(policy.flags)
+    flags = np.nan_to_num(policy.flags)
+    counted = np.where(is_covered, alerts, 0)
+    sums = {"flags": flags.sum(axis=0, keepdims=True), "covered": is_covered.sum(axis=0, keepdims=True)}
+    days = {one.name: float(rate(sums, "flagged_days", one.residents[:1])[0]) for one in populations}
+    by_area = np.array([days[one.name] for one in populations if one.kind == "area"])
     spread = gini(by_area[np.isfinite(by_area)])
     row = {
         "policy": name,
         "days": policy.days,
-        "flags": float(np.nansum(policy.flags) / policy.days),
-        "alerts_caught": caught / float(alerts.sum()) if alerts.any() else None,
-        "cells_caught": None if values["missed"] is None else 1 - values["missed"],
-        "without_alert": values["without_alert"],
+        "flags": float(flags.sum() / policy.days),
+        "alerts_caught": float((flags * counted).sum() / counted.sum()) if counted.any() else None,
+        "cells_caught": float(flags[counted > 0].sum() / (counted > 0).sum()) if counted.any() else None,
         "gini": spread if np.isfinite(spread) else None,
     }
     if pair is None:
         return row
-    first, second = (measures.exposures[group, name] for group in pair)
+    more, fewer = (days[group] for group in pair)
     return row | {
         "first": pair[0],
         "second": pair[1],
-        "first_days": float(first[0][0]),
-        "second_days": float(second[0][0]),
-        "difference": float(first[0][0] - second[0][0]),
-        "ratio": float(first[1][0] / second[1][0]),
+        "first_days": more,
+        "second_days": fewer,
+        "difference": more - fewer,
     }
 
 

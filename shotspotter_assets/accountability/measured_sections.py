@@ -12,7 +12,7 @@ from shotspotter_assets.accountability.alert_outcomes import (
     outcome_summary,
 )
 from shotspotter_assets.accountability.audited_days import CELL_MEAN
-from shotspotter_assets.accountability.burden_audit import MIN_RESIDENTS, BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.calendar.local_time import ONE_DAY
@@ -172,7 +172,7 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     """Compare areas, groups and incomes by the days on which the served forecast flags them."""
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
-    served.sort(key=lambda pair: -pair.exposure[0])
+    served.sort(key=lambda pair: -pair.difference.value)
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
     by_kind = {kind: [pair for pair in served if pair.kind == kind] for kind in KINDS}
     figures = _unknown(OF_BURDEN, NO_AUDIT if audit is None else audit.note or TOO_FEW_DAYS)
@@ -197,40 +197,49 @@ def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
 
 
 def _largest(
-    name: str, audit: BurdenAudit, compared: Sequence[Comparison], estimate: Callable[[Comparison], Estimate]
+    name: str, audit: BurdenAudit, served: Sequence[Comparison], estimate: Callable[[Comparison], Estimate | None]
 ) -> Figure:
     """Return the largest of the estimates of pairs of all kinds, with those of alerts and of each cell's mean beside it."""
     title, unit = OF_BURDEN[name]
-    pair = max(compared, key=lambda pair: estimate(pair).value)
+    estimates = [(pair, value) for pair in served if (value := estimate(pair))]
+    missing = number_of(len(served) - len(estimates), "comparison")
+    no_ratio = f" No ratio is given for {missing}, because {TOO_FEW_FLAGS}." if len(estimates) < len(served) else ""
+    if not estimates:
+        return Figure(name=name, title=title, unit=unit, sentence=no_ratio.strip())
+    pair, largest = max(estimates, key=lambda one: one[1].value)
     more, fewer = pair.exposure
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
-    sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; 90% interval."
-    beside = {
-        one.policy: estimate(one).text() for one in audit.comparisons if (one.kind, one.name) == (pair.kind, pair.name)
-    }
-    others = [f"{beside[policy]} for {words}" for policy, words in BESIDE.items() if policy in beside]
+    sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; brackets: 90% interval."
+    same = {one.policy: estimate(one) for one in audit.comparisons if (one.kind, one.name) == (pair.kind, pair.name)}
+    others = [f"{other.text()} for {words}" for policy, words in BESIDE.items() if (other := same.get(policy))]
     if others:
         sentence += f" The same {unit if unit == 'ratio' else 'difference'} is {' and '.join(others)}."
-    if unit == "ratio" and audit.unit != "cell":
-        sentence += f" The ratio is that with {MIN_RESIDENTS:,} further residents of each at the mean of all."
-    title += f", by {pair.kind}"
-    return Figure(name=name, title=title, unit=unit, sentence=sentence, **estimate(pair).model_dump())
+    return Figure(
+        name=name,
+        title=f"{title}, by {pair.kind}",
+        value=largest.value,
+        unit=unit,
+        low=largest.low,
+        high=largest.high,
+        sentence=sentence + no_ratio,
+    )
 
 
 def _comparisons(audit: BurdenAudit, kind: str, compared: Sequence[Comparison]) -> FigureTable:
-    """Return the flagged days of each pair of one kind, the most flagged population first."""
+    """Return the flagged days of each pair of one kind, the largest difference first."""
     cell = _cell(audit).replace("A ", "a ", 1)
     return FigureTable(
         name=f"burden_{kind}",
-        title=f"By {kind}: days a year on which {cell} was flagged (brackets: 90% interval; ratios are shrunk towards 1)",
-        columns=("Population", "Days", "Compared with", "Days", "Ratio"),
+        title=f"By {kind}: days a year on which {cell} was flagged (brackets: 90% interval)",
+        columns=("Population", "Days", "Compared with", "Days", "Difference", "Ratio"),
         rows=tuple(
             (
                 pair.first,
                 round(pair.exposure[0], 1),
                 pair.second,
                 round(pair.exposure[1], 1),
-                pair.ratio.text(".1f").replace("90% interval ", ""),
+                pair.difference.text(),
+                pair.ratio.text() if pair.ratio else "too few flagged days",
             )
             for pair in compared[:MAX_COMPARISONS]
         ),

@@ -1,30 +1,29 @@
 """Policies that flag cells by their probabilities (the top, caps on repeats, lots), and sums of their flags by week."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
-from shotspotter_assets.arrays import Array, Booleans, Days, Integers
+from shotspotter_assets.arrays import Array, Days, Integers
 from shotspotter_assets.calendar.dates import YEAR_DAYS, weeks
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import flagged_cells, ranks_within_days
 
-FLAGGED_SHARE: Final = 0.05  # share of the covered cells that are flagged each day: those with the highest probability
 OBSERVED: Final = "observed"  # days with an alert, as if these cells had been flagged
 PLANS: Final = "plans"  # cells to which plans sent units
 DRAWS: Final = 400
 Sums = dict[str, Array]
 """Sums of one policy by cell, in each week or draw of weeks, shape (weeks, cells) or (1 + draws, cells): days covered, with
-flags, with alerts, with flags and no alert (wrong), with alerts and no flag (missed), without alerts (quiet), summed
-probabilities (expected), and hours of units. Draws follow the sums of all weeks."""
+flags, with alerts, summed probabilities (expected), and hours of units. Draws follow the sums of all weeks."""
 RATES: Final = {
     "flagged_days": ("flags", "covered", YEAR_DAYS),
     "unit_hours": ("hours", "covered", YEAR_DAYS),
     "calibration": ("expected", "alerts", 1.0),
-    "false_alarms": ("wrong", "quiet", 1.0),
-    "missed": ("missed", "alerts", 1.0),
 }
 """Measures that are a factor times the ratio of two weighted sums."""
 
@@ -59,23 +58,24 @@ def policies_of(audited: AuditedDays, occupied: Array) -> dict[str, Policy]:
 def flags_per_day(probability: Array) -> Integers:
     """Return the number of flagged cells of each day, 0 without a forecast; probabilities are (days, cells)."""
     covered = np.isfinite(probability).sum(axis=1)
-    return np.minimum(np.maximum((covered * FLAGGED_SHARE).astype(np.int64), 1), covered)
+    return np.minimum(flagged_cells(covered, FLAGGED_PERCENT), covered).astype(np.int64)
 
 
-def top_flags(probability: Array, number: Integers) -> Booleans:
-    """Flag the likeliest cells of each day, `number` of them, shape (days, cells); NaN is never flagged."""
-    order = np.argsort(-probability, axis=1, kind="stable")  # NaN last
-    flags = np.zeros(probability.shape, dtype=bool)
-    np.put_along_axis(flags, order, np.arange(probability.shape[1]) < number[:, None], axis=1)
-    return flags & np.isfinite(probability)
+def top_flags(probability: Array, number: Integers) -> Array:
+    """Flag the likeliest cells of each day, `number` of them, shape (days, cells); tied cells share places, NaN has none."""
+    is_covered = np.isfinite(probability)
+    day = np.nonzero(is_covered)[0]
+    flags = np.zeros(probability.shape)
+    flags[is_covered] = ranks_within_days(probability[is_covered], day).top(number[day])
+    return flags
 
 
-def capped_flags(probability: Array, number: Integers, repeats: Repeats) -> Booleans:
-    """Flag the likeliest cells that were flagged on fewer than `most` of the audited days before, within `days`."""
-    flags = np.zeros(probability.shape, dtype=bool)
+def capped_flags(probability: Array, number: Integers, repeats: Repeats) -> Array:
+    """Flag the likeliest cells, none more often than on `most` of `days` audited days."""
+    flags = np.zeros(probability.shape)
     for day in range(len(probability)):
         recent = flags[max(day - repeats.days + 1, 0) : day].sum(axis=0)
-        rested = np.where(recent < repeats.most, probability[day], np.nan)
+        rested = np.where(recent <= repeats.most - 1, probability[day], np.nan)
         flags[day] = top_flags(rested[None], number[day : day + 1])[0]
     return flags
 
@@ -105,14 +105,20 @@ def weekly_sums(days: Days, policy: Policy, occupied: Array) -> Sums:
         "covered": np.ones(flags.shape),
         "flags": flags,
         "alerts": occupied,
-        "wrong": flags * (1 - occupied),
-        "missed": (1 - flags) * occupied,
-        "quiet": 1 - occupied,
         "expected": 0 * flags if policy.probability is None else policy.probability,
         "hours": 0 * flags if policy.hours is None else policy.hours,
     }
     starts = _starts_of_weeks(days)
     return {name: np.add.reduceat(np.where(is_covered, layer, 0.0), starts, axis=0) for name, layer in layers.items()}
+
+
+def sums_of_draws(days: Days, policies: Mapping[str, Policy], occupied: Array) -> dict[str, Sums]:
+    """Return the sums of each policy in all weeks and in each draw of weeks, drawn alike for all policies."""
+    times = draws_of_weeks(days, np.random.default_rng(0))
+    return {
+        name: {layer: times @ weekly for layer, weekly in weekly_sums(days, policy, occupied).items()}
+        for name, policy in policies.items()
+    }
 
 
 def draws_of_weeks(days: Days, random: np.random.Generator) -> Array:
@@ -141,13 +147,6 @@ def gini(values: Array) -> float:
     number = len(values)
     ranks = 2 * np.arange(1, number + 1) - number - 1
     return float(ranks @ np.sort(values) / (number * values.sum())) if values.sum() > 0 else float("nan")
-
-
-def longest_runs(flags: Array, occupied: Array) -> Integers:
-    """Return the largest number of successive flags of each cell without an alert on any; both are (days, cells)."""
-    number = np.cumsum(flags > 0, axis=0)
-    at_last_hit = np.maximum.accumulate(np.where((flags > 0) & (occupied > 0), number, 0), axis=0)
-    return np.asarray((number - at_last_hit).max(axis=0))
 
 
 def _starts_of_weeks(days: Days) -> Integers:

@@ -6,12 +6,12 @@ rate, Chainey et al. (2008) for PAI, and Murphy (1973) and `proper_scores` for t
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Booleans, Values
+from shotspotter_assets.arrays import Array, Booleans, Integers, Values
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
 from shotspotter_assets.evaluation.proper_scores import corp, recalibrated
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
@@ -132,15 +132,40 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     return float(slope), float(fit.intercept_[0] - slope * centre)
 
 
+class Ranks(NamedTuple):
+    """Places of cell-days among those of their day, the highest probability first; each of shape (cell-days,)."""
+
+    cells: Integers  # of the day
+    before: Integers  # cells of the day with a higher probability
+    tied: Integers  # cells of the day with this probability
+
+    def top(self, number: Values) -> Array:
+        """Return the share in which each cell-day is among the `number` highest of its day, shape (cell-days,).
+
+        Tied cells share the remaining places equally, because row order or a seed would be luck.
+        """
+        return np.asarray(((number - self.before) / self.tied).clip(0, 1))
+
+
+def flagged_cells(covered: Values, percent: int) -> Values:
+    """Return the number of flagged cells for numbers of covered cells: a share of them, rounded half up, at least 1."""
+    return np.maximum(np.floor(covered * percent / 100 + 0.5), 1)
+
+
 def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below."""
+    ranks = ranks_within_days(probability, day)
+    return {area: ranks.top(flagged_cells(ranks.cells, area)) for area in AREAS}
+
+
+def ranks_within_days(probability: Array, day: Values) -> Ranks:
+    """Return the places of cell-days, shape (cell-days,); `day` is any label of the cells that are ranked together."""
     number_of_day = np.unique(day, return_inverse=True)[1]
     cells = np.bincount(number_of_day)[number_of_day]
     order = np.lexsort((-probability, number_of_day))
     ranked_day = number_of_day[order]
     ranked = probability[order]
     is_new_day = np.diff(ranked_day, prepend=-1) > 0
-    # Tied cells share the remaining places equally, because row order or a seed would be luck.
     is_new_tie = is_new_day | (np.diff(ranked, prepend=np.inf) != 0)
     tie = np.empty(len(order), dtype=np.int64)
     tie[order] = is_new_tie.cumsum() - 1
@@ -148,8 +173,7 @@ def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     first_of_day = np.flatnonzero(is_new_day)
     before = (first - first_of_day[ranked_day[first]])[tie]
     tied = np.diff(first, append=len(order))[tie]
-    flagged = {area: np.maximum(np.floor(cells * area / 100 + 0.5), 1) for area in AREAS}
-    return {area: ((k - before) / tied).clip(0, 1) for area, k in flagged.items()}
+    return Ranks(cells, before, tied)
 
 
 @dataclass(frozen=True)

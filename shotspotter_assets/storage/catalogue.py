@@ -161,7 +161,6 @@ class Asset(StoredFolder):
             {
                 "evaluation_reports": Whole.FINISHED,
                 "grid_tensors": Whole.FULL_MONTHS,
-                "alert_outcomes": Whole.FULL_MONTHS,
                 "risk_forecasts": Whole.FULL_MONTHS,
                 "patrol_plans": Whole.FULL_MONTHS,
                 "patrols_made": Whole.FULL_MONTHS,
@@ -631,10 +630,9 @@ STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores 
 BURDEN_AUDIT: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, RECORD, "Findings of the burden audit, in sentences.")
 _BURDEN: Final = {
     "measure": Column("string", "Name of the measure, see `measures` of the record."),
-    "kind": Column("string", "Kind of the population: city, area, group, income, quarter or comparison."),
+    "kind": Column("string", "Kind of the population: city, area, group, income, or quarter of the cells."),
     "group": Column("string", "Name of the population, of both compared ones, or of a share of the cells."),
     "policy": Column("string", "served, cell mean, last year's map or plans; observed for alerts themselves."),
-    "counted": Column("string", "Events that count as alerts: alerts, or confirmed for confirmed alerts alone."),
     "value": Column("double", "Value; null if it is left out.", required=False),
     "low": Column("double", "Lower end of the 90% interval; null without one.", required=False),
     "high": Column("double", "Upper end of that interval.", required=False),
@@ -654,10 +652,6 @@ _FRONTIER: Final = {
     "first_days": Column("double", "Flagged days a year of a resident of the first group.", required=False),
     "second_days": Column("double", "Flagged days a year of a resident of the second group.", required=False),
     "difference": Column("double", "Their difference, flagged days a year.", required=False),
-    "ratio": Column("double", "Their ratio, both shrunk to the mean.", required=False),
-    "without_alert": Column(
-        "double", "Flagged cell-days a year without an alert: per 1,000 residents, or per cell.", required=False
-    ),
     "gini": Column("double", "Gini coefficient of flagged days over areas; 0 is even.", required=False),
 }
 FRONTIER: Final = StoredTable(

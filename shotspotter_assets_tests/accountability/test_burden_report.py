@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
-from shotspotter_assets.accountability.burden_audit import MEASURES, MIN_RESIDENTS, Estimate
+from shotspotter_assets.accountability.burden_audit import MEASURES, MIN_FLAGGED_DAYS, MIN_RESIDENTS, Estimate
 from shotspotter_assets.accountability.burden_report import BurdenFiles, burden_files
 from shotspotter_assets.accountability.frontier import TOP, frontier_picture
 from shotspotter_assets.accountability.policies import OBSERVED, PLANS
@@ -29,22 +29,18 @@ def audited_and_files() -> BurdenFiles:
     audited = PLANTED.audited(random)
     is_planned = np.arange(len(audited.days)) % 2 == 0
     hours = np.where(is_planned[:, None], 8.0 * (audited.probability[SERVED] > 0.2), np.nan)
-    confirmed = audited.alerts * (random.random(audited.alerts.shape) < 0.3)
     residents = PLANTED.measured(random)
     few = Figures(np.full(CELLS, 5.0), np.zeros(CELLS))
     residents = replace(residents, groups=residents.groups | {"C": few})
-    return burden_files(CITY, replace(audited, unit_hours=hours, confirmed=confirmed), AREAS, residents)
+    return burden_files(CITY, replace(audited, unit_hours=hours), AREAS, residents)
 
 
 def test_shares_of_areas_and_groups_add_up(audited_and_files: BurdenFiles) -> None:
     burden = audited_and_files.burden
     for policy in (SERVED, CELL_MEAN, LAST_YEAR, PLANS, OBSERVED):
-        shares = [row["value"] for row in rows(burden, measure="share", kind="area", policy=policy, counted="alerts")]
+        shares = [row["value"] for row in rows(burden, measure="share", kind="area", policy=policy)]
         assert sum(shares) == pytest.approx(1)
     assert set(burden["measure"].to_pylist()) == set(MEASURES)
-    [top] = rows(burden, measure="lorenz", group="top 5% of cells", policy=SERVED)
-    [even] = rows(burden, measure="lorenz", group="top 50% of cells", policy=SERVED)
-    assert 0.05 < top["value"] < even["value"] <= 1
 
 
 def test_a_group_with_too_few_residents_is_left_out_and_named(audited_and_files: BurdenFiles) -> None:
@@ -54,15 +50,6 @@ def test_a_group_with_too_few_residents_is_left_out_and_named(audited_and_files:
     assert f"500 residents in covered cells; at least {MIN_RESIDENTS:,}" in row["left_out"]
     assert any("group C" in line and "500 residents" in line for line in audited_and_files.audit.left_out)
     assert not any("C" in (one.first, one.second) for one in audited_and_files.audit.comparisons)
-
-
-def test_confirmed_alerts_are_fewer_and_counted_apart(audited_and_files: BurdenFiles) -> None:
-    burden = audited_and_files.burden
-    everyone = {"group": "all residents", "policy": SERVED, "measure": "without_alert"}
-    [alerts] = rows(burden, counted="alerts", **everyone)
-    [confirmed] = rows(burden, counted="confirmed", **everyone)
-    assert confirmed["value"] > alerts["value"]
-    assert {row["policy"] for row in rows(burden, counted="confirmed", measure="flagged_days")} == {OBSERVED}
 
 
 def test_plans_have_unit_hours_on_their_own_days(audited_and_files: BurdenFiles) -> None:
@@ -76,7 +63,7 @@ def test_plans_have_unit_hours_on_their_own_days(audited_and_files: BurdenFiles)
 def test_the_frontier_trades_catch_for_evenness(audited_and_files: BurdenFiles) -> None:
     lots = [row for row in audited_and_files.frontier.to_pylist() if "lot" in row["policy"]]
     assert [row["policy"].rstrip(")").split()[-1] for row in lots] == ["4", "2", "1.5", "1"]
-    for measure in ("cells_caught", "alerts_caught", "difference", "ratio"):
+    for measure in ("cells_caught", "alerts_caught", "difference"):
         values = [row[measure] for row in lots]
         assert values == sorted(values, reverse=True), measure
     [top] = rows(audited_and_files.frontier, policy=TOP)
@@ -89,6 +76,8 @@ def test_sentences_begin_with_the_careful_end_and_call_nothing_fair(audited_and_
     audit = audited_and_files.audit
     [served] = [one for one in audit.comparisons if (one.kind, one.policy) == ("group", SERVED)]
     assert f"at least {served.difference.low:.1f} days a year more" in audit.sentences[0]
+    assert served.ratio is not None
+    assert f"ratio {served.ratio.text()}" in audit.sentences[0]
     words = " ".join([*audit.sentences, *audit.frontier, audit.conclusion, *audit.measures.values()]).lower()
     assert "fair" not in words
     assert "do not show" in audit.conclusion
@@ -125,6 +114,68 @@ def test_few_days_are_left_out_and_three_weeks_have_no_interval() -> None:
     assert rows(burden, measure="flagged_days", policy=SERVED)[0]["value"] is None
     assert Estimate.of(np.array([2.0])) == Estimate(value=2.0)
     assert Estimate.of(np.array([np.nan, 1.0])) is None
+    assert Estimate.of(np.array([2.0, *[1.0] * 90, *[np.nan] * 10])) == Estimate(value=2.0), "its end is unknown"
+
+
+def districts(inner: int, covered: int = CELLS) -> BurdenFiles:
+    """The audit of a city whose first cells are flagged each day, by districts of ten cells, some without coverage."""
+    audited = PLANTED.audited(np.random.default_rng(6))
+    probability = np.tile(np.where(np.arange(CELLS) < inner, 0.5, 0.01), (len(audited.days), 1))
+    forecasts = dict.fromkeys(audited.probability, probability[:, :covered])
+    areas = np.array([f"district {number}" for number in range(10)])[:, None].repeat(10, axis=1)
+    cells = np.arange(covered)
+    return burden_files(
+        CITY, replace(audited, probability=forecasts, alerts=audited.alerts[:, :covered], cells=cells), areas, None
+    )
+
+
+def test_ratios_are_those_of_the_exposures_and_their_interval_holds_them(audited_and_files: BurdenFiles) -> None:
+    ratios = [(one, one.ratio) for one in audited_and_files.audit.comparisons if one.ratio]
+    assert ratios
+    for one, ratio in ratios:
+        assert ratio.value == pytest.approx(one.exposure[0] / one.exposure[1])
+        assert ratio.low < ratio.value < ratio.high
+        assert one.policy != SERVED or ratio.value >= 1
+
+
+def test_without_enough_flagged_days_there_is_a_difference_and_no_ratio() -> None:
+    audit, burden, _ = districts(inner=5)
+    served = {one.first: one for one in audit.comparisons if one.policy == SERVED}
+    assert set(served) == {"district 0", *(f"outside district {number}" for number in range(1, 10))}, "the less flagged"
+    assert {one.ratio for one in served.values()} == {None}
+    assert {one.second: one.exposure[1] for one in served.values()}["district 3"] == 0
+    assert all(one.difference.value > 0 for one in served.values())
+    [row] = rows(burden, measure="ratio", group="district 0 and outside district 0", policy=SERVED)
+    assert row["value"] is None
+    assert f"fewer than {MIN_FLAGGED_DAYS} flagged days" in row["left_out"]
+
+
+def test_areas_that_tie_are_named_as_ties() -> None:
+    [sentence] = districts(inner=5).audit.sentences
+    assert "flagged most in district 0 (182.6 days a year) and least in 9 areas: district 1, district 2" in sentence
+
+
+def test_an_area_flagged_less_than_all_others_leads_its_pair() -> None:
+    audited = PLANTED.audited(np.random.default_rng(6))
+    quiet = np.isin(np.arange(CELLS) // 10, (7,))
+    probability = np.where(quiet, audited.probability[SERVED] / 50, audited.probability[SERVED])
+    areas = np.where(quiet, "quiet", "loud").reshape(10, 10)
+    audit = burden_files(
+        CITY, replace(audited, probability=dict.fromkeys(audited.probability, probability)), areas, None
+    ).audit
+    assert {(one.first, one.second) for one in audit.comparisons if one.policy == SERVED} == {
+        ("loud", "outside loud"),
+        ("outside quiet", "quiet"),
+    }
+
+
+def test_a_district_without_sensors_is_named_and_has_no_value() -> None:
+    audit, burden, _ = districts(inner=5, covered=80)
+    assert "Left out: area district 9: no sensors." in audit.left_out
+    [row] = rows(burden, measure="flagged_days", group="district 9")
+    assert (row["value"], row["left_out"]) == (None, "no sensors")
+    assert rows(burden, measure="residents", group="district 9") == []
+    assert "7 areas" in audit.sentences[0], "no district without sensors is among the least flagged"
 
 
 def test_figures_of_long_ago_and_uncovered_cells_are_named() -> None:

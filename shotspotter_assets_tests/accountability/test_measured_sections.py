@@ -158,6 +158,25 @@ def test_the_largest_ratio_names_both_groups(store: Store) -> None:
     assert section.sentences == (FLAGGED, "A finding.", "A visit.")
 
 
+def test_a_pair_with_few_flagged_days_has_a_difference_and_no_ratio(store: Store) -> None:
+    [group] = audit().comparisons
+    changes = {"kind": "area", "first": "outside west", "second": "west", "exposure": (40.0, 0.0), "ratio": None}
+    west = group.model_copy(update={**changes, "difference": Estimate(value=40, low=38, high=42)})
+    section = burden_section(store, audit().model_copy(update={"comparisons": (group, west)}))
+    ratio, difference = section.figures
+    assert (ratio.value, difference.value) == (8, 40)
+    assert (
+        "No ratio is given for 1 comparison, because either of the two has fewer than 20 flagged days" in ratio.sentence
+    )
+    [row] = next(table.rows for table in section.tables if table.name == "burden_area")
+    assert row == ("outside west", 40.0, "west", 0.0, "40.0 (38.0 to 42.0)", "too few flagged days")
+    none = burden_section(store, audit().model_copy(update={"comparisons": (west,)}))
+    unknown = find_figure([none], "burden_ratio")
+    assert unknown is not None
+    assert unknown.value is None
+    assert "fewer than 20 flagged days" in unknown.sentence
+
+
 def test_an_audit_without_groups_says_who_would_provide_them(store: Store) -> None:
     without_layer = audit("area").model_copy(update={"unit": "cell"})
     assert any("audit" in sentence for sentence in burden_section(store, without_layer).sentences)
@@ -196,7 +215,7 @@ def test_a_layer_of_residents_hides_no_larger_disparity_of_areas(store: Store) -
     figure = find_figure([section], "burden_ratio")
     assert figure is not None
     assert (figure.value, figure.title) == (12.7, "Largest ratio of flagged days, by area")
-    assert "3.6 (90% interval 3.0 to 4.0) for days with an alert and 6.8" in figure.sentence
+    assert "3.6 (3.0 to 4.0) for days with an alert and 6.8" in figure.sentence
     assert {table.name: table.rows[0][0] for table in section.tables} == {
         "burden_group": "Black",
         "burden_area": "north-east",

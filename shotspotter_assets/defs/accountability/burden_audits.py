@@ -14,7 +14,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             city_asset(
-                city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="1", table=BURDEN
+                city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="2", table=BURDEN
             )
         ]
     )
