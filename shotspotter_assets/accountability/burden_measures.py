@@ -74,7 +74,7 @@ def comparisons(populations: Sequence[Population], policies: Mapping[str, Sums])
 def comparison_rows(pair: Comparison) -> Iterator[Row]:
     """Yield the difference and the ratio of a comparison."""
     yield burden_row("difference", pair.kind, pair.name, pair.policy, pair.difference)
-    yield burden_row("ratio", pair.kind, pair.name, pair.policy, pair.ratio, TOO_FEW_FLAGS)
+    yield burden_row("ratio", pair.kind, pair.name, pair.policy, pair.ratio, reason=TOO_FEW_FLAGS)
 
 
 def burden_row(

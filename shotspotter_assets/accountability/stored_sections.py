@@ -8,7 +8,7 @@ from typing import Final, get_args
 import numpy as np
 
 from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Section
-from shotspotter_assets.arrays import Booleans, Names
+from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
@@ -45,9 +45,14 @@ def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Sec
         area or OUTSIDE: areas == area for area in sorted({*areas.ravel().tolist()}, key=lambda area: (not area, area))
     }
     daily = {area: history.alerts[:, mask].sum(axis=1) for area, mask in masks.items()}
-    # Months in which no cell of an area is covered have no zero, but no sensors.
     ends = {name: np.datetime64(day, "D") for name, day in zip(months, history.days, strict=True)}
     starts = history.coverage_starts
+
+    def number(area: str, count: int, last: str) -> Cell:
+        """Return the number of alerts; without any, and without a covered cell until a month, an area has no sensors."""
+        has_sensors = count or not city.is_of_gunfire or (starts[masks[area]] <= ends[last]).any()
+        return count if has_sensors else NO_SENSORS
+
     total = int(daily[ALL_AREAS].sum())
     table = FigureTable(
         name="alerts_by_area_and_month",
@@ -56,11 +61,8 @@ def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Sec
         rows=tuple(
             (
                 area,
-                *(
-                    int(counts[months == name].sum()) or _none_or_zero(starts[masks[area]] <= ends[name])
-                    for name in names
-                ),
-                int(counts.sum()) or _none_or_zero(starts[masks[area]] <= ends[names[-1]]),
+                *(number(area, int(counts[months == name].sum()), name) for name in names),
+                number(area, int(counts.sum()), names[-1]),
             )
             for area, counts in daily.items()
         ),
@@ -68,11 +70,6 @@ def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Sec
     sentence = f"{number_of(total, city.event)} came on the known days; they are published reports."
     figure = Figure(name="alerts", title=title, value=total, sentence=sentence)
     return Section(name="alerts", title=title, figures=(figure,), tables=(table,))
-
-
-def _none_or_zero(is_covered: Booleans) -> Cell:
-    """Return 0 if any cell of an area without alerts is covered; else it has no sensors."""
-    return 0 if is_covered.any() else NO_SENSORS
 
 
 def days_section(city: City, table: DayTable, first: date, last: date) -> Section:

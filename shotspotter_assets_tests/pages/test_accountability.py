@@ -2,15 +2,17 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.accountability.account import Account, AnnualReport, find_figure
 from shotspotter_assets.accountability.bounds import WATCHED, kept_bounds
-from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED
+from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
 from shotspotter_assets.cities.accountability import Accountability, Bounds
 from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.accountability import write_annual_report
 from shotspotter_assets.pages.site import ACCOUNTABILITY, make_pages
 from shotspotter_assets.serving.approvals import Approvals
@@ -47,6 +49,19 @@ def test_alerts_add_up_over_areas_and_months(tiny_site: TinySite, report: Annual
     table = rows(report, "alerts_by_area_and_month")
     assert value(report, "alerts") == table[0][-1] == sum(row[-1] for row in table[1:]) == stored > 0
     assert {row[0] for row in table[1:]} >= {"ward 1", "ward 2"}, "the districts of the city's layer"
+
+
+def test_areas_without_sensors_have_no_number_of_alerts(tiny_site: TinySite) -> None:
+    history = CityHistory.load(tiny_site.store, tiny_site.city, FIRST + timedelta(days=40), FIRST)
+    areas = np.where(np.isnat(history.coverage_starts) & ~history.alerts.any(axis=0), "the river", "the town")
+    assert "the river" in areas
+    [table] = alerts_section(tiny_site.city, history, areas).tables
+    shown = {row[0]: set(row[1:]) for row in table.rows}
+    assert shown["the river"] == {"no sensors"}
+    assert "no sensors" not in shown["the town"]
+    events = {"event_types": {"robbery": ("Robbery",)}, "targets": {"robbery": ("robbery",)}}
+    [table] = alerts_section(tiny_site.city.model_copy(update=events), history, areas).tables
+    assert {row[0]: set(row[1:]) for row in table.rows}["the river"] == {0}, "incidents need no sensors"
 
 
 def test_a_year_under_way_ends_with_its_last_stored_day(report: AnnualReport) -> None:
