@@ -8,9 +8,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import dagster as dg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -20,8 +23,11 @@ from shotspotter_assets.automation.due_days import MAX_NAMED
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.catalogue import (
     CLEANED,
@@ -50,10 +56,13 @@ NUMBERS = st.integers(1, 6)
 class Converging(RuleBasedStateMachine):
     """A living city, the truth of its sources, and what must hold once it is idle."""
 
+    start = START
+    more = EVENTS
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="shotspotter-converge-"))
-        self.town = LivingCity(self.folder / "living", START, noon(TODAY))
+        self.town = LivingCity(self.folder / "living", self.start, noon(TODAY))
         self.good: dict[str, list[str]] = {}
         self.kept: dict[str, list[str]] = {}
         """Rows of the last good version of files that are broken now."""
@@ -63,7 +72,7 @@ class Converging(RuleBasedStateMachine):
         self.number = 0
         self.foreign: set[str] = set()
         """Files of another city."""
-        self.town.write_city_file(more=EVENTS)
+        self.town.write_city_file(more=self.more)
 
     def teardown(self) -> None:
         try:
@@ -86,8 +95,13 @@ class Converging(RuleBasedStateMachine):
         return [row(day, self.number - at, place=self.number * 2 + at, hour=14 + at % 5) for at in range(number)]
 
     @initialize()
+    def begin(self) -> None:
+        self.history()
+
     def history(self) -> None:
-        self.land("history.csv", [line for day in days_between(START, date(2026, 3, 12)) for line in self.rows(day, 3)])
+        self.land(
+            "history.csv", [line for day in days_between(self.start, date(2026, 3, 12)) for line in self.rows(day, 3)]
+        )
 
     @rule(offset=OFFSETS, number=NUMBERS)
     def new_file(self, offset: int, number: int) -> None:
@@ -250,13 +264,13 @@ class Converging(RuleBasedStateMachine):
     def wrong_city_file(self) -> None:
         self.town.write_city_file(more="boxes: 3\n")
         self.tick()
-        self.town.write_city_file(more=EVENTS)
+        self.town.write_city_file(more=self.more)
 
     @rule()
     def swapped_columns_in_the_city_file(self) -> None:
-        self.town.write_city_file(longitude="lat", latitude="lon", more=EVENTS)
+        self.town.write_city_file(longitude="lat", latitude="lon", more=self.more)
         self.tick()
-        self.town.write_city_file(more=EVENTS)
+        self.town.write_city_file(more=self.more)
 
     @rule()
     def tick(self) -> None:
@@ -407,8 +421,8 @@ class Converging(RuleBasedStateMachine):
 
     def rebuilt(self) -> LivingCity:
         """A fresh installation over what the sources hold."""
-        fresh = LivingCity(self.folder / f"fresh{self.town.now.timestamp():.0f}", START, self.town.now)
-        fresh.write_city_file(more=EVENTS)
+        fresh = LivingCity(self.folder / f"fresh{self.town.now.timestamp():.0f}", self.start, self.town.now)
+        fresh.write_city_file(more=self.more)
         landing = fresh.folder / "landing" / NAME
         shutil.copytree(self.town.folder / "landing" / NAME, landing, dirs_exist_ok=True)
         for name, rows in self.kept.items():
@@ -421,13 +435,62 @@ class Converging(RuleBasedStateMachine):
 def contents(store: Store, town: LivingCity) -> dict[date, object]:
     """The rows of each day of the alert assets, without where and when they were received."""
     found = {}
-    for day in days_between(START, town.yesterday):
+    for day in days_between(town.start, town.yesterday):
         raw = store.read_table(RAW_ROWS, NAME, day)
         cleaned = store.read_table(CLEANED, NAME, day)
         grid = store.read_table(TENSORS, NAME, day)
         published = sorted(map(str, raw.select([name for name in PUBLISHED if name != "date"]).to_pylist()))
         found[day] = published, cleaned.to_pylist(), grid.to_pylist()
     return found
+
+
+class Training(Converging):
+    """A city with enough days for models of its own, whose trainings take longer than its runs of days."""
+
+    start = TODAY - timedelta(days=MIN_HISTORY_DAYS + 9)
+    more = f"{EVENTS}serves: regime_regression\nnetwork: false\nfolds: {{every: year}}\n"
+
+    @initialize(number=NUMBERS, dies=st.booleans())
+    def begin(self, number: int, dies: bool) -> None:
+        self.history()
+        self.file_during_a_training(number, dies)
+
+    @rule(number=NUMBERS, dies=st.booleans())
+    def file_during_a_training(self, number: int, dies: bool) -> None:
+        """A file that lands while models train is issued before they are trained, and they serve although it outdates them."""
+        self.untrained()
+        for request in [request for request in self.town.tick() if assets_of(request) == {"live_models"}]:
+            with mock.patch("shotspotter_assets.serving.retraining.train_live") as train:
+                train.side_effect = partial(self.train_and_land, request, number, dies=dies)
+                assert self.town.run(request, checks=False) is not dies
+            assert train.called
+        self.nothing_untrue_is_said()
+
+    def train_and_land(
+        self, request: dg.RunRequest, number: int, *stored: Any, dies: bool, **context: Any
+    ) -> tuple[ServingRecord, ModelFiles]:
+        trained = train_live(*stored, **context)
+        with self.town.under_way({"live_models"}, request.tags):
+            self.new_file(0, number)
+            with mock.patch("shotspotter_assets.serving.retraining.train_live", train_live):
+                self.untrained()
+            self.has_a_present_forecast()
+        if dies:
+            raise OSError("killed")
+        return trained
+
+    def untrained(self) -> None:
+        """Run what is due except training, until nothing is."""
+        while requests := [request for request in self.town.tick() if assets_of(request) != {"live_models"}]:
+            for request in requests:
+                self.town.run(request, checks=False)
+
+    def settle(self) -> None:
+        super().settle()
+        today = self.town.yesterday + timedelta(days=1)
+        record = ServingRecord.load(self.town.store, NAME, today)
+        assert (record.is_interim, record.training_due) == (False, "")
+        assert ForecastRecord.load(self.town.store, NAME, today).models_from == record.models_from
 
 
 @contextmanager
@@ -447,9 +510,9 @@ def dying(writes: int) -> Iterator[None]:
         yield
 
 
-def converge(sequences: int, steps: int) -> None:
+def converge(sequences: int, steps: int, machine: type[Converging] = Converging) -> None:
     run_state_machine_as_test(
-        Converging,
+        machine,
         settings=settings(
             max_examples=sequences,
             stateful_step_count=steps,
@@ -468,3 +531,13 @@ def test_a_few_sequences_end_as_a_rebuild_would() -> None:
 @pytest.mark.timeout(7200)
 def test_many_sequences_end_as_a_rebuild_would() -> None:
     converge(int(os.environ.get("SEQUENCES", "20")), 12)
+
+
+def test_a_few_sequences_with_trainings_end_as_a_rebuild_would() -> None:
+    converge(2, 3, Training)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_many_sequences_with_trainings_end_as_a_rebuild_would() -> None:
+    converge(int(os.environ.get("SEQUENCES", "10")), 12, Training)

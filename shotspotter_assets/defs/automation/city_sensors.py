@@ -126,6 +126,9 @@ class _Tick:
             # Days whose runs fail must not stop the forecasts.
             if not (run.is_stopgap and requests):
                 requests += self._requests(run)
+        models = [asset_key(self._city, Asset.LIVE_MODELS)]
+        if any(request.asset_selection == models for request in requests):  # the next fold waits for it
+            return requests
         training = (list(self._requests(run)) for run in work.training)
         return requests + next(filter(None, training), [])
 
