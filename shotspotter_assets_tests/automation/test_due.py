@@ -9,7 +9,7 @@ import pytest
 
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
+from shotspotter_assets.automation.under_way import NEWEST_DAY, DueRun, RunUnderWay
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.publication import Publication
@@ -21,7 +21,7 @@ from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.side_tables import TableState
 from shotspotter_assets.sources.snapshot import Polled, Snapshot
 from shotspotter_assets.sources.source_kinds import PatrolsOfAnySource
-from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, TABLE_STATE, TENSORS, TRAINING, Asset
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SERVING_RECORD, TABLE_STATE, TENSORS, TRAINING, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -253,6 +253,42 @@ def test_the_newest_day_waits_only_for_a_run_that_builds_its_rows(
     before = RunUnderWay(frozenset(assets), (first, TODAY), newest.version if version == "same" else version)
     requested = [run.days for run in current.due(tomorrow, before, at=morning) if run.assets[0] == "raw_alerts"]
     assert (requested, [run.days for run in current.waiting]) == (([], [newest.days]) if waits else ([newest.days], []))
+
+
+def test_the_newest_day_is_left_to_a_run_of_it_in_the_queue(current: Town) -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    before = RunUnderWay(frozenset(ALERTS), (TODAY, TODAY), "other rows", has_started=False)
+    assert not [run for run in current.due(tomorrow, before, at=time(12)) if run.assets[0] == "raw_alerts"]
+    assert [run.days for run in current.waiting] == [(TODAY, TODAY)]
+
+
+def test_live_models_are_trained_alone_if_their_record_says_so(current: Town) -> None:
+    [(store, city)] = current.city.by_target(current.store)
+    store.write_bytes(SERVING_RECORD, b'{"training_due": "retrained daily"}', city.name, TODAY)
+    [run] = current.due(TODAY)
+    assert (run.assets, run.days, run.is_training, run.is_long) == (("live_models",), (TODAY, TODAY), True, True)
+    assert run.why == f"Live models of {TODAY} are to be retrained daily."
+    assert run.priority < NEWEST_DAY
+    training = RunUnderWay(frozenset(run.assets), run.days, run.version)
+    assert current.due(TODAY, training) == []
+    products = RunUnderWay(frozenset(PRODUCTS), (LAST, TODAY))
+    assert current.due(TODAY, products) == [run], "runs of days and trainings go on beside each other"
+    current.make(["live_models"], TODAY, version="2")
+    assert [run.assets for run in current.due(TODAY, training)] == [(*PRODUCTS, "city_pages")]
+
+
+def test_no_fold_starts_beside_a_training_and_a_fold_delays_none(current: Town) -> None:
+    [(store, city)] = current.city.by_target(current.store)
+    current.add(date(2023, 11, 5), date(2023, 11, 5), version="2")
+    current.make(["evaluation_reports"], date(2023, 10, 1))
+    training = RunUnderWay(frozenset({"live_models"}), (TODAY, TODAY))
+    assert current.training(TODAY, training) == []
+    assert "fold_models" in {run.assets[0] for run in current.waiting}
+    current.make([*PRODUCTS, "forecast_scores"], LAST)
+    current.make(PRODUCTS, TODAY)
+    store.write_bytes(SERVING_RECORD, b'{"training_due": "retrained daily"}', city.name, TODAY)
+    fold = RunUnderWay(frozenset({"fold_models"}), (date(2024, 1, 1),) * 2)
+    assert ("live_models",) in [run.assets for run in current.due(TODAY, fold)]
 
 
 def test_the_days_of_an_ended_service_have_no_next_day(town: Town) -> None:
