@@ -166,11 +166,15 @@ def _trained(
 def _until_trained(
     store: Store, stored: CityHistory, context: FitContext, before: ServingRecord | None, reason: str, withheld: str
 ) -> LiveModels:
-    """Return what serves until models are trained for a `reason`: those of the record `before`, else simple methods."""
+    """Return what serves until models are trained for a `reason`: those of the record `before`, else simple methods.
+
+    Simple methods of an earlier run serve on.
+    """
     latest = next((record for record, _ in stored_models(store, stored.city.name, stored.issue_date)), None)
     since = (latest and latest.due_since) or stored.issue_date
-    if before is not None and may_serve_until_trained(before, stored, withheld):
-        return LiveModels(carried_over(before, stored).with_training_due(reason, since))
+    for record in filter(None, (before, latest)):
+        if record.is_stored(store) and may_serve_until_trained(record, stored, withheld):
+            return LiveModels(carried_over(record, stored).with_training_due(reason, since))
     incidents = stored_incidents(store, stored, stored.last_known)
     windows = live_windows(stored.days)
     try:

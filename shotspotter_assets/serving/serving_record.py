@@ -125,7 +125,7 @@ class ServingRecord(TrainingRecord):
             if self.is_interim
             else f"the models of {self.models_from} serve"
         )
-        sentence = f"To be {reason} (due since {since}). Until then {serves}."
+        sentence = f"Models are to be {reason} (due since {since}). Until then {serves}."
         changes = {"reasons": (sentence, *self.reasons[1:]), "training_due": reason, "due_since": since}
         return self.model_copy(update=changes)
 

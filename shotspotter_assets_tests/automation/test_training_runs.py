@@ -65,8 +65,8 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
     assert record.served in {"ew_kde", "ewma", "historical_mean"}
     assert (record.training_due, record.due_since) == ("trained because no earlier day has live models", YESTERDAY)
     assert record.reasons[0] == (
-        f"To be trained because no earlier day has live models (due since {YESTERDAY}). Until then the best simple method "
-        f"serves: {record.served}."
+        f"Models are to be trained because no earlier day has live models (due since {YESTERDAY}). Until then "
+        f"the best simple method serves: {record.served}."
     )
     assert forecast(town).why_served == record.reasons
     assert json.loads(town.store.read_bytes(STATUS, NAME))["forecast_date"] == str(TODAY + ONE_DAY)
@@ -90,6 +90,7 @@ def test_a_training_is_a_long_run_and_tomorrow_is_refreshed_after_it(town: Livin
 
 def test_the_newest_day_waits_for_no_training_and_its_rows_outdate_none(town: LivingCity) -> None:
     request = training(town)
+    interim = models(town)
     town.land("late.csv", row(YESTERDAY, 40), row(YESTERDAY, 41))
     with town.under_way(TRAINING, request.tags):
         requests = [one for one in town.tick() if "fold_models" not in assets_of(one)]
@@ -101,6 +102,7 @@ def test_the_newest_day_waits_for_no_training_and_its_rows_outdate_none(town: Li
         assert town.table.days[YESTERDAY].rows == MANY + 2
         refreshed = forecast(town)
         assert len(refreshed.versions) == 2
+        assert models(town).version == interim.version, "simple methods are fitted once"
     assert town.run(request)
     trained = models(town)
     town.land("later.csv", row(YESTERDAY, 42))
