@@ -245,6 +245,8 @@ def _stale_products_of(stored: Stored, issue_date: date, now: datetime) -> list[
     Products that are made from an issued forecast follow it until its day is over; others stay as they were issued.
     """
     stale = [asset for asset in PRODUCTS if not stored.is_current(asset, issue_date)]
+    if stored.approved(issue_date) and Asset.LIVE_MODELS not in stale:
+        stale.insert(0, Asset.LIVE_MODELS)
     if not stale or not _is_issued(stored, issue_date, now):
         return stale
     following = () if is_over(issue_date + ONE_DAY, stored.city, now) else MADE_FROM_FORECASTS
@@ -257,8 +259,10 @@ def _product_runs(stored: Stored, stale: Mapping[date, Sequence[Asset]], *, with
     for stretch in contiguous(stale):
         first = stretch[0]
         outdated = stale[first][0]
-        version = sha256(*(stored.made_from(asset, day) for day in stretch for asset in stale[day]))[:16]
-        why = f"{outdated} of {first} {stored.why_due(outdated, first)}."
+        approved = "".join(stored.approved(day) for day in stretch)
+        version = sha256(*(stored.made_from(asset, day) for day in stretch for asset in stale[day]), approved)[:16]
+        cause = f"lacks the approved models {approved}" if approved else stored.why_due(outdated, first)
+        why = f"{outdated} of {first} {cause}."
         yield DueRun(assets, (first, stretch[-1]), NEWEST_DAY, why, version)
 
 

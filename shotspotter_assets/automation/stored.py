@@ -32,6 +32,7 @@ from shotspotter_assets.storage.store import Store
 class _Models(BaseModel):
     """The part of a serving record that is compared; the record itself imports the models."""
 
+    version: str = ""
     training_due: str = ""
 
 
@@ -84,6 +85,14 @@ class Stored:
             newest = served if waiting is None else waiting.models
             if newest is not None and newest.training_due:
                 return newest.training_due
+        return ""
+
+    def approved(self, issue_date: date) -> str:
+        """Return the version of models that wait on an issue date although a person approved them; "" without any."""
+        for store, city in self.city.by_target(self.store) if self.city.approval == "person" else ():
+            waiting = store.read_index(WAITING_MODELS, city.name, _Waiting.model_validate_json, issue_date)
+            if waiting is not None and waiting.models.version in Approvals.read(store, city.name).approved:
+                return waiting.models.version
         return ""
 
     def table_state(self, section: str) -> TableState:

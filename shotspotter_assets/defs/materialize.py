@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -15,10 +15,6 @@ from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Partitions, Whole
 from shotspotter_assets.storage.stored_file import StoredTable
-
-if TYPE_CHECKING:
-    pass
-
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel.

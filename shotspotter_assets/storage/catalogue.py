@@ -79,7 +79,7 @@ class Asset(StoredFolder):
         "live_models",
         Spec(
             Partitions.ISSUE_DATES,
-            {"grid_tensors": DAYS_TO_OWN, "live_models": Whole.APPROVALS},
+            {"grid_tensors": DAYS_TO_OWN},
             keys=("targets", "coverage", "factors", "holidays", "forecasters", "network", "folds"),
             other_keys=("serves", "gate", "level", "approval"),
             by_target=True,
@@ -246,7 +246,7 @@ class Asset(StoredFolder):
     @property
     def ancestors(self) -> tuple["Asset", ...]:
         """The assets that this one is made from, directly or not, in order."""
-        ancestors = {ancestor for asset in self.inputs if asset is not self for ancestor in (asset, *asset.ancestors)}
+        ancestors = {ancestor for asset in self.inputs for ancestor in (asset, *asset.ancestors)}
         return tuple(asset for asset in Asset if asset in ancestors)
 
 
