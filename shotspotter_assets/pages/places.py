@@ -63,11 +63,8 @@ class Places:
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(np.column_stack(cell_middles(self._city, row, column)))
         streets = [""] * len(metres) if self._streets is None else self._streets.nearest(metres, near)
-        cells = zip(row, column, self._areas[row, column], strict=True)
-        return [
-            f"{street or f'cell {cell_name(*cell)}'}, {area}"
-            for street, (*cell, area) in zip(streets, cells, strict=True)
-        ]
+        places = zip(streets, row, column, self._areas[row, column], strict=True)
+        return [f"{street or f'cell {cell_name(north, east)}'}, {area}" for street, north, east, area in places]
 
 
 def _area_names(city: City, districts: "GeoSeries | None") -> Names:
