@@ -67,7 +67,7 @@ def comparisons(populations: Sequence[Population], policies: Mapping[str, Sums])
                     second=second.name,
                     exposure=(float(days[0][0]), float(days[1][0])),
                     difference=difference,
-                    ratio=Estimate.of(ratio(*days)) if fewest >= MIN_FLAGGED_DAYS else None,
+                    ratio=Estimate.of(ratio(days[0], days[1])) if fewest >= MIN_FLAGGED_DAYS else None,
                 )
 
 
