@@ -45,15 +45,15 @@ def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], 
         differing = [one for one in comparisons if (one.policy, one.kind) == (SERVED, "area")]
         shown = sum(area.is_shown for area in differing)
         yield (
-            f"By area, {place} was flagged most in {_tied(by_days[most])} ({most} days a year) and least in "
-            f"{_tied(by_days[least])} ({least}); in {shown} of {len(differing)} areas the interval excludes the mean of "
-            "the others."
+            f"By area, {place} was flagged most in {_tied(by_days[most], most + ' days a year')} and least in "
+            f"{_tied(by_days[least], least)}; in {shown} of {len(differing)} areas the interval excludes the mean of the "
+            "others."
         )
 
 
-def _tied(areas: Sequence[str]) -> str:
-    """Return an area's name, or how many areas tie and which."""
-    return areas[0] if len(areas) == 1 else f"{number_of(len(areas), 'area')}: {first_of(areas)}"
+def _tied(areas: Sequence[str], days: str) -> str:
+    """Return an area with its flagged days, or how many areas tie and which."""
+    return f"{areas[0]} ({days})" if len(areas) == 1 else f"{number_of(len(areas), 'area')} ({days}: {first_of(areas)})"
 
 
 def _difference(served: Comparison, unit: str) -> str:

@@ -152,7 +152,9 @@ def test_without_enough_flagged_days_there_is_a_difference_and_no_ratio() -> Non
 
 def test_areas_that_tie_are_named_as_ties() -> None:
     [sentence] = districts(inner=5).audit.sentences
-    assert "flagged most in district 0 (182.6 days a year) and least in 9 areas: district 1, district 2" in sentence
+    assert (
+        "flagged most in district 0 (182.6 days a year) and least in 9 areas (0.0: district 1, district 2" in sentence
+    )
 
 
 def test_an_area_flagged_less_than_all_others_leads_its_pair() -> None:
