@@ -7,7 +7,6 @@ half a year with real processes, sensors and run workers.
 """
 
 import argparse
-import contextlib
 import subprocess
 import sys
 import tempfile
@@ -21,11 +20,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import psutil
 
+from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.requested_runs import LONG_TAG
 from shotspotter_assets.settings import CHECKOUT
-from shotspotter_assets.storage.catalogue import INDEX
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.installation import Installation, prepare
 from shotspotter_assets_tests.ports import free_port
@@ -33,7 +33,6 @@ from shotspotter_assets_tests.waiting import wait_until
 
 ZONE: Final = "America/New_York"
 HISTORY_DAYS: Final = 180
-SPARE_DAYS: Final = 9  # last days, whose files land one by one
 EVERY_S: Final = 120  # seconds between two files that land while models are trained
 MAX_WAIT_S: Final = 3_600
 LONG_TAGS: Final = {LONG_TAG, "dagster/backfill"}
@@ -62,32 +61,33 @@ class Town:
 
     def __init__(self, folder: Path) -> None:
         self.yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
-        self.first = self.yesterday - timedelta(days=HISTORY_DAYS + SPARE_DAYS - 1)
+        self.first = self.yesterday - timedelta(days=HISTORY_DAYS - 1)
         self.environment = prepare(folder, {"town": CITY_FILE.format(start=self.first)})
         self.installation = Installation(folder, self.environment, free_port())
         self.landing = folder / "landing" / "town"
         self.landing.mkdir()
         self.store = Store(str(folder / "store"))
         self.random = np.random.default_rng(3)
-        self.spare = days_between(self.first, self.yesterday)[HISTORY_DAYS:]
-        for day in days_between(self.first, self.spare[0])[:-1]:
+        self.city = load_cities(folder / "cities")["town"]
+        self.alerts = 8  # of the newest file
+        for day in days_between(self.first, self.yesterday):
             self.land(day)
 
     def land(self, day: date) -> None:
-        """Land the file of a day with about eight alerts."""
+        """Land the file of a day, or replace it by one with other rows."""
         rows = [
             f"{day}T17:{number:02}:00Z,{-76.9 + 0.08 * east:.2f},{38.1 + 0.08 * north:.2f},Single_Gunshot,{day}-{number}\n"
-            for number, (east, north) in enumerate(self.random.integers(0, 10, (self.random.poisson(8) + 1, 2)))
+            for number, (east, north) in enumerate(self.random.integers(0, 10, (self.alerts, 2)))
         ]
         part = self.landing / f"{day}.csv.part"
         part.write_text("when,lon,lat,kind,id\n" + "".join(rows))
         part.rename(part.with_suffix(""))
 
-    def shows(self, day: date) -> bool:
-        """Return True if the published page is made from the alerts up to a day."""
-        with contextlib.suppress(MissingObjectError):
-            return f"lerts up to {day.day} {day:%B %Y}" in self.store.read_bytes(INDEX, "town").decode()
-        return False
+    def is_shown(self) -> bool:
+        """Return True if the pages are made from the newest file and all that is stored."""
+        stored = Stored.read(self.store, self.city)
+        day = stored.table.days.get(self.yesterday)
+        return day is not None and day.rows == self.alerts and stored.is_current(Asset.CITY_PAGES)
 
     def wait(self, is_so: Callable[[], bool]) -> float:
         """Wait until something is so, and return the seconds that it took."""
@@ -96,10 +96,11 @@ class Town:
         wait_until(is_so, MAX_WAIT_S, every=0.5, details=lambda: log.read_text()[-3000:])
         return time.monotonic() - began
 
-    def seconds_to_pages(self, day: date) -> float:
-        """Land the file of a day, and return the seconds until the pages show it."""
-        self.land(day)
-        return self.wait(lambda: self.shows(day))
+    def seconds_to_pages(self) -> float:
+        """Land the newest file with one alert more, and return the seconds until the pages show it."""
+        self.alerts += 1
+        self.land(self.yesterday)
+        return self.wait(self.is_shown)
 
     def long_runs(self) -> list[str]:
         """Return the assets of the runs under way that are trainings, folds, reports or backfills."""
@@ -115,7 +116,7 @@ class Town:
         return found
 
     def is_idle(self) -> bool:
-        """Return True if no run is under way or queued in two looks, ten seconds and a tick apart."""
+        """Return True if no run is under way or queued, now and a tick later."""
         if self.runs():
             return False
         time.sleep(15)
@@ -123,7 +124,7 @@ class Town:
 
     def backfill(self, forecasts: int) -> None:
         """Start a person's backfill of past forecasts, and wait until one of its runs is under way."""
-        last = self.spare[0] - timedelta(days=3)
+        last = self.yesterday - timedelta(days=3)
         days = [str(day) for day in days_between(last - timedelta(days=forecasts - 1), last)]
         assets = [{"path": ["town", name]} for name in ("live_models", "risk_forecasts")]
         answer = self.installation.ask(BACKFILL, assets=assets, days=days)["launchPartitionBackfill"]
@@ -137,7 +138,7 @@ def cpu_of_first_page(town: Town) -> float:
     command = [sys.executable, "-m", "shotspotter_assets", "run", "town"]
     with subprocess.Popen(command, cwd=CHECKOUT, env=town.environment, stdout=subprocess.DEVNULL) as run:
         process = psutil.Process(run.pid)
-        town.wait(lambda: town.shows(town.spare[0] - timedelta(days=1)))
+        town.wait(town.is_shown)
         seconds = sum(process.cpu_times()[:4]) + sum(
             sum(child.cpu_times()[:2]) for child in process.children(recursive=True)
         )
@@ -146,13 +147,13 @@ def cpu_of_first_page(town: Town) -> float:
 
 
 def seconds_beside_long_runs(town: Town) -> Iterator[float]:
-    """Land files while long runs are under way, all but the last two, and yield the seconds until pages show each."""
-    while len(town.spare) > 2:
+    """Land files while long runs are under way, and yield the seconds until pages show each."""
+    while True:
         beside = town.long_runs()
         if not beside and town.is_idle():
             return
         if beside:
-            seconds = town.seconds_to_pages(town.spare.pop(0))
+            seconds = town.seconds_to_pages()
             print(f"landing to pages, beside {', '.join(beside)}: {seconds:.1f} s", flush=True)
             yield seconds
             time.sleep(max(EVERY_S - seconds, 0))
@@ -169,15 +170,15 @@ def main() -> None:
         print(f"CPU to the first page of {HISTORY_DAYS} days: {cpu:.0f} s (target 60)", flush=True)
         town = Town(Path(folder) / "town")
         with town.installation:
-            history = town.wait(lambda: town.shows(town.spare[0] - timedelta(days=1)))
+            history = town.wait(town.is_shown)
             print(f"start to the first page: {history:.0f} s", flush=True)
             busy = list(seconds_beside_long_runs(town))
             town.wait(town.is_idle)
-            quiet = town.seconds_to_pages(town.spare.pop(0))
+            quiet = town.seconds_to_pages()
             print(f"landing to pages, quiet: {quiet:.1f} s", flush=True)
             town.wait(town.is_idle)
             town.backfill(asked.forecasts)
-            busy.append(town.seconds_to_pages(town.spare.pop(0)))
+            busy.append(town.seconds_to_pages())
             still = "under way" if town.long_runs() else "over"
             print(f"landing to pages, beside a backfill of {asked.forecasts} forecasts ({still}): {busy[-1]:.1f} s")
             print(f"ratios: {', '.join(f'{seconds / quiet:.2f}' for seconds in busy)} (target 1.5)")
