@@ -51,7 +51,7 @@ def read_rows(
     records = []
     problems = []
     for row in rows.to_pylist():
-        where = f"{row['received_from']}, row {row['received_row'] + 1}"
+        where = f"{row['received_from']}, row {row['received_row']}"
         texts = json.loads(row["as_received"])
         found: list[str] = []
         if BROKEN_LINE in texts:

@@ -1,5 +1,6 @@
 """Clean raw alerts: usable rows, rejected rows with the reason, and the account of both."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -21,11 +22,13 @@ from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 
 AS_SPELLED: Final = "gunshot_type_as_received"
+BROKEN_ROW: Final = "broken_row"
 BEFORE_START: Final = "before_start"
 OUTSIDE_BOX: Final = "outside_box"
 OTHER_EVENT: Final = "other_event"
 
 REASONS: Final = {
+    BROKEN_ROW: "the row does not fit the header: it has fewer or more fields, or is no JSON object",
     "no_time": "the time is missing or unreadable, or has no zone",
     BEFORE_START: "the date is before the city's start; such rows are left out and are no defect",
     "future_date": "the date is in the future of its arrival",
@@ -121,15 +124,18 @@ def location_ids(longitude: Array, latitude: Array) -> npt.NDArray[np.uint64]:
 
 
 def duplicate_rows(rows: pa.Table) -> Booleans:
-    """Flag usable rows, in order, that repeat an alert of their day: equal rows of a file, and alerts of an earlier file.
+    """Flag usable rows, in order, that repeat an alert of their day.
 
-    Equal rows of a file are separate events where `is_separate` is true. Alerts of two files are equal if their `source_id`
-    is. If one has none, second, type and point to five decimals decide, and as many count as the file with most of them has.
-    Rows with an id come first, then files by name. Files of one landing folder are merged before (`merge_files`), so their
-    names do not matter.
+    Of rows with the same `source_id`, whatever else they state, the one received last counts. Other equal rows of a file
+    are separate events where `is_separate` is true. Of rows in two files, second, type and point to five decimals decide if
+    one has no id, and as many count as the file with most of them has: those with an id first, then files by name. Files of
+    one landing folder are merged before (`merge_files`), so their names do not matter.
     """
-    frame = rows.select(list(RECOUNTED)).to_pandas()
+    frame = rows.select([*RECOUNTED, "received_at"]).to_pandas()
+    by_receipt = frame.sort_values(["received_at", "received_from", "received_row"], kind="stable")
+    replaced = by_receipt["source_id"].notna() & by_receipt.duplicated(["date", "source_id"], keep="last")
     repeated = frame.duplicated([*CONTENT, "received_from"]).to_numpy() & ~_flags(rows["is_separate"])
+    repeated = replaced.sort_index().to_numpy() | (repeated & frame["source_id"].isna().to_numpy())
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
         repeated[~repeated] = _in_earlier_file(frame[~repeated])
     return repeated
@@ -165,6 +171,7 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
     misfiled = pc.not_equal(local, raw["date"])
     is_inside = city.box.holds(longitude, latitude)
     applies = {
+        BROKEN_ROW: _are_broken(raw),
         "no_time": _flags(pc.is_null(local)),
         BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
         "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
@@ -183,6 +190,20 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
     return reasons
 
 
+def _are_broken(raw: pa.Table) -> Booleans:
+    """Flag rows without a time whose text is that of a whole line, and not their values as a JSON object."""
+    flags = _flags(pc.and_(pc.is_null(raw["time_utc"]), pc.is_valid(raw["as_received"])))
+    flags[flags] = [not _is_object(text) for text in raw["as_received"].filter(pa.array(flags)).to_pylist()]
+    return flags
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _rejected(raw: pa.Table, reasons: Integers) -> pa.Table:
     positions = np.flatnonzero(reasons != USABLE)
     names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[positions]))
@@ -197,7 +218,7 @@ def _in_order(usable: pa.Table) -> pa.Table:
 
 
 def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
-    """Flag rows of an alert that an earlier file has, as `duplicate_rows` describes; shape (rows,)."""
+    """Flag rows of an alert without an id that an earlier file has, as `duplicate_rows` describes; shape (rows,)."""
     rows = rows.assign(is_without_id=rows["source_id"].isna())
     rows = rows.sort_values(["is_without_id", "received_from"], kind="stable")
     has_id = ~rows["is_without_id"]
@@ -208,10 +229,8 @@ def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
     # Ids are counted in all files together: it does not matter which file has which.
     number = rows.groupby([file.mask(has_id, -1), place], sort=False).cumcount()
     earlier = pd.DataFrame({"file": file, "has_id": has_id})
-    keys = [rows["date"], rows["source_id"]], [place, number]
-    of_id, of_place = (earlier.groupby(key, dropna=False, sort=False).transform("first") for key in keys)
-    repeats = has_id & (file != of_id["file"])
-    repeats |= ~(has_id & of_place["has_id"]) & (file != of_place["file"])
+    of_place = earlier.groupby([place, number], dropna=False, sort=False).transform("first")
+    repeats = ~(has_id & of_place["has_id"]) & (file != of_place["file"])
     return repeats.sort_index().to_numpy()
 
 

@@ -12,13 +12,26 @@ import pyarrow.compute as pc
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT, OUTSIDE_BOX, REASONS, row_reasons
+from shotspotter_assets.cleaning.alerts import (
+    BEFORE_START,
+    BROKEN_ROW,
+    OTHER_EVENT,
+    OUTSIDE_BOX,
+    REASONS,
+    row_reasons,
+)
 from shotspotter_assets.sources.snapshot import is_doubtful
 from shotspotter_assets.wording import first_of, number_of
 
 MAX_ROW_CHARACTERS: Final = 160
-UNDATED: Final = ("no_time", "future_date", "impossible_date")  # filed under the first day or the day of their file
+UNDATED: Final = (
+    BROKEN_ROW,
+    "no_time",
+    "future_date",
+    "impossible_date",
+)  # filed under the first day or the day of their file
 REMEDIES: Final = {
+    BROKEN_ROW: "quotes and separators in the file",
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
     "future_date": "time_format (day and month may be interchanged) or naive_times",
     "impossible_date": "time_format (day and month may be interchanged)",
@@ -27,7 +40,7 @@ REMEDIES: Final = {
     OUTSIDE_BOX: "box",
     "too_many": "columns.time and time_format (a whole file may carry one date)",
 }
-"""Keys of the city's file to correct, by reason."""
+"""Keys of the city's file, or parts of the landed file, to correct, by reason."""
 
 
 def held_back_days(
@@ -67,7 +80,7 @@ def _why(city: City, raw: pa.Table, names: Names, days: int) -> str:
     return (
         f"{rejected.total():,} of {number_of(raw.num_rows, 'row')} of {number_of(days, 'day')} in {named_files(raw)} "
         f"cannot be used: {described} "
-        f"These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
+        f"Names such as box are keys of the city's file; max_share_rejected ({city.max_share_rejected:g}) there allows more."
     )
 
 
@@ -84,4 +97,4 @@ def _example(rows: pa.Table, reason: str) -> str:
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
     first = rows.slice(0, 1).to_pylist()[0]
     text = first["as_received"] or first["time_utc"]
-    return f"; the first is {str(text)[:MAX_ROW_CHARACTERS]}"
+    return f"; the first is row {first['received_row']}: {str(text)[:MAX_ROW_CHARACTERS]}"

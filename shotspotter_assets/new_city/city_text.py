@@ -26,6 +26,7 @@ from shotspotter_assets.new_city.reading import Alerts, NewCityError
 from shotspotter_assets.new_city.times import find_times
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
 from shotspotter_assets.sources.raw_rows import to_raw
+from shotspotter_assets.sources.row_texts import BROKEN, LINE
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.wording import number_of
@@ -130,7 +131,7 @@ def _account(alerts: Alerts, city: City) -> Iterator[str]:
     """Yield the numbers of usable rows and of others by reason, as the city reads and cleans them."""
     source = city.source
     assert isinstance(source, LandingSettings)
-    rows = alerts.rows.select(list(source.columns.named().values()))
+    rows = alerts.rows.select([*source.columns.named().values(), BROKEN, LINE])
     raw = to_raw(
         rows, city, source, str(alerts.files[0]), local_time.now(), city.start, (city.start, date.max - ONE_DAY)
     )

@@ -48,13 +48,13 @@ class Question(Exception):  # noqa: N818  # it asks for an answer, not for a cor
 
 def find_columns(alerts: Alerts, answers: Mapping[str, str]) -> dict[str, str]:
     """Return headings by our names, as answered or found; raise Question if several fit, and NewCityError if none does."""
-    names = alerts.rows.column_names
+    names = alerts.names
     given = {key.removeprefix(COLUMN).rstrip("="): value for key, value in answers.items() if key.startswith(COLUMN)}
     for ours, theirs in given.items():
         if theirs not in names or ours not in Columns.model_fields:
             raise NewCityError(f"{COLUMN}{ours}={theirs}: {alerts.files[0]} has the columns {', '.join(names)}.")
     found = dict(given)
-    sample = alerts.rows.slice(0, SAMPLE_ROWS)
+    sample = alerts.rows.select(names).slice(0, SAMPLE_ROWS)
     if "time" not in given:
         found |= _times(alerts, sample)
     if not {"longitude", "latitude"} <= given.keys():
@@ -155,7 +155,7 @@ def _first(alerts: Alerts, ours: str, names: Iterable[str], rank: Callable[[str]
     if len(best) > 1:
         raise Question(f"{COLUMN}{ours}=", f"Several columns may be the {ours}: {', '.join(best)}. Which is it?", best)
     if not best:
-        problem = f"{alerts.title}: no column of {ours} is found in {', '.join(alerts.rows.column_names)}"
+        problem = f"{alerts.title}: no column of {ours} is found in {', '.join(alerts.names)}"
         remedy = f"Name one with --column {ours}=COLUMN, or add it to all files"
         raise NewCityError(f"{problem}. {remedy}.")
     return best[0]

@@ -54,9 +54,10 @@ def find_place(alerts: Alerts, columns: Mapping[str, str], answers: Mapping[str,
     box = _box(points)
     grid = _grid(points, box)
     plane = Plane.of(box)
+    far = number_of(int((~is_inside & ~alerts.is_broken).sum()), "row")
     notes = {
         "time_zone": where,
-        "box": f"{number_of(int((~is_inside).sum()), 'row')} of {len(is_inside):,} lie far away, or have no point",
+        "box": f"{far} of {len(is_inside):,} lie far away, or have no point",
         "grid": f"cells of {plane.height / grid.rows:.0f} x {plane.width / grid.columns:.0f} m",
     }
     return Place(is_inside, stated or zone, box, grid, notes)

@@ -10,7 +10,8 @@ import pyarrow as pa
 from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.sources.landing.folder import local_files
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.row_texts import BROKEN
+from shotspotter_assets.sources.raw_rows import lines_of
+from shotspotter_assets.sources.row_texts import BROKEN, LINE
 from shotspotter_assets.sources.tabular_settings import EveryColumn, LandingSettings
 from shotspotter_assets.wording import first_of, number_of
 
@@ -20,7 +21,7 @@ class NewCityError(ValueError):
 
 
 class Alerts(NamedTuple):
-    """Rows of all files, with the columns that all of them have."""
+    """Rows of all files, with the columns that all of them have, `LINE` and `BROKEN`."""
 
     files: Sequence[Path]
     rows: pa.Table
@@ -29,7 +30,17 @@ class Alerts(NamedTuple):
     def place(self, row: int) -> str:
         """Return the file and the number of a row within it, for messages."""
         number = int(np.searchsorted(self.first_rows, row, side="right")) - 1
-        return f"{self.files[number]}, row {row - self.first_rows[number]}"
+        return f"{self.files[number]}, row {self.rows[LINE][row]}"
+
+    @property
+    def names(self) -> list[str]:
+        """Headings of the files."""
+        return [name for name in self.rows.column_names if name not in {BROKEN, LINE}]
+
+    @property
+    def is_broken(self) -> Booleans:
+        """Flags of rows that do not fit the header; shape (rows,)."""
+        return np.asarray(self.rows[BROKEN].is_valid())
 
     def require(self, is_missing: Booleans, headings: Sequence[str], remedy: str) -> None:
         """Raise NewCityError with the first row that is missing if more than half of the rows are."""
@@ -51,8 +62,7 @@ def read_alerts(path: Path) -> Alerts:
     if not files:
         raise NewCityError(f"{path} is no file of alerts, and no folder with one ({', '.join(FORMATS)}).")
     tables = [_table(file) for file in files]
-    names = [name for name in tables[0].column_names if name != BROKEN]
-    shared = [name for name in names if all(name in table.column_names for table in tables)]
+    shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
     if len({table.select(shared).schema for table in tables}) > 1:
         tables = [table.select(shared).cast(pa.schema([(name, pa.string()) for name in shared])) for table in tables]
     rows = pa.concat_tables([table.select(shared) for table in tables])
@@ -67,7 +77,8 @@ def _table(file: Path) -> pa.Table:
     try:
         table = read(file, source)
         if table.num_rows:
-            return table
+            ours = {BROKEN: pa.nulls(table.num_rows, pa.string()), LINE: lines_of(table)}
+            return pa.table(ours | {name: table[name] for name in table.column_names})
         reason = "it has no rows"
     except Exception as error:  # whatever a library makes of a foreign file
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__

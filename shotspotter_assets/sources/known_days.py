@@ -7,7 +7,7 @@
 | a row of a later day from the same source | known | the same |
 | an answer of an API, later than its rows usually come | silent | rarer than one in a thousand is unknown |
 | the simulation | known | any |
-| none, or a file that is missing in a folder with a file for each day | unknown | |
+| none, or a file that is missing or cannot be used in a folder with a file for each day | unknown | |
 
 The first source of a city's file decides, from the first day that it is asked for or has a file of. The next source
 decides about earlier days, so that files may hold the history of a live source. Rows of one source report nothing about
@@ -15,7 +15,7 @@ another one. Days before the first row are unknown, unless a file, a person or a
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from math import log
@@ -41,6 +41,7 @@ MAX_DISPERSION: Final = 2.0
 MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
 CAP_QUANTILE: Final = 0.98  # counts above are cut: one extreme day must neither widen the range nor excuse silence
 MIN_SHARE_OF_FILES: Final = 0.9  # minimum share of days with a file, or with rows, for a missing file to be a gap
+MIN_SERIES_DAYS: Final = 14  # minimum age of a series of daily files in which missing ones may be days without alerts
 
 Decisions = dict[date, Decision]
 
@@ -51,7 +52,9 @@ class SourceReport:
 
     gives: Callable[[str], bool] | None = None  # True for the folder or address of its rows; None for a single source
     since: date | None = None  # first day that a live source is asked for; None: it begins with its first row or file
-    files: Collection[date] = frozenset()  # days that landed files cover, with rows or without
+    files: Mapping[date, str] = field(default_factory=dict)  # names of landed files by the day that they cover
+    unused_files: Mapping[date, str] = field(default_factory=dict)  # why the file of a day is not used, in words
+    spans: Sequence[tuple[date, date]] = ()  # first and last day of the rows of files of several days
     daily_since: date | None = None  # day from which on files come a day each; None for other sources
     answered_on: date | None = None  # local day of the last answer of an API; None without one
     is_complete: bool = False  # True for a simulation, whose silence is part of it
@@ -125,13 +128,14 @@ class _Timeline:
 
     @cached_property
     def gaps_from(self) -> date:
-        """Day from which on a missing file is a gap, because nearly all days have a file or rows."""
+        """Day from which on a missing file is a gap, as nearly all days have a file or rows, or it is too early to tell."""
         since = self.report.daily_since
         if since is None or not self.own:
             return date.max
         share_with_files = self._share({*self.own, *self.report.files}, since)
         share = max(share_with_files, self._share(self.own, min(self.own)))
-        return since if share >= MIN_SHARE_OF_FILES else date.max
+        is_new = (max(self.own) - since).days < MIN_SERIES_DAYS
+        return since if is_new or share >= MIN_SHARE_OF_FILES else date.max
 
     def _share(self, days: Collection[date], first: date) -> float:
         """Return the share of the days from `first` to the newest row that are among `days`."""
@@ -155,6 +159,8 @@ class _Timeline:
         for day in days:
             if why[day]:
                 yield day, outage or Decision("known", why[day])
+            elif day in self.report.unused_files:
+                yield day, Decision("unknown", self.report.unused_files[day])
             elif is_past and day >= self.gaps_from:
                 yield day, Decision("unknown", "Its daily file has not landed.")
             elif day in answered:
@@ -170,9 +176,11 @@ class _Timeline:
         if day in self.quiet:
             return QUIET
         if day in self.report.files:
-            return "Its file has no rows."
-        is_within = is_past and self.first is not None and self.first < day < self.gaps_from
-        return "Later days have rows." if is_within else ""
+            return f"Its file {self.report.files[day]} has no rows."
+        if not is_past or day in self.report.unused_files or self.first is None or day <= self.first:
+            return ""
+        is_within_a_file = any(first < day < last for first, last in self.report.spans)
+        return "Later days have rows." if day < self.gaps_from or is_within_a_file else ""
 
 
 def silences(counts: Integers | Array, start: int = 0) -> list[range]:

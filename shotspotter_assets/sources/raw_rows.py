@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder
-from shotspotter_assets.sources.row_texts import BROKEN, row_texts
+from shotspotter_assets.sources.row_texts import BROKEN, LINE, row_texts
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.tabular_settings import TabularSettings
 
@@ -41,6 +41,11 @@ def _column(values: Iterable[Any]) -> pa.Array:
         return column
     texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     return pa.array([text and text.encode(errors="replace").decode() for text in texts], pa.string())
+
+
+def lines_of(table: pa.Table) -> pa.ChunkedArray:
+    """Return the number of each row in its file: its line, its row in a sheet, or its place from 1."""
+    return table[LINE] if LINE in table.column_names else pa.chunked_array([np.arange(1, table.num_rows + 1)])
 
 
 def to_raw(
@@ -82,7 +87,7 @@ def to_raw(
             ),
             "is_separate": pc.and_(pc.is_null(source_id), _are_separate(source, time_utc, longitude, latitude)),
             "received_from": pa.repeat(received_from, table.num_rows),
-            "received_row": pa.array(np.arange(table.num_rows)),
+            "received_row": lines_of(table),
             "received_at": pa.repeat(pa.scalar(received_at, pa.timestamp("us", "UTC")), table.num_rows),
         }
     )
@@ -102,7 +107,9 @@ def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str)
         if source.naive_times == "reject" and np.isnat(instants).all():
             row = int(without_zone.argmax())
             remedy = "Set source.naive_times in the city's file to local (the city's wall clock) or utc."
-            raise SourceError(f"{origin}, row {row}: the time {str(column[row])!r} has no zone. {remedy}")
+            raise SourceError(
+                f"{origin}, row {lines_of(table)[row]}: the time {str(column[row])!r} has no zone. {remedy}"
+            )
     elif table.num_rows >= MIN_UNREADABLE and np.isnat(instants).all():
         form = source.time_format or "null: the usual forms"
         remedy = f"Correct source.columns.time or source.time_format ({form}) in the city's file."
@@ -127,7 +134,7 @@ def read_points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[
         first = int(finite.argmax())
         problem = f"the point {x[first]:g}, {y[first]:g} is no longitude and latitude in degrees, and no other point is"
         remedy = "Set source.crs in the city's file to their system, such as EPSG:2248."
-        raise SourceError(f"{origin}, row {first}: {problem}. {remedy}")
+        raise SourceError(f"{origin}, row {lines_of(table)[first]}: {problem}. {remedy}")
     return longitude, latitude
 
 
@@ -171,6 +178,7 @@ def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
     for position, field in enumerate(rows.schema):
         if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
             rows = rows.set_column(position, field.name, rows[position].cast(pa.string()))
-    texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
+    received = [{name: value for name, value in row.items() if name != LINE} for row in rows.to_pylist()]
+    texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in received]
     nothing = pa.nulls(table.num_rows, pa.string())
     return pc.replace_with_mask(nothing, unusable.combine_chunks(), pa.array(texts, pa.string()))

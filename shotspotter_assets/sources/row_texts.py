@@ -10,6 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.tabular_settings import SideColumns, TabularSettings
 
 BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
+LINE: Final = "__line_number__"  # column with the number of each row in its file; tables without it count from 1
 UNREAD_TIME: Final = "time"  # key of a row's own time if it cannot be read
 BROKEN_LINE: Final = "line"  # key of a line that does not parse
 

@@ -313,7 +313,9 @@ _RECEIVED: Final = {
     "as_received": Column("string", "Text of a row without a readable time or point.", required=False),
     "is_separate": Column("bool", "True if equal rows of the file are separate events.", required=False),
     "received_from": Column("string", "File or address of the row.", required=False),
-    "received_row": Column("int64", "Number of the row in its file or answer, from 0.", required=False),
+    "received_row": Column(
+        "int64", "Line of the row in its file, or row of the sheet; in an answer its rank from 0.", required=False
+    ),
     "received_at": Column(_INSTANT, "Instant of the row's first receipt.", required=False),
 }
 _RAW: Final = {"date": Column("date32[day]", "Local day of the row."), **_RECEIVED}

@@ -29,7 +29,7 @@ def day(number: int) -> date:
 
 def report(city: City, days: int, named: Iterable[int] = ()) -> SourceReport:
     """The report of the city's first source: days of its files, and an answer today if it is an API."""
-    files = {day(at) for at in named}
+    files = {day(at): f"{at}.csv" for at in named}
     kind = city.source.kind
     since = min(files, default=None) if getattr(city.source, "file_date", None) else None
     answer = {"since": city.live_since[0], "answered_on": day(days)} if kind == "arcgis" else {}

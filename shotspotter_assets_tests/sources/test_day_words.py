@@ -1,12 +1,15 @@
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_words import WordFolder
-from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
+from shotspotter_assets.sources.landing.daily_files import daily_since, days_of_files
 from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFile
 from shotspotter_assets.storage.objects import objects_at
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -66,7 +69,7 @@ def test_words_count_in_each_landing_folder_and_are_written_to_the_first(tmp_pat
     assert words.read().quiet == {DAY}
 
 
-def files(*names: str, rows: tuple[date, ...] = (), received: date = NEXT) -> dict[str, ReceivedFile]:
+def files(*names: str, rows: Iterable[date] = (), received: date = NEXT) -> dict[str, ReceivedFile]:
     written = datetime(received.year, received.month, received.day, 12, tzinfo=UTC)
     return {
         name: ReceivedFile(version=FileVersion("1"), received=written, days=dict.fromkeys(rows, ("1", 3)))
@@ -74,16 +77,50 @@ def files(*names: str, rows: tuple[date, ...] = (), received: date = NEXT) -> di
     }
 
 
-def test_a_date_in_a_name_covers_its_day_once_that_is_over() -> None:
-    zone = a_city().zone
-    for name in ("daily_2026-11-28.csv", "20261128.csv", "correction_2026-11-28.csv"):
-        assert covered_days(files(name), None, zone) == {DAY}
-        assert covered_days(files(name, rows=(DAY,)), None, zone) == {DAY}
+def covered(landed: dict[str, ReceivedFile], form: str | None = None) -> set[date]:
+    return set(days_of_files(landed, form, a_city().zone).values())
+
+
+SPELLINGS = (
+    "%Y-%m-%d", "%Y%m%d", "%Y_%m_%d", "%m-%d-%Y", "%d.%m.%Y", "%m%d%Y", "%m-%d-%y", "%b %d", "Shots %b %d (2)", "%B %d, %Y",
+    "%d-%b-%y", "%d%b%Y", "%d %B", "drop_%Y%m%d_0600", "%A %b. %dth",
+)  # fmt: skip
+
+
+@given(
+    day=st.dates(date(2000, 1, 1), date(2030, 12, 31)),
+    form=st.sampled_from(SPELLINGS),
+    has_rows=st.booleans(),
+    days_later=st.integers(1, 14),
+)
+def test_a_day_in_a_name_in_any_usual_spelling_makes_a_daily_file(
+    day: date, form: str, has_rows: bool, days_later: int
+) -> None:
+    rows = (day,) if has_rows else ()
+    landed = files(f"{day:{form}}.xlsx", rows=rows, received=day + timedelta(days=days_later))
+    assert covered(landed) == {day}
+
+
+OF_SEVERAL_DAYS = ("2026-11-27_to_2026-11-28", "Nov 27-28", "27-28 Nov", "week of Nov 28", "since 2026-11-28", "November 2026",
+                   "2026-11-27-28", "816-109582", "alerts (28)", "District 12-3-4", "Mayor 7")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL_DAYS)
+def test_names_of_several_days_or_of_none_make_no_daily_file(name: str) -> None:
+    assert covered(files(f"{name}.csv")) == set()
+
+
+def test_name_and_rows_decide_together() -> None:
+    assert covered(files("correction_2026-11-28.csv")) == {DAY}
     export = files("export_2026-11-28.csv", received=DAY)
-    assert covered_days(export, None, zone) == set(), "written on that day, the file may be of the days before"
-    assert covered_days(files("daily_2026-11-28.csv", rows=(NEXT,)), None, zone) == set()
-    assert covered_days(files("2026-11-27_to_2026-11-28.csv"), None, zone) == set()
-    assert covered_days(files("28.11.2026.csv"), "%d.%m.%Y", zone) == {DAY}
+    assert covered(export) == set(), "written on that day, the file may be of the days before"
+    assert covered(files("export_2026-11-28.csv", rows=(date(2026, 1, 5), DAY))) == set(), "the date of an export"
+    assert covered(files("daily_2026-11-28.csv", rows=(NEXT,))) == set()
+    assert covered(files("daily_2026-11-28.csv", rows=(DAY, NEXT))) == {DAY}, "the night goes on"
+    assert covered(files("Nov 28.csv", received=date(2027, 6, 1))) == set(), "of either year"
+    assert covered(files("03-04-2026.csv", received=date(2026, 3, 5))) == {date(2026, 3, 4)}
+    assert covered(files("03-04-2026.csv", received=date(2026, 4, 5))) == {date(2026, 4, 3)}
+    assert covered(files("28.11.2026.csv"), "%d.%m.%Y") == {DAY}
 
 
 def daily_files(*days: date) -> dict[str, ReceivedFile]:
@@ -95,6 +132,8 @@ def test_files_of_one_day_each_make_a_daily_folder() -> None:
     zone = a_city().zone
     history = files("history.csv", rows=(*days, DAY), received=days[0])
     assert daily_since(history | daily_files(*days), None, zone) == days[0]
+    later = files("Nov 28.csv", rows=(DAY,))
+    assert daily_since(files("history.csv", rows=days[:2]) | later, None, zone) == days[2], "the first missing one"
     assert daily_since(history, None, zone) is None
     assert daily_since({}, "%Y-%m-%d", zone) is None
     bursts = files(*"abcdefgh", rows=(DAY,))

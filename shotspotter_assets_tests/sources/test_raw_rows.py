@@ -193,7 +193,7 @@ def test_a_literal_stamp_in_the_pattern() -> None:
 
 
 def test_times_that_no_rule_explains_name_the_row() -> None:
-    with pytest.raises(SourceError, match=r"a\.csv, row 1: the time '7/13/2018 23:58' has no zone.*naive_times"):
+    with pytest.raises(SourceError, match=r"a\.csv, row 2: the time '7/13/2018 23:58' has no zone.*naive_times"):
         raw_of(["", "7/13/2018 23:58"], naive_times="reject")
     with pytest.raises(SourceError, match="2018-07-13 00:00:00' has no zone"):
         raw_of(pa.array([datetime(2018, 7, 13)]), naive_times="reject")
@@ -209,7 +209,7 @@ def test_numbers_written_as_text() -> None:
     assert raw.schema == RAW_SCHEMA
     assert raw["longitude"].to_pylist() == [-76.5, 76.5, 76.5, 76.5, 0.5, 1.0, -76.5] + [None] * 8
     assert raw["rounds"].to_pylist() == [None] * 5 + [1] + [None] * 9
-    assert raw["received_row"].to_pylist() == list(range(len(texts)))
+    assert raw["received_row"].to_pylist() == list(range(1, len(texts) + 1))
     kept = [None if text is None else json.loads(text)["longitude"] for text in raw["as_received"].to_pylist()]
     assert kept == [None] * 7 + texts[7:]
 

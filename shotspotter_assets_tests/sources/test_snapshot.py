@@ -1,6 +1,8 @@
 import os
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as dt_time
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,9 +10,10 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.known_days import decide_days
+from shotspotter_assets.sources.known_days import Decisions, decide_days
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import read_received
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
@@ -45,11 +48,12 @@ class Town:
         access = Access(self.store, str(self.root), {})
         self.readers = readers or [source.open(city, access) for source in city.all_sources]
 
-    def land(self, name: str, *days: str, hours_old: float = 3) -> Path:
+    def land(self, name: str, *days: str, hours_old: float = 3, written: date | None = None) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("when,lon,lat\n" + "".join(f"{day}T17:00:00Z,-76.5,38.5\n" for day in days))
         moment = time.time() - hours_old * 3600
+        moment = moment if written is None else datetime.combine(written, dt_time(18), tzinfo=UTC).timestamp()
         os.utime(path, (moment, moment))
         return path
 
@@ -91,6 +95,12 @@ class Town:
         table = DayTable.read(self.store, "dale")
         return sorted(day.day for day in table.days.keys() - snapshot.stored_days(table))
 
+    def decisions(self) -> Decisions:
+        """The states of all days by the landed files alone, to the last day that has rows."""
+        snapshot = self.snapshot(poll_seconds=None)
+        rows = snapshot.day_rows(DayTable(), ())
+        return decide_days(self.city, snapshot.reports, (), rows, max(rows))
+
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
@@ -113,6 +123,62 @@ def test_days_are_stored_until_their_rows_change(town: Town) -> None:
 
 
 MARCH = [f"2024-03-{day:02}" for day in range(2, 12)]
+GAP = date(2024, 3, 12)
+AFTER = GAP + timedelta(days=1)
+
+
+@pytest.mark.parametrize("name", [f"{AFTER}", "Shots Mar 13", "13-Mar-24", "03132024"])
+def test_the_first_daily_file_leaves_the_day_before_it_unknown(town: Town, name: str) -> None:
+    town.land("history/Export.csv", *MARCH)
+    town.land(f"history/{name}.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
+    assert town.decisions()[GAP] == ("unknown", "Its daily file has not landed.", False)
+    town.land(f"history/{name}.csv", f"{AFTER}", written=AFTER + timedelta(days=1)).open("a").write("a,broken,row,\n")
+    assert town.decisions()[GAP].state == "unknown", "a broken row is of no other day"
+    town.land("history/Shots Mar 12.csv", f"{GAP}", written=AFTER)
+    assert town.decisions()[GAP].state == "known"
+
+
+def test_an_export_named_after_its_date_reports_the_days_between_its_rows(town: Town) -> None:
+    town.land(f"history/export_{AFTER}.csv", *MARCH, f"{AFTER}", written=AFTER + timedelta(days=1))
+    assert town.decisions()[GAP].state == "known"
+    town.land("history/Mar 14.csv", "2024-03-14", written=date(2024, 3, 15))
+    assert town.decisions()[GAP].state == "known", "a daily file says nothing about the days of the export"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "state", "says"),
+    [
+        ("Shots Mar 12.csv", "", "unknown", "Its file Shots Mar 12.csv is not used: .*Empty CSV file"),
+        ("Shots Mar 12.xlsx", "torn", "unknown", "Its file Shots Mar 12.xlsx is not used: .*cannot be read"),
+        ("Shots Mar 12.csv", "when,lon,lat\n", "known", "Its file Shots Mar 12.csv has no rows."),
+    ],
+)
+def test_a_daily_file_that_fails_or_is_empty_has_landed(
+    town: Town, name: str, content: str, state: str, says: str
+) -> None:
+    town.land("history/Export.csv", *MARCH)
+    town.land(f"history/{name}", written=AFTER).write_text(content)
+    os.utime(town.root / "history" / name, (datetime(2024, 3, 13, 18, tzinfo=UTC).timestamp(),) * 2)
+    town.land("history/Shots Mar 13.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
+    decision = town.decisions()[GAP]
+    assert decision.state == state
+    assert re.match(says, decision.why), decision.why
+
+
+def test_of_rows_with_one_id_the_last_one_counts(tmp_path: Path) -> None:
+    columns = {"time": "when", "longitude": "lon", "latitude": "lat", "source_id": "id", "rounds": "rounds"}
+    town = Town(tmp_path, a_city(FILES | {"columns": columns}))
+    landed = {"a": "A,5\nA,7\nB,2", "b": "A,9\nB,2", "c": "A,5\nA,7\nB,2"}
+    for hours_old, (name, numbers) in zip((3, 2, 1), landed.items(), strict=True):
+        path = town.land(f"dale/{name}.csv", hours_old=hours_old)
+        lines = [f"2024-03-02T17:00:0{at}Z,-76.5,38.5,{row}" for at, row in enumerate(numbers.split("\n"))]
+        path.write_text("\n".join(["when,lon,lat,id,rounds", *lines]))
+        os.utime(path, (time.time() - hours_old * 3600,) * 2)
+        town.snapshot()
+        raw = read_sources(town.readers, FIRST, LAST)
+        account = clean_alerts(raw, [date(2024, 3, 2)], town.city)[date(2024, 3, 2)]
+        rounds = dict(zip(account.alerts["source_id"].to_pylist(), account.alerts["rounds"].to_pylist(), strict=True))
+        assert rounds == {"A": 9 if name == "b" else 7, "B": 2}, name
 
 
 def test_a_rename_an_export_a_split_and_a_merge_change_no_day(town: Town) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Final
@@ -29,7 +29,7 @@ from shotspotter_assets.sources.day_table import EPOCH
 from shotspotter_assets.sources.day_words import day_of_word
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing import received
-from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
+from shotspotter_assets.sources.landing.daily_files import daily_since, days_of_files, spans
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.merged import latest_rows, merge_files
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
@@ -108,7 +108,8 @@ class LandingFolder(AlertSource):
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
-        self._latest_counts = source.side_columns is not None
+        self._is_side_table = source.side_columns is not None
+        self._latest_counts = self._is_side_table or source.columns.source_id is not None
         self._meaning = meaning_of(city, source)
         since = max(city.live_since, default=city.start)
         # A file of earlier days may overlap with the live source, under other ids.
@@ -209,11 +210,24 @@ class LandingFolder(AlertSource):
         return f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
 
     def report(self) -> SourceReport:
-        """Return the days that used files cover, and the day from which on files come a day each."""
-        used = received.used_files(self._files_before(), self.city, self._meaning)
+        """Return the days that files cover, and the day from which on files come a day each."""
+        files = self._files_before()
+        used = received.used_files(files, self.city, self._meaning)
+        why_unused = {path: why for path, why in received.unusable_files(files, self.city).items() if path not in used}
         form = self.source.file_date
-        covered = covered_days(used, form, self.city.zone)
-        return SourceReport(self.gives, files=covered, daily_since=daily_since(used, form, self.city.zone))
+        day_of_path = days_of_files(files, form, self.city.zone)
+        reasons = {
+            day: f"Its file {PurePosixPath(path).name} is not used: {why_unused[path]}"
+            for path, day in day_of_path.items()
+            if path in why_unused
+        }
+        return SourceReport(
+            self.gives,
+            files={day: PurePosixPath(path).name for path, day in day_of_path.items() if path in used},
+            unused_files=reasons,
+            spans=[] if form is not None else spans(used),
+            daily_since=daily_since(used | {path: files[path] for path in why_unused}, form, self.city.zone),
+        )
 
     def _files_before(self) -> dict[str, ReceivedFile]:
         files = received.read_received(self._store, self.city.name)
@@ -229,7 +243,7 @@ class LandingFolder(AlertSource):
         together = pa.concat_tables(tables)
         is_shared = _is_of([day for day, files_of_day in paths.items() if len(files_of_day) > 1], together)
         shared = together.filter(is_shared)
-        merged = latest_rows(shared) if self._latest_counts else merge_files(shared, self.city.box)
+        merged = latest_rows(shared) if self._is_side_table else merge_files(shared, self.city.box)
         return pa.concat_tables([together.filter(pc.invert(is_shared)), merged])
 
     def _versions(

@@ -4,22 +4,25 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.json_rows import Row
 from shotspotter_assets.sources.raw_rows import table_of_rows
-from shotspotter_assets.sources.row_texts import BROKEN
+from shotspotter_assets.sources.row_texts import BROKEN, LINE
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
+BLANK: Final = "__blank__"  # flag of lines without any value
 BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
 HEAD_BYTES: Final = 64 * 2**10  # maximum of the header line
 OTHER_TYPES: Final = (pa.types.is_nested, pa.types.is_binary, pa.types.is_fixed_size_binary)
@@ -27,8 +30,12 @@ REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")  # columns of
 
 
 def read_csv(path: Path, source: LandingSettings) -> pa.Table:
-    """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text."""
-    content = path.read_bytes()
+    """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text.
+
+    Lines without any value do not count.
+    """
+    whole = path.read_bytes()
+    content = whole.lstrip(b"\r\n")
     encoding = "utf-8"
     try:
         content.decode()
@@ -37,28 +44,53 @@ def read_csv(path: Path, source: LandingSettings) -> pa.Table:
     head = content[:HEAD_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
     headers = {mark: next(csv.reader(io.StringIO(head, newline=""), delimiter=mark), []) for mark in ",;\t|"}
     delimiter = max(headers, key=lambda mark: len(headers[mark]))
-    broken: list[str] = []
+    broken: dict[int, str] = {}
 
     def keep(row: arrow_csv.InvalidRow) -> str:
-        broken.append(row.text)
+        broken[row.number] = row.text
         return "skip"
 
     texts = dict.fromkeys(headers[delimiter], pa.string())
     table = arrow_csv.read_csv(
         pa.BufferReader(content),
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=encoding),
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=keep
+        ),
         convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=True),
     )
     _require_columns(source, table.column_names)
     columns = _own_columns(source, table.column_names)
-    lines = pa.chunked_array([pa.array(broken, pa.string())])
-    _refuse_swallowed_lines(lines, delimiter, 0)
+    _refuse_swallowed_lines(pa.chunked_array([pa.array(broken.values(), pa.string())]), delimiter, 0)
+    breaks = np.zeros(table.num_rows, dtype=np.int64)
+    is_blank = np.ones(table.num_rows, dtype=bool)
     for name in table.column_names:
+        breaks += pc.count_substring(table[name], "\n").fill_null(0).to_numpy()
+        is_blank &= table[name].is_null().to_numpy()
         # Addresses and notes may have line breaks; a swallowed line has as many separators as any line.
         _refuse_swallowed_lines(table[name], delimiter, 0 if name in columns else table.num_columns - 1)
-    parsed = table.select(columns).append_column(BROKEN, pa.nulls(table.num_rows, pa.string()))
-    return pa.concat_tables([parsed, pa.table({BROKEN: lines})], promote_options="default")
+    fitting = table.select(columns).append_column(BROKEN, pa.nulls(table.num_rows, pa.string()))
+    first_line = 2 + whole[: len(whole) - len(content)].count(b"\n") + "".join(table.column_names).count("\n")
+    return _in_order_of_file(fitting.append_column(BLANK, pa.array(is_blank)), broken, breaks, first_line)
+
+
+def _in_order_of_file(fitting: pa.Table, broken: Mapping[int, str], breaks: Integers, first_line: int) -> pa.Table:
+    """Return rows in order with the lines on which they begin (`LINE`), without blank ones.
+
+    Args:
+        fitting: Rows that fit the header.
+        broken: Texts of rows that do not, by their number among all rows; that of the header is 1.
+        breaks: Line breaks within each fitting row.
+        first_line: Line of the first row after the header.
+    """
+    texts = pa.table({BROKEN: pa.array(broken.values(), pa.string())})
+    rows = pa.concat_tables([fitting, texts], promote_options="default")
+    broken_at = np.array(list(broken), dtype=np.int64) - 2
+    order = np.argsort(np.concatenate([np.delete(np.arange(rows.num_rows), broken_at), broken_at]))
+    breaks = np.concatenate([breaks, [text.count("\n") for text in broken.values()]])[order].astype(np.int64)
+    lines = first_line + np.arange(len(order)) + np.cumsum(breaks) - breaks
+    rows = (rows.take(order) if broken else rows).append_column(LINE, pa.array(lines))
+    return rows.filter(pc.invert(rows[BLANK].fill_null(False))).drop_columns(BLANK)
 
 
 def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_per_line: int) -> None:
@@ -74,7 +106,9 @@ def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_
 def read_json_lines(path: Path, source: LandingSettings) -> pa.Table:
     """Read a file with one JSON object per line; blank lines do not count."""
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    return _json_table([_json_object(line) for line in lines if line.strip()], source)
+    texts = {number: line for number, line in enumerate(lines, 1) if line.strip()}
+    rows = _json_table([_json_object(line) for line in texts.values()], source)
+    return rows.append_column(LINE, pa.array(texts.keys(), pa.int64()))
 
 
 def _json_object(line: str) -> Row:
@@ -130,14 +164,19 @@ def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
     book = CalamineWorkbook.from_path(str(path))
     if source.sheet is not None and source.sheet not in book.sheet_names:
         raise ValueError(f"it has no sheet {source.sheet!r} (source.sheet); it has: {', '.join(book.sheet_names)}")
-    header, *rows = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python() or [[]]
+    sheet = book.get_sheet_by_name(source.sheet or book.sheet_names[0])
+    if sheet.start is None:
+        raise ValueError("it is empty")
+    header, *rows = sheet.to_python()
     names = [_cell(value) or "" for value in header]
     _require_columns(source, names)
-    filled = [row for row in rows if any(value != "" for value in row)]
+    filled = {number: row for number, row in enumerate(rows, sheet.start[0] + 2) if any(value != "" for value in row)}
     positions = {name: names.index(name) for name in _own_columns(source, names)}
-    return pa.table(
-        {name: pa.array([_cell(row[position]) for row in filled], pa.string()) for name, position in positions.items()}
-    )
+    cells = {
+        name: pa.array([_cell(row[position]) for row in filled.values()], pa.string())
+        for name, position in positions.items()
+    }
+    return pa.table(cells | {LINE: pa.array(filled.keys(), pa.int64())})
 
 
 def _cell(value: Any) -> str | None:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     """Return the rows of files (`RAW_SCHEMA`) without those that only repeat rows of another file.
 
-    Rows of a day are the same alert if they have the same id, or if they have none and agree in second, type and point (to
-    `PLACE_DECIMALS`). An alert has the rows of the file with most of them in the city's box: it counts as often as there.
-    Of files with as many, the one received first decides. So a file that is renamed, exported again, split or joined with
-    others changes nothing. Rows without a readable time or point are the same if all of their text is.
+    Rows of a day are the same alert if they have the same id: the file received last with a row of it in the city's box
+    has its rows. Rows without an id are the same alert if they agree in second, type and point (to `PLACE_DECIMALS`). It
+    has the rows of the file with most of them in the box, and counts as often as there; of files with as many, the one
+    received first decides. So a file that is renamed, exported again, split or joined with others changes nothing. Rows
+    without a readable time or point are the same if all of their text is.
     """
     import pandas as pd
 
@@ -31,7 +32,12 @@ def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     is_one = frame["is_separate"].eq(True) | ~frame.duplicated(["hash", "file"])
     frame["counts"] = is_one & box.holds(frame["longitude"], frame["latitude"])
     by_file = frame.groupby(["alert", "file"], sort=False).agg({"counts": "sum", "received": "min", "hash": "sum"})
-    best_first = by_file.reset_index().sort_values(["counts", "received", "hash"], ascending=[False, True, True])
+    by_file = by_file.reset_index()
+    has_id = by_file["alert"].isin(frame.loc[_have_usable_id(frame), "alert"])
+    received = by_file["received"].astype("int64")
+    by_file["received"] = received.mask(has_id, -received)
+    by_file["counts"] = by_file["counts"].mask(has_id, by_file["counts"] > 0)
+    best_first = by_file.sort_values(["counts", "received", "hash"], ascending=[False, True, True])
     file_of_alert = best_first.drop_duplicates("alert").set_index("alert")["file"]
     return rows.filter(pa.array(frame["file"] == frame["alert"].map(file_of_alert)))
 
@@ -65,7 +71,7 @@ def latest_rows(rows: pa.Table) -> pa.Table:
 
 def _alert_numbers(frame: "pd.DataFrame") -> "pd.Series":
     """Return the number of the alert that each row may be of: by its id, else by time, type, place and text."""
-    has_usable_id = frame["source_id"].notna() & frame["as_received"].isna()
+    has_usable_id = _have_usable_id(frame)
     described = [
         *_second_and_place(frame),
         frame["gunshot_type"],
@@ -73,6 +79,10 @@ def _alert_numbers(frame: "pd.DataFrame") -> "pd.Series":
     ]
     keys = [frame["source_id"].where(has_usable_id), *(column.mask(has_usable_id) for column in described)]
     return frame.groupby([frame["date"], *keys], dropna=False, sort=False).ngroup()
+
+
+def _have_usable_id(frame: "pd.DataFrame") -> "pd.Series[bool]":
+    return frame["source_id"].notna() & frame["as_received"].isna()
 
 
 def _second_and_place(frame: "pd.DataFrame") -> "tuple[pd.Series, pd.Series, pd.Series]":

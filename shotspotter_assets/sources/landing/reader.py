@@ -108,8 +108,8 @@ class Batch:
         if number > self.city.max_share_rejected * rows.num_rows:
             first = rows.filter(undated).slice(0, 1).to_pylist()[0]
             remedy = "Correct columns.time, time_format (day and month may be interchanged) and naive_times of the city's file"
-            problem = f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is"
-            reason = f"{problem} {first['as_received'] or first['time_utc']}. {remedy}"
+            problem = f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is row"
+            reason = f"{problem} {first['received_row']}: {first['as_received'] or first['time_utc']}. {remedy}"
             raise _refusal(self.city, task.path, reason)
 
 

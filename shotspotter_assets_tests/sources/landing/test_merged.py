@@ -50,11 +50,11 @@ def test_a_split_of_rows_with_ids_does_not_matter(files: list[int]) -> None:
     assert merged(*parts) == merged(file("whole", rows))
 
 
-def test_of_two_versions_of_an_alert_the_first_one_in_the_box_counts() -> None:
+def test_of_two_versions_of_an_alert_the_last_one_in_the_box_counts() -> None:
     first = {"source_id": "a", "rounds": 1}
     second = {"source_id": "a", "rounds": 2}
     swapped = {**first, "longitude": 38.5, "latitude": -76.5}
-    assert merged(file("b", [first]), file("a", [second], 1)) == merged(file("x", [first]))
-    assert merged(file("b", [swapped]), file("a", [second], 1)) == merged(file("x", [second]))
+    assert merged(file("b", [first, first]), file("a", [second], 1)) == merged(file("x", [second]))
+    assert merged(file("b", [second]), file("a", [swapped], 1)) == merged(file("x", [second]))
     unreadable = {"source_id": "a", "time_utc": None, "as_received": "{}"}
     assert merged(file("b", [unreadable]), file("a", [second], 1)).total() == 2, "nobody can compare it"
