@@ -132,7 +132,9 @@ def test_the_first_daily_file_leaves_the_day_before_it_unknown(town: Town, name:
     town.land("history/Export.csv", *MARCH)
     town.land(f"history/{name}.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
     assert town.decisions()[GAP] == ("unknown", "Its daily file has not landed.", False)
-    town.land(f"history/{name}.csv", f"{AFTER}", written=AFTER + timedelta(days=1)).open("a").write("a,broken,row,\n")
+    path = town.land(f"history/{name}.csv", f"{AFTER}")
+    path.write_text(f"{path.read_text()}a,broken,row,\n")
+    os.utime(path, (datetime(2024, 3, 14, 18, tzinfo=UTC).timestamp(),) * 2)
     assert town.decisions()[GAP].state == "unknown", "a broken row is of no other day"
     town.land("history/Shots Mar 12.csv", f"{GAP}", written=AFTER)
     assert town.decisions()[GAP].state == "known"
