@@ -179,7 +179,7 @@ BAD_ROWS = {
     "A,2024-05-01 09:00,2024-05-01 10:00,R09C00,,,": "R09C00.*R03C03",
     "A,2024-05-01 09:00,2024-05-01 10:00,,1.5,40,": "outside the city's box",
     "A,2024-05-01 09:00,2024-05-01 10:00,,,,": "no cell and no point",
-    "Z,2024-05-01 07:30,2024-05-01 07:40,R00C00,,,": r"unit Z is on another patrol then \(landing/patrols.csv, row 1\)",
+    "Z,2024-05-01 07:30,2024-05-01 07:40,R00C00,,,": r"unit Z is on another patrol then \(landing/patrols.csv, row 2\)",
 }
 
 
@@ -191,7 +191,7 @@ def test_a_bad_row_is_named_and_the_others_count(tmp_path: Path, row: str, probl
     assert made["shift 0", "R00C00"]["made_hours"] == 1.0
     [text] = record.problems
     assert record.problem_count == 1
-    assert text.startswith("landing/patrols.csv, row 2: ")
+    assert text.startswith("landing/patrols.csv, row 3: ")
     assert "left out" in text
     assert re.search(problem, text)
 
