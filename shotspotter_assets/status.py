@@ -75,7 +75,7 @@ def _facts(
     facts: dict[str, Sequence[str]] = {
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
-        "unusual": unusual_sentences(stored.table),
+        "unusual": unusual_sentences(city, stored.table),
     }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]

@@ -128,6 +128,7 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
     accepted = ForecastRecord.load(town.store, NAME, TODAY)
     assert states(town) == ["known", "known"]
     assert accepted.expected_alerts > usual.expected_alerts
+    assert "Far more alerts than usual: 28 November 2026 (1,750, usually 5.0)." in page(town)
     command(town, *accept.split()[1:], "--undo")
     town.settle(checks=False)
     assert states(town) == ["held_back", "known"]
@@ -153,3 +154,15 @@ def test_a_city_may_show_such_a_day_above_the_forecast(town: LivingCity) -> None
     assert states(town)[0] == "known"
     assert text.index("350 times the usual 5.0") < text.index("are expected")
     assert "350 times the usual 5.0" in command(town, "status", NAME)
+
+
+@pytest.mark.parametrize("setting", ["hold", "show"])
+def test_a_loud_day_that_passes_is_named_above_the_forecast(town: LivingCity, setting: str) -> None:
+    town.write_city_file(more=f"unusual_days: {setting}\n")
+    town.land("daily_2026-11-28.csv", *rows(SILENT[0], SILENT[0], 60))
+    town.settle(checks=False)
+    noted = "Far more alerts than usual: 28 November 2026 (60, usually 5.0)."
+    text = page(town)
+    assert states(town)[0] == "known"
+    assert text.index(noted) < text.index("are expected")
+    assert noted in command(town, "status", NAME)

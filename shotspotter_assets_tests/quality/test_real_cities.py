@@ -55,6 +55,8 @@ FIRING = {
     "wilmington_nc": {},
 }  # fmt: skip
 """Each check that fires, with parts of its message: all are in the publisher's data, and most in its description."""
+HELD_BACK = {"springfield_ma_hourly": [date(2012, 6, 30)]}
+"""Days that wait for a person's word: at most one a year in each city."""
 CITIES = cities()
 
 
@@ -83,7 +85,7 @@ def test_known_defects_are_found_and_nothing_else(name: str) -> None:
     for check, parts in FIRING[name].items():
         for part in parts:
             assert part in firing[check]
-    assert not unusual(city), "no real day is held back"
+    assert unusual(city) == HELD_BACK.get(name, [])
 
 
 def unusual(city: RealCity) -> list[date]:
