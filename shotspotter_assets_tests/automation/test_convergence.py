@@ -137,7 +137,7 @@ class Converging(RuleBasedStateMachine):
 
     def plain_names(self) -> list[str]:
         """Return the names of files whose name has no meaning."""
-        return [name for name in sorted(self.good) if "correction" not in name and name != "wrong_zone.csv"]
+        return [name for name in sorted(self.good) if "correction" not in name]
 
     @rule(which=OFFSETS)
     def rename(self, which: int) -> None:
@@ -237,12 +237,6 @@ class Converging(RuleBasedStateMachine):
             when, longitude, latitude, *rest = line.split(",")
             lines.append(",".join([when, latitude, longitude, *rest]))
         self.land(f"swapped{self.number}.csv", lines)
-
-    @rule()
-    def wrong_zone(self) -> None:
-        lines = self.good.get("history.csv", [])[-9:]
-        if len(lines) == 9 and all("T1" in line for line in lines):
-            self.land("wrong_zone.csv", [line.replace("T1", "T0").replace(",2026", ",z2026") for line in lines])
 
     @rule()
     def midnight(self) -> None:
@@ -371,7 +365,6 @@ class Converging(RuleBasedStateMachine):
         held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
         assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
-        assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
         assert ("lie further from the city's box" in town.message) == bool(self.foreign)
         assert town.tick() == []
         assert untrue(town, ALWAYS + IDLE) == []
@@ -410,14 +403,6 @@ class Converging(RuleBasedStateMachine):
             assert known in text
             assert nothing_came in text or "unknown" not in after
             assert "held back" in text or "held_back" not in after
-
-    def has_shifted_rows(self) -> bool:
-        """Return True if most rows of the file in the wrong zone repeat rows of others, ten hours earlier."""
-        used = self.good | self.kept
-        others = {line.split(",2026")[0] for name, lines in used.items() if name != "wrong_zone.csv" for line in lines}
-        lines = [line.split(",z2026")[0] for line in used.get("wrong_zone.csv", []) if ",z2026" in line]
-        repeated = sum(line.replace("T0", "T1") in others for line in lines)
-        return repeated >= 5 and repeated >= len(used["wrong_zone.csv"]) / 2
 
     def rebuilt(self) -> LivingCity:
         """A fresh installation over what the sources hold."""

@@ -120,7 +120,7 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
             yield Message("models wait for approval", f"{city.name}, {waiting.models.version}", waiting.text)
         if "landed" in city.arrivals:
             for path, why in unusable_files(read_received(store, city.name), city).items():
-                # The reason names the remedy: a file may be damaged, of another zone, or read with wrong settings.
+                # The reason names the remedy: a file may be damaged, of another place, or read with wrong settings.
                 yield Message("unusable file", f"{city.name}, {PurePosixPath(path).name}", why)
 
 

@@ -34,7 +34,6 @@ from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.merged import latest_rows, merge_files
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import FileVersion, Received, ReceivedFile
-from shotspotter_assets.sources.landing.shifted import judge_times
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import MERGED
@@ -159,8 +158,6 @@ class LandingFolder(AlertSource):
             files = {path: file for path, file in files.items() if path not in gone}
             gone = []
         if files != before:
-            if self.city.time_precision == "second":  # times that are exact to the hour repeat by chance
-                files = judge_times(files, before, partial(received.read_rows, self._store, self.city.name))
             files = received.judge_places(files)
             received.write_received(self._store, self.city.name, before, files)
         self._refuse_lost_rows(

@@ -55,7 +55,6 @@ class ReceivedFile(BaseModel, frozen=True):
     error: str = ""  # reason why this version is not used; empty where it is
     rows_from: FileVersion | None = None  # version whose rows are used: the last one that could be read
     days: dict[date, tuple[str, int]] = {}  # version and number of the rows by day
-    shifted: str = ""  # evidence that the times are in another zone; empty without any
     places: Places = Places()
     foreign: str = ""  # evidence that the rows are from another place; empty without any
 
@@ -96,8 +95,8 @@ def named_day(path: str, form: str | None) -> date | None:
 
 
 def is_set_aside(path: str, file: ReceivedFile, city: City) -> bool:
-    """Return True if a file is probably of another zone or place, and nobody has acknowledged it."""
-    return bool(file.shifted or file.foreign) and PurePosixPath(path).name not in city.acknowledged_files
+    """Return True if a file is probably of another place, and nobody has acknowledged it."""
+    return bool(file.foreign) and PurePosixPath(path).name not in city.acknowledged_files
 
 
 def unusable_files(files: Received, city: City) -> dict[str, str]:
@@ -107,7 +106,7 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
         if is_set_aside(path, file, city):
             entry = f"`acknowledged: [{{file: {PurePosixPath(path).name}, by: NAME, on: DATE}}]`"
             remedy = f"Replace or remove the file; or, if its rows are right, add {entry} to the city's file."
-            set_aside = f"City {city.name}: {path} is set aside: {file.shifted or file.foreign}. {remedy}"
+            set_aside = f"City {city.name}: {path} is set aside: {file.foreign}. {remedy}"
             why[path] = f"{file.error} {set_aside}".strip()
     return why
 

@@ -443,29 +443,6 @@ def test_a_correction_replaces_the_rows_of_its_day(tmp_path: Path) -> None:
     assert list(landed.rows) == DAYS
 
 
-def test_a_file_in_another_zone_is_set_aside_unless_acknowledged(tmp_path: Path) -> None:
-    for name, hour, age in (("2024-03-05", "05T20", 60), ("2024-03-06", "06T06", 30)):
-        rows = [{**ROWS[0], "when": f"2024-03-{hour}:{minute:02}:00Z"} for minute in range(6)]
-        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
-        settled(tmp_path / f"{name}.csv", age)
-    right, shifted = (str(tmp_path / f"2024-03-0{day}.csv") for day in (5, 6))
-    landing = folder(tmp_path, file_date="%Y-%m-%d")
-    reasons = unusable_files(landing.refresh().files, CITY)
-    assert "6 of 6 rows repeat rows of 2024-03-05.csv 10 hours later" in reasons[shifted]
-    assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [right]
-    assert landing.report().files.keys() == {date(2024, 3, 5)}
-    acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
-    accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
-    assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
-    copied = tmp_path / "2024-03-07.csv"
-    copied.write_text(Path(shifted).read_text())
-    settled(copied, 10)
-    assert set(unusable_files(landing.refresh().files, CITY)) == {shifted, str(copied)}, "a copy is set aside too"
-    copied.unlink()
-    Path(right).unlink()
-    assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [shifted], "nothing is repeated now"
-
-
 def test_a_file_of_another_place_is_set_aside_unless_acknowledged(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     foreign = tmp_path / "elsewhere.csv"
