@@ -45,7 +45,7 @@ CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gun
 """Columns that the publisher states; equal rows are equal in all of them."""
 DAYS_BEFORE: Final = 1  # stored days that a day's cleaning reads: an incident may begin before midnight
 IDENTITY: Final = ("date", "received_from", "received_row")  # order of a source's rows of equal content
-RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "is_separate")
+RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "is_separate", "received_at")
 USABLE: Final = -1
 
 
@@ -131,7 +131,7 @@ def duplicate_rows(rows: pa.Table) -> Booleans:
     one has no id, and as many count as the file with most of them has: those with an id first, then files by name. Files of
     one landing folder are merged before (`merge_files`), so their names do not matter.
     """
-    frame = rows.select([*RECOUNTED, "received_at"]).to_pandas()
+    frame = rows.select(list(RECOUNTED)).to_pandas()
     by_receipt = frame.sort_values(["received_at", "received_from", "received_row"], kind="stable")
     replaced = by_receipt["source_id"].notna() & by_receipt.duplicated(["date", "source_id"], keep="last")
     repeated = frame.duplicated([*CONTENT, "received_from"]).to_numpy() & ~_flags(rows["is_separate"])

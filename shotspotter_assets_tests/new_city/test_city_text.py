@@ -119,6 +119,21 @@ def test_far_and_swapped_points_and_stray_dates_do_not_count(tmp_path: Path) -> 
     assert "alerts.csv, row 105" in next(line for line in lines if line.startswith("before_start"))
 
 
+def test_the_account_counts_broken_rows_ids_and_points(tmp_path: Path) -> None:
+    table = export()
+    table.loc[100:104, ["Longitude", "Latitude"]] = np.nan
+    again = pd.concat([table.loc[200:239], table.loc[300:309].assign(Rounds=lambda rows: rows["Rounds"] + 1)])
+    file = write(pd.concat([table, again]), tmp_path)
+    lines = file.read_text().splitlines()
+    lines.insert(50, lines[50].replace(",", " ", 1))
+    file.write_text("\n".join(lines))
+    _, told = described(file, {"--column source_id=": "Flex ID"})
+    assert "box: 5 rows of 451 lie far away, or have no point" in told
+    assert "rows: 445 of 451 can be used; 50 of them repeat another one" in told
+    broken = next(line for line in told if line.startswith("broken_row"))
+    assert f"1 row, the first is {file}, row 51 (the row does not fit the header" in broken
+
+
 def test_utc_is_seen_in_the_nights(tmp_path: Path) -> None:
     table = export()
     local = moments(table).dt.tz_localize("America/New_York", nonexistent="shift_forward", ambiguous=np.ones(400, bool))

@@ -190,6 +190,35 @@ def test_broken_lines_are_kept_not_lost(tmp_path: Path) -> None:
     assert {"{broken", "[1]"} < set(folder(tmp_path).read(FIRST, LAST)["as_received"].to_pylist())
 
 
+HEADER = "when,lon,lat,kind,rounds,id,note"
+LINES = [
+    "2024-03-01T12:00:00Z,-76.5,38.5,PG,1,a,short",
+    '2024-03-01T13:00:00Z,-76.5,38.5,PG,1,b,"in two\nlines"',
+    "2024-03-01T14:00:00Z,-76.5,38.5,PG,1,c,",
+    "2024-03-01T15:00:00Z,-76.5,38.5,PG",
+    "2024-03-01T16:00:00Z,-76.5,38.5,PG,1,e,",
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rows_are_numbered_by_the_lines_on_which_they_begin(tmp_path: Path, end: str) -> None:
+    text = "\n".join(["", HEADER, LINES[0], "", *LINES[1:4], ",,,,,,", LINES[4], ""])
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", end).encode())
+    raw = folder(tmp_path).read(FIRST, LAST).sort_by("received_row")
+    assert dict(zip(raw["received_row"].to_pylist(), raw["source_id"].to_pylist(), strict=True)) == {
+        3: "a", 5: "b", 7: "c", 8: None, 10: "e",
+    }  # fmt: skip
+
+
+def test_rows_of_json_lines_and_sheets_are_numbered_as_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("\n\n".join(json.dumps(row) for row in ROWS))
+    assert folder(tmp_path).read(FIRST, LAST)["received_row"].to_pylist() == [1, 3, 5]
+    (tmp_path / "a.jsonl").unlink()
+    sheet = [{**ROWS[0]}, dict.fromkeys(ROWS[0]), {**ROWS[1]}]
+    pd.DataFrame(sheet).to_excel(tmp_path / "a.xlsx", index=False, startrow=1)
+    assert folder(tmp_path).read(FIRST, LAST)["received_row"].to_pylist() == [3, 5]
+
+
 def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
     rows = [{**ROWS[0], "rounds": 3_000_000_000}, {**ROWS[0], "kind": "\ud800"}]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n" + "[" * 200_000 + "\n")
