@@ -1,6 +1,6 @@
 """Sections of an account about outcomes, officer time, plans that were made, and burden."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.serving.issued_forecasts import IN_SERVICE, DayState
 from shotspotter_assets.sources.side_settings import table_folder
 from shotspotter_assets.sources.side_tables import read_state
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER
@@ -150,10 +151,15 @@ def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
     return name, reports.number, *numbers, *(None if time is None else round(time, 1) for time in times)
 
 
-def plan_section(store: Store, city: City, first: date, last: date) -> Section:
-    """Count the plans of a period, and give the share of them that was made."""
+def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> Section:
+    """Count the plans of days whose forecasts have `states`, and give the share of them that was made."""
+    first = min(states)
+    last = max(states)
     # Days without rules or a forecast have an empty plan, which has no list to dispatch.
-    planned = len(store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY))
+    issue_dates = store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY)
+    planned = len(issue_dates)
+    issued = sum(states[day + ONE_DAY] in IN_SERVICE for day in issue_dates)
+    replayed = sum(states[day + ONE_DAY] == "replayed" for day in issue_dates)
     totals = patrol_totals(PatrolsRecord.find_days(store, city.name, first, last))
     made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
@@ -162,7 +168,13 @@ def plan_section(store: Store, city: City, first: date, last: date) -> Section:
         )
         missing = max(planned, totals.days_with_plan) - totals.days_reported
         made = f"{hours}; of {number_of(missing, 'day')} with a plan nothing is reported." if missing else f"{hours}."
-    number = Figure(name="plans", title="Days with a plan", value=planned, sentence="A plan is advice to a commander.")
+    replays = f"All {number_of(replayed, 'plan')}" if replayed == planned else number_of(replayed, "further plan")
+    sentences = (
+        "A plan is advice to a commander.",
+        f"{replays} came after the day, from a replayed forecast." if replayed else "",
+        f"{number_of(len(states) - planned, 'day')} had none.",
+    )
+    number = Figure(name="plans", title="Days with a plan", value=issued, sentence=" ".join(filter(None, sentences)))
     share = Figure(
         name="share_of_plan_made", title="Planned hours made", value=totals.share, unit="share", sentence=made
     )

@@ -92,6 +92,7 @@ def day_patrols(
     planned = _planned_hours(plan)
     stretches = stretches_around(plan, day, city)
     logged, reported_shifts = _logged_hours(read.patrols, day, stretches)
+    is_complete = city.patrols is not None and city.patrols.log_is_complete
     answers, problems = _answers(read.answers, planned, day, stretches)
     chances = {Visit(lot["shift"], lot["row"], lot["column"]): lot["chance"] for lot in lots.to_pylist()}
     records = []
@@ -99,7 +100,7 @@ def day_patrols(
         made = logged.get(visit)
         if visit in answers:
             made = max(made or 0.0, planned[visit] if answers[visit] else 0.0)
-        elif made is None and visit.shift in reported_shifts:
+        elif made is None and is_complete and visit.shift in reported_shifts:
             made = 0.0
         records.append(
             {

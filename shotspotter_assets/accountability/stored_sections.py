@@ -9,11 +9,12 @@ import numpy as np
 
 from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Section
 from shotspotter_assets.arrays import Names
-from shotspotter_assets.calendar.local_time import contiguous, days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_between
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.serving.issued_forecasts import day_states, last_issued
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage import catalogue
@@ -133,14 +134,15 @@ def changes_section(store: Store, city: City, first: date, last: date) -> Sectio
                 name="model_changes",
                 title="Changes of models",
                 value=len(models),
-                sentence="Models are trained on newer alerts, or with other settings.",
+                sentence="Models are trained on newer alerts, or with other settings. They come into service with the first "
+                "forecast that they issue before its day begins.",
             ),
         ),
         tables=(
             FigureTable(
                 name="models",
                 title="Models that came into service",
-                columns=("Day", "Forecast", "Method", "Changed settings", "Approved by"),
+                columns=("First day", "Forecast", "Method", "Changed settings", "Approved by"),
                 rows=tuple(models),
             ),
             FigureTable(
@@ -154,21 +156,27 @@ def changes_section(store: Store, city: City, first: date, last: date) -> Sectio
 
 
 def _new_models(store: Store, city: City, first: date, last: date) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each issue date on which other models than before came into service for a target."""
+    """Yield a row for each day whose forecast other models than before issued before it began."""
     approvals = Approvals.read(store, city.name)
     lineage = read_lineage(store, catalogue.Asset.LIVE_MODELS, city.name)
-    issued = store.days_present(catalogue.SERVING_RECORD, city.name, last=last)
-    before_all = max((day for day in issued if day < first), default=first)
+    issued = [day for day, state in day_states(store, city, first, last).items() if state == "issued"]
+    days = filter(None, (last_issued(store, city, first), *issued))
     # Days of one version have the same models, so that one record of them is read.
     by_version = groupby(
-        sorted(day for day in issued if day >= before_all),
+        (day - ONE_DAY for day in days),
         lambda day: lineage.get(str(day), NOT_MADE).version or str(day),
     )
     found = (ServingRecord.find_sound(store, city.name, next(days)) for _, days in by_version)
     for before, record in pairwise((None, *filter(None, found))):
-        if record and record.issue_date >= first and (before is None or before.version != record.version):
+        if record and record.issue_date >= first - ONE_DAY and (before is None or before.version != record.version):
             changed = _changed(before, record)
-            yield str(record.issue_date), city.target, record.served, changed, _approver(city, approvals, record)
+            yield (
+                str(record.issue_date + ONE_DAY),
+                city.target,
+                record.served,
+                changed,
+                _approver(city, approvals, record),
+            )
 
 
 def _changed(before: ServingRecord | None, record: ServingRecord) -> str:

@@ -1,5 +1,9 @@
-"""The effect of visits on alerts, from a city's stored plans with lots, or the reason why it is not known yet."""
+"""The effect of sending units on alerts, from a city's stored plans with lots, or the reason why it is not known yet.
 
+The effect of a visit made stands beside it where the department states that its log of patrols is complete.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, NamedTuple
@@ -25,34 +29,41 @@ from shotspotter_assets.wording import number_of
 
 MIN_DRAWS: Final = 200  # places drawn with a chance below 1
 MAX_HALF_WIDTH: Final = 0.5  # half of the interval, as a share of the expected alerts
+SENDING: Final = "sending a unit"
+VISIT_MADE: Final = "a visit made"
+NO_COMPLETE_LOG: Final = (
+    "The effect of a visit made is unknown: nobody has stated that the log of patrols is complete (“patrols.log_is_complete” "
+    "in the city's file)."
+)
 _PLACES: Final = {"cell": "In the cell", "around": "In the cells around it"}
 _TIMES: Final = {"shift": "during the shift", "next days": "in the next three days"}
 
 
 @dataclass(frozen=True)
 class VisitEffect(Change):
-    """Change by one visit, or the reason why it is not known yet (`note`)."""
+    """Change by sending one unit or by one visit made, or the reason why it is not known yet (`note`)."""
 
+    cause: str = SENDING
     note: str = ""
 
     def sentence(self, event: str) -> str:
         """Return the change in words."""
         place = f"{_PLACES[self.where]} {_TIMES[self.when]}"
         if self.note:
-            return f"{place}: {self.note}"
+            return f"{place}, by {self.cause}: {self.note}"
         share, low, high = (value / self.expected for value in (self.estimate, self.low, self.high))
         interval = f"90% interval {low:+.0%} to {high:+.0%}"
         if self.low <= 0 <= self.high:
-            return f"{place} no change by a visit is shown ({share:+.0%}, {interval})."
-        return f"{place} a visit changes the number of {event}s by {share:+.0%} ({interval})."
+            return f"{place} no change by {self.cause} is shown ({share:+.0%}, {interval})."
+        return f"{place} {self.cause} changes the number of {event}s by {share:+.0%} ({interval})."
 
 
 @dataclass(frozen=True)
 class VisitEffects:
-    """Effects of visits in shifts whose places were drawn by lot."""
+    """Effects in shifts whose places were drawn by lot, those of sending a unit first."""
 
     shifts: int = 0  # with lots and known alerts
-    reported_shifts: int = 0  # of these, with reported visits; in the others visits count as drawn
+    reported_shifts: int = 0  # of these, with reported visits; 0 without a log that is stated to be complete
     draws: int = 0  # places drawn with a chance below 1
     effects: tuple[VisitEffect, ...] = ()
     note: str = ""  # reason for no effects
@@ -61,9 +72,17 @@ class VisitEffects:
         """Return the effects in words, with the basis first."""
         if not self.effects:
             return [self.note]
-        visits = f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}"
-        reported = f"visits were reported in {self.reported_shifts} of them, and count as drawn in the others"
-        return [f"{visits}; {reported}.", *(effect.sentence(event) for effect in self.effects)]
+        basis = f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}."
+        reported = (
+            f"Visits were reported in {self.reported_shifts} of these shifts, and count as drawn in the others; the department "
+            "states that its log is complete."
+        )
+        return [
+            basis,
+            *(effect.sentence(event) for effect in self.effects if effect.cause == SENDING),
+            reported if self.reported_shifts else NO_COMPLETE_LOG,
+            *(effect.sentence(event) for effect in self.effects if effect.cause == VISIT_MADE),
+        ]
 
 
 class _Stored(NamedTuple):
@@ -82,12 +101,15 @@ class _Stored(NamedTuple):
 
 
 def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEffects:
-    """Estimate the effects of visits in the shifts that begin on the days from `first` to `last`."""
+    """Estimate the effects of sending units in the shifts that begin on the days from `first` to `last`.
+
+    Effects of visits made follow where the city's file states that the log of patrols is complete.
+    """
     stored = _read_lots(store, city, first, last)
     if stored is None:
         return VisitEffects(note="No plan was drawn by lot, so nothing shows what a visit changes.")
     visited, is_reported = _visits(store, city, stored)
-    trial = _trial(store, city, stored, visited)
+    trial = _trial(store, city, stored)
     is_known = trial.is_known
     draws = int((trial.drawn & trial.is_decided)[is_known].sum())
     basis = VisitEffects(int(is_known.sum()), int((is_known & is_reported).sum()), draws)
@@ -96,15 +118,22 @@ def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEff
             basis,
             note=f"Not enough yet to know what a visit changes: {number_of(draws, 'place')} drawn by lot, of {MIN_DRAWS} needed.",
         )
-    found = changes(trial)
-    if not found:
+    effects = [*_effects(trial, trial.drawn.astype(np.float64), SENDING)]
+    if not effects:
         return replace(
             basis,
             note="Not enough yet to know what a visit changes: the lots do not tell visits of a cell and around it apart.",
         )
-    days = len(np.unique(trial.start[is_known] // 24))
-    effects = [VisitEffect(**vars(change), note=_too_wide(change, days)) for change in found]
+    if basis.reported_shifts:
+        effects += _effects(trial, visited, VISIT_MADE)
     return replace(basis, effects=tuple(effects))
+
+
+def _effects(trial: Trial, visited: Array, cause: str) -> Iterator[VisitEffect]:
+    """Yield the effects of visits, each with the reason why it is not known yet."""
+    days = len(np.unique(trial.start[trial.is_known] // 24))
+    for change in changes(trial, visited):
+        yield VisitEffect(**vars(change), cause=cause, note=_too_wide(change, days))
 
 
 def _too_wide(change: Change, days: int) -> str:
@@ -130,7 +159,7 @@ def _read_lots(store: Store, city: City, first: date, last: date) -> _Stored | N
     return _Stored(rows, keys.groupby(["starts_utc", "shift"]).ngroup().to_numpy(), cell, cells)
 
 
-def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
+def _trial(store: Store, city: City, stored: _Stored) -> Trial:
     """Return the lots with the alerts of their shifts."""
     rows = stored.rows
     _, at = np.unique(stored.shift, return_index=True)
@@ -144,7 +173,6 @@ def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
         is_known=is_known,
         expected_units=stored.dense(rows["expected_units"].to_numpy()),
         drawn=stored.dense(rows["units"].to_numpy()) > 0,
-        visited=visited,
         alerts=alerts,
         expected=stored.dense(rows["expected"].to_numpy()),
         places=places,
@@ -154,12 +182,17 @@ def _trial(store: Store, city: City, stored: _Stored, visited: Array) -> Trial:
 
 
 def _visits(store: Store, city: City, stored: _Stored) -> tuple[Array, Booleans]:
-    """Return visits by shift and cell, as drawn where they were not reported; and the shifts with reported visits."""
+    """Return visits by shift and cell, as drawn in shifts without reports, and the shifts with reports.
+
+    No shift has any unless the log is stated to be complete: with missing rows the effect of a visit would be overstated.
+    """
     rows = stored.rows
     drawn = stored.dense(rows["units"].to_numpy() > 0)
     days = local_dates(rows["starts_utc"], city.zone)
-    made = store.read_present(PATROLS_MADE, city.name, pc.min(days).as_py(), pc.max(days).as_py())
     is_reported = np.zeros(len(drawn), dtype=bool)
+    if city.patrols is None or not city.patrols.log_is_complete:
+        return drawn, is_reported
+    made = store.read_present(PATROLS_MADE, city.name, pc.min(days).as_py(), pc.max(days).as_py())
     if made is None:
         return drawn, is_reported
     keys = ["date", "shift", "row", "column"]

@@ -39,7 +39,6 @@ class Trial:
     is_known: Booleans  # False where the alerts of the shift are not known, shape (shifts,)
     expected_units: Array  # as in `catalogue.LOTS`; 0 outside the coverage
     drawn: Booleans
-    visited: Array  # 1 or 0; as drawn where it was not reported
     alerts: Array
     expected: Array  # alerts that were forecast before the draw
     places: Integers  # row and column of each cell, shape (cells, 2)
@@ -82,9 +81,15 @@ class Change:
     expected: float  # alerts forecast for the same cells and hours
 
 
-def changes(trial: Trial) -> list[Change]:
-    """Return the change by a visit for each of `EXPOSURES`; none if the lots do not determine all of them."""
-    values = _values(trial)
+def changes(trial: Trial, visited: Array) -> list[Change]:
+    """Return the change by a visit for each of `EXPOSURES`; none if the lots do not determine all of them.
+
+    Args:
+        trial: Lots and alerts.
+        visited: 1 or 0 by shift and cell. With `trial.drawn` the change is that of sending a unit, which the lot decides.
+            With the visits of a log it is that of a visit made, as far as the log has all of them.
+    """
+    values = _values(trial, visited)
     shape = (-1, len(EXPOSURES), len(EXPOSURES) + 1)
     chance = np.where(trial.is_decided, trial.expected_units, 0.0)
     mean = np.einsum("tc,tck->k", chance, values)
@@ -103,12 +108,12 @@ def changes(trial: Trial) -> list[Change]:
     return [_change(trial, number, float(estimates[number]), float(half[number])) for number in range(len(EXPOSURES))]
 
 
-def _values(trial: Trial) -> Singles:
+def _values(trial: Trial, visited: Array) -> Singles:
     """Return what a drawn cell adds to each statistic, by exposure: of alerts, and of each exposure's changes.
 
     Shape (shifts, cells, exposures x (1 + exposures)); 0 in cells that the lot does not decide.
     """
-    exposures = [trial.before(trial.visited, where, when) for where, when in EXPOSURES]
+    exposures = [trial.before(visited, where, when) for where, when in EXPOSURES]
     responses = [trial.alerts - trial.expected, *(trial.expected * exposure for exposure in exposures)]
     known = [np.where(trial.is_known[:, None], response, 0.0) for response in responses]
     values = np.empty((*trial.drawn.shape, len(EXPOSURES) * len(known)), np.float32)  # years of shifts fill gigabytes

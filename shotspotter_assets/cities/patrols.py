@@ -32,3 +32,4 @@ class Patrols(SideTable):
     time_columns: ClassVar = ("until",)
 
     columns: PatrolColumns
+    log_is_complete: bool = False  # the department states that each visit has a row: one without a row was not made

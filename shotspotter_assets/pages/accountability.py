@@ -1,12 +1,13 @@
 """The page *Accountability* and the annual report: the account of a period, from the store."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from shotspotter_assets.accountability import measured_sections, stored_sections
-from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section
+from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section, card_section
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
-from shotspotter_assets.accountability.disclosures import card_section, datasheet, transparency_record
 from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
@@ -17,10 +18,10 @@ from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
 from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
 from shotspotter_assets.pages.words import model
+from shotspotter_assets.serving.issued_forecasts import IN_SERVICE, DayState, day_states
 from shotspotter_assets.serving.seals import head_of
-from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, FORECAST, FORECAST_RECORD
+from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -50,7 +51,6 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
     layers, _ = read_layers(city)
     track = track_record(store, city.only(city.target), last, first)
     sections = _sections(store, city, first, last, layers, track)
-    serving = ServingRecord.latest_before(store, city.name, last)
     report = AnnualReport(
         city=city.name,
         title=city.shown_title,
@@ -61,12 +61,19 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
         is_under_way=last < ends,
         seal=head_of(store, city.name),
         model_card=card_section(sections),
-        datasheet=datasheet(city, table, sections),
-        transparency_record=transparency_record(city, serving, table, sections),
     )
     page = render("annual_report.html.jinja", {"account": report, "event": city.event})
     report.write_after(store, {ANNUAL_REPORT_PAGE: page})
     return report
+
+
+def years_in_words(city: City, last: date, reported: Iterable[int]) -> str:
+    """Return the city's years that are over by a day, and the years with a report, in words."""
+    ends = {year: min(city.end or date.max, date(year, 12, 31)) for year in range(city.start.year, last.year + 1)}
+    over = [str(year) for year, end in ends.items() if end <= last]
+    years = ", ".join(map(str, sorted(reported)))
+    stated = f"{number_of(len(over), 'year')} of this city {'is' if len(over) == 1 else 'are'} over: {', '.join(over)}."
+    return f"{stated if over else 'No year is over yet.'} {f'Reported: {years}.' if years else 'None is reported.'}"
 
 
 def stored_reports(store: Store, city: str) -> dict[str, bytes]:
@@ -81,13 +88,14 @@ def _sections(
     """Return the sections of a period."""
     audit = BurdenAudit.find_sound(store, city.name)
     areas = cell_districts(city, district_areas(city, layers.get("districts")))
+    states = day_states(store, city, first, last)
     history = CityHistory.find(store, city.only(city.target), last, first)
     return (
         measured_sections.outcome_section(store, city, first, last),
         measured_sections.burden_section(store, audit),
         measured_sections.limits_section(city, audit),
-        measured_sections.plan_section(store, city, first, last),
-        forecast_section(store, city, first, last, track),
+        measured_sections.plan_section(store, city, states),
+        forecast_section(store, city, states, track),
         stored_sections.alerts_section(city, history, areas),
         stored_sections.days_section(city, DayTable.read(store, city.name, is_needed=True), first, last),
         stored_sections.changes_section(store, city, first, last),
@@ -96,10 +104,8 @@ def _sections(
     )
 
 
-def forecast_section(store: Store, city: City, first: date, last: date, track: TrackRecord | None) -> Section:
-    """Count the stored forecasts of a period, and compare them with the best simple method."""
-    issued = store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY)
-    withheld = store.days_present(FORECAST_RECORD, city.name, first - ONE_DAY, last - ONE_DAY) - issued
+def forecast_section(store: Store, city: City, states: Mapping[date, DayState], track: TrackRecord | None) -> Section:
+    """Count days by how they were forecast, and compare the forecasts with the best simple method."""
     report = WalkForwardReport.find_sound(store, city.name)
     figures = (
         _scores(city, track)
@@ -107,14 +113,6 @@ def forecast_section(store: Store, city: City, first: date, last: date, track: T
         else (
             Figure(name="caught", title="Caught", sentence="No forecast of the period has been compared with its day."),
         )
-    )
-    forecasts = Figure(
-        name="forecasts",
-        title="Days with a forecast",
-        value=len(issued),
-        sentence=f"On {number_of(len(withheld), 'day')} it was withheld for a stated reason, such as a late source."
-        if withheld
-        else "On no day was it withheld.",
     )
     months = FigureTable(
         name="forecasts_by_month",
@@ -127,9 +125,30 @@ def forecast_section(store: Store, city: City, first: date, last: date, track: T
     return Section(
         name="forecasts",
         title="Forecasts, and how good they were",
-        figures=(forecasts, *figures),
+        figures=(*_service(states), *figures),
         tables=(months,),
         sentences=(f"Verdict: {report.verdict.outcome}.", *report.verdict.reasons) if report else (),
+    )
+
+
+def _service(states: Mapping[date, DayState]) -> tuple[Figure, ...]:
+    """Count the days with an issued, a replayed, a withheld and no forecast."""
+    days = Counter(states.values())
+    issued = sum(days[state] for state in IN_SERVICE)
+    all_are_replays = "All forecasts of the period are replays. " if days["replayed"] and not issued else ""
+    facts = {
+        "forecasts": ("an issued", issued, f"Made before the day ended, {days['late']:,} of them after it had begun."),
+        "replayed": (
+            "a replayed",
+            days["replayed"],
+            f"{all_are_replays}Made after the day, and of use to nobody on it.",
+        ),
+        "withheld": ("a withheld", days["withheld"], "Withheld for a stated reason, such as a late source."),
+        "without_forecast": ("no", days["missing"], "No forecast of these days is stored."),
+    }
+    return tuple(
+        Figure(name=name, title=f"Days with {kind} forecast", value=number, sentence=sentence)
+        for name, (kind, number, sentence) in facts.items()
     )
 
 

@@ -10,9 +10,8 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from shotspotter_assets.accountability.account import Account
+from shotspotter_assets.accountability.account import Account, card_section
 from shotspotter_assets.accountability.bounds import kept_bounds
-from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
@@ -24,7 +23,7 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.accountability import last_years_account, stored_reports
+from shotspotter_assets.pages.accountability import last_years_account, stored_reports, years_in_words
 from shotspotter_assets.pages.addresses import Status, published_files
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
@@ -294,18 +293,19 @@ def _pages_of_the_past(
             "flagged_percent": FLAGGED_PERCENT,
         }
     if account is not None:
-        pages[ACCOUNTABILITY] = _page_of_account(site, account, kept_bounds(account, city.accountability.bounds))
+        pages[ACCOUNTABILITY] = _page_of_account(site, city, account, kept_bounds(account, city.accountability.bounds))
     return pages
 
 
-def _page_of_account(site: Site, account: Account, bounds: Finding | None) -> Values:
+def _page_of_account(site: Site, city: City, account: Account, bounds: Finding | None) -> Values:
     """Put the account and the annual reports beside the pages; return the values of the account's page."""
     reports = stored_reports(site.store, account.city)
     for file, content in {CITY_ACCOUNT.file: account.content(), **reports}.items():
         site.put(file, content)
     return {
         "account": account,
-        "reports": list(reports),
+        "reports": {name: int(name[-9:-5]) for name in reports},
+        "years": years_in_words(city, account.last, (int(name[-9:-5]) for name in reports)),
         "account_file": CITY_ACCOUNT.file,
         "bounds": bounds and bounds.message,
     }

@@ -24,8 +24,7 @@ from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.serving.forecast_facts import is_replayed
-from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
 from shotspotter_assets.serving.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
 from shotspotter_assets.serving.score_record import ShadowScores
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
@@ -110,7 +109,8 @@ def _scored_forecasts(
     While few forecasts are stored, the test days of folds stand beside them.
     """
     forecasts = next_day_forecasts(store, city, first, last)
-    issued = [day for day, table in forecasts.items() if not is_replayed(table)]
+    states = day_states(store, city, first, last)
+    issued = [day for day in forecasts if states[day] in IN_SERVICE]
     tables = _of_folds(store, city.name, first, last, issued) if len(forecasts) < FEW_DAYS else []
     # Folds have more baselines than replayed days, and agree with the model card.
     tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}

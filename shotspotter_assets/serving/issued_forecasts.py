@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter
@@ -99,6 +99,8 @@ class NoForecast(_Issue):
 
 
 IssueRecord = ForecastRecord | NoForecast
+DayState = Literal["issued", "late", "replayed", "withheld", "missing"]
+IN_SERVICE: Final = ("issued", "late")  # states of days whose forecast could be used on the day
 REPEATED: Final = ("version", "table_sha256", "made_by", "replayed")  # fields that are equal for a repeated version
 _RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
@@ -112,6 +114,32 @@ class Forecast:
     top: pa.Table
     geojson: bytes
     record: ForecastRecord
+
+
+def day_state(record: IssueRecord | None, city: City) -> DayState:
+    """Return how a day was forecast: before it began, after that, after it ended, not for a stated reason, or not at all."""
+    if record is None:
+        return "missing"
+    if isinstance(record, NoForecast):
+        return "withheld"
+    is_late = datetime.fromisoformat(record.issued_at) >= day_start(record.forecast_date, city.zone)
+    return "replayed" if record.replayed else "late" if is_late else "issued"
+
+
+def day_states(store: Store, city: City, first: date, last: date) -> dict[date, DayState]:
+    """Return how each day from `first` to `last` was forecast; a damaged record counts as none."""
+    stored = store.days_present(FORECAST_RECORD, city.name, first - ONE_DAY, last - ONE_DAY)
+    return {
+        day: day_state(find_record(store, city.name, day - ONE_DAY) if day - ONE_DAY in stored else None, city)
+        for day in days_between(first, last)
+    }
+
+
+def last_issued(store: Store, city: City, first: date) -> date | None:
+    """Return the last day before `first` whose forecast was issued before it began; None without any."""
+    stored = sorted(store.days_present(FORECAST_RECORD, city.name, last=first - 2 * ONE_DAY), reverse=True)
+    issued = (day for day in stored if day_state(find_record(store, city.name, day), city) == "issued")
+    return next((day + ONE_DAY for day in issued), None)
 
 
 def grid_version(city: City) -> str:
@@ -133,7 +161,7 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     begins = day_start(issue_date + ONE_DAY, city.zone)
     if now < begins or not store.exists(FORECAST, city.name, issue_date):
         return None
-    record = store.read_index(FORECAST_RECORD, city.name, _RECORD.validate_json, issue_date)
+    record = find_record(store, city.name, issue_date)
     if not isinstance(record, ForecastRecord) or record.replayed:
         return None
     if record.grid not in ("", grid_version(city)):
@@ -182,7 +210,7 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
 
 def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
     """Return a record with the versions issued before it; a repeated version keeps its instant."""
-    before = store.read_index(FORECAST_RECORD, record.city, _RECORD.validate_json, record.issue_date)
+    before = find_record(store, record.city, record.issue_date)
     if before is None:
         return record
     if isinstance(before, NoForecast):
@@ -216,6 +244,11 @@ def decoded_record(content: bytes) -> IssueRecord:
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     """Return the record of a forecast, or of the reason for none; raise MissingObjectError without one."""
     return store.read_json(FORECAST_RECORD, _RECORD.validate_json, city, issue_date)
+
+
+def find_record(store: Store, city: str, issue_date: date) -> IssueRecord | None:
+    """Return the record of a forecast, or of the reason for none; None without one, or if it is damaged."""
+    return store.read_index(FORECAST_RECORD, city, _RECORD.validate_json, issue_date)
 
 
 def next_day_forecasts(

@@ -17,10 +17,12 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_betw
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.serving.forecast_facts import SHADOW, next_day_rows, total_of
 from shotspotter_assets.serving.issued_forecasts import (
+    DayState,
     Forecast,
     ForecastRecord,
     NoForecast,
     content_version,
+    day_state,
     decoded_record,
     write_forecast,
 )
@@ -32,7 +34,7 @@ from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 RELATIVE_ERROR: Final = 1e-9  # of sums, whose last digits differ between processors
-State = Literal["issued", "late", "replayed", "withheld", "missing", "unreadable"]
+State = DayState | Literal["unreadable"]
 SUMMED: Final = ["horizon", "probability", "expected", "size"]  # columns of a forecast that sums are made from
 _SEALED_DAY: Final = re.compile(rb'"day":"(\d{4}-\d{2}-\d{2})"')
 
@@ -238,11 +240,10 @@ def _state(files: DayFiles, city: City, day: date) -> tuple[State, str]:
         record = decoded_record(files.record)
     except ValidationError as error:
         return "unreadable", f"record.json cannot be read: {error_reason(error)}."
+    state = day_state(record, city)
     if isinstance(record, NoForecast):
-        return "withheld", ""
-    is_late = datetime.fromisoformat(record.issued_at) >= day_start(day, city.zone)
-    flaw = contradiction(record, files) or version_contradiction(record, files)
-    return "replayed" if record.replayed else "late" if is_late else "issued", flaw
+        return state, ""
+    return state, contradiction(record, files) or version_contradiction(record, files)
 
 
 def contradiction(record: ForecastRecord, files: DayFiles) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.account import Account, Figure, Section, find_figure
+from shotspotter_assets.accountability.account import Account, Figure, Section, card_section, find_figure
 from shotspotter_assets.accountability.bounds import kept_bounds
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
-from shotspotter_assets.accountability.disclosures import card_section
 from shotspotter_assets.accountability.measured_sections import (
     FLAGGED,
     NO_GROUPS,
@@ -109,7 +108,7 @@ def test_stored_outcomes_of_a_removed_section_are_unknown(store: Store) -> None:
 def test_empty_plans_are_no_days_with_a_plan(store: Store) -> None:
     for issue_date in (DAY - timedelta(days=1), DAY):
         write_plan(store, PlanRecord(city="town", issue_date=issue_date, forecast_date=DAY, note="No rules."))
-    section = plan_section(store, TOWN, DAY, DAY + timedelta(days=1))
+    section = plan_section(store, TOWN, dict.fromkeys((DAY, DAY + timedelta(days=1)), "issued"))
     assert value([section], "plans") == 0
     assert "No plan was made" in section.figures[1].sentence
 
@@ -120,7 +119,9 @@ def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store
     PatrolsRecord(city="town", scored_date=DAY, state="reported", **hours, **counts).write(store)
     for issue_date in (DAY - timedelta(days=1), DAY):
         store.write_bytes(DISPATCH_CSV, b"shift,cell\n", "town", issue_date)
-    figure = find_figure([plan_section(store, TOWN, DAY, DAY + timedelta(days=1))], "share_of_plan_made")
+    figure = find_figure(
+        [plan_section(store, TOWN, dict.fromkeys((DAY, DAY + timedelta(days=1)), "issued"))], "share_of_plan_made"
+    )
     assert figure is not None
     assert "of 1 day with a plan nothing is reported" in figure.sentence
 
@@ -128,9 +129,9 @@ def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store
 def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
     hours = {"planned_hours": 8, "reported_hours": 4, "carried_out_hours": 3, "made_hours": 3, "outside_hours": 0}
     counts = {"visits": 2, "reported_visits": 1, "made_visits": 1}
-    assert value([plan_section(store, TOWN, DAY, DAY)], "share_of_plan_made") is None
+    assert value([plan_section(store, TOWN, {DAY: "issued"})], "share_of_plan_made") is None
     PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
-    assert value([plan_section(store, TOWN, DAY, DAY)], "share_of_plan_made") == pytest.approx(0.75)
+    assert value([plan_section(store, TOWN, {DAY: "issued"})], "share_of_plan_made") == pytest.approx(0.75)
 
 
 def audit(kind: str = "group") -> BurdenAudit:

@@ -17,6 +17,7 @@ from shotspotter_assets.accountability.patrols_made import (
     patrol_totals,
 )
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_table, lots_table
 from shotspotter_assets.patrol.plan import plan_day
@@ -24,7 +25,7 @@ from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.sources.landing.reader import Batch, Task
 from shotspotter_assets.sources.side_settings import table_city
 from shotspotter_assets.sources.tabular_settings import LandingSettings
-from shotspotter_assets.storage.catalogue import PATROLS_MADE, PLAN
+from shotspotter_assets.storage.catalogue import PATROLS_MADE, PLAN, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
@@ -94,11 +95,25 @@ def test_a_log_gives_hours_by_shift_and_cell(tmp_path: Path) -> None:
     )
     made, record = patrols(tmp_path, city, log)
     assert (made["shift 0", cell]["planned_hours"], made["shift 0", cell]["made_hours"]) == (8.0, 3.0)
+    assert (made["shift 0", other]["made_hours"], made["shift 0", other]["visited"]) == (None, None)
+    assert (record.state, record.visits, record.reported_visits, record.made_visits) == ("partly reported", 6, 1, 1)
+    assert patrol_totals([record]).share == pytest.approx(3 / 8)
+
+
+def test_a_complete_log_reports_the_visits_without_a_row_as_not_made(tmp_path: Path) -> None:
+    city = city_with({**LOG, "log_is_complete": True})
+    cell, other = planned_cells(city, "shift 0")
+    made, record = patrols(tmp_path, city, LOG_HEADER + f"A1,2024-05-01 07:00,2024-05-01 10:00,{cell},,,\n")
     assert (made["shift 0", other]["made_hours"], made["shift 0", other]["visited"]) == (0.0, False)
     # Nobody reported on the other shifts: silence is no report.
     assert all(row["made_hours"] is None for (shift, _), row in made.items() if shift != "shift 0")
-    assert (record.state, record.visits, record.reported_visits, record.made_visits) == ("partly reported", 6, 2, 1)
+    assert (record.reported_visits, record.made_visits) == (2, 1)
     assert patrol_totals([record]).share == pytest.approx(3 / 16)
+
+
+def test_days_made_without_the_statement_of_a_complete_log_become_due() -> None:
+    silent, stated = (city_with({**LOG, "log_is_complete": complete}) for complete in (False, True))
+    assert settings_hash(silent, Asset.PATROLS_MADE) != settings_hash(stated, Asset.PATROLS_MADE)
 
 
 def test_without_rows_a_plan_is_not_reported_rather_than_not_made(tmp_path: Path) -> None:
@@ -267,7 +282,7 @@ def test_sums_of_days_leave_unreported_ones_out_of_the_share(tmp_path: Path, sto
     assert stored == records
     totals = patrol_totals(stored)
     assert (totals.days_with_plan, totals.days_reported) == (2, 1)
-    assert (totals.reported_hours, totals.share) == (16.0, 0.5)
+    assert (totals.reported_hours, totals.share) == (8.0, 1.0)
 
 
 def test_a_section_without_end_and_answer_is_refused() -> None:

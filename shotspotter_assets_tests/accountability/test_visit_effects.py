@@ -1,15 +1,26 @@
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.visit_effects import MIN_DRAWS, visit_effects
+from shotspotter_assets.accountability.visit_effects import (
+    MIN_DRAWS,
+    NO_COMPLETE_LOG,
+    SENDING,
+    VISIT_MADE,
+    visit_effects,
+)
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.geometry.cells import cell_middles
 from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, lots_table, write_plan
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
-from shotspotter_assets.storage.catalogue import CLEANED
+from shotspotter_assets.storage.catalogue import CLEANED, LOTS, PATROLS_MADE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
@@ -86,8 +97,46 @@ def test_an_effect_is_estimated_from_stored_plans_and_alerts(trial_store: Store)
     assert (here.where, here.when, here.note) == ("cell", "shift", "")
     assert here.low < -0.7 * here.expected < here.high < 0
     sentences = effects.sentences("alert")
-    assert "count as drawn" in sentences[0]
-    assert "In the cell during the shift a visit changes the number of alerts by -" in sentences[1]
+    assert "In the cell during the shift sending a unit changes the number of alerts by -" in sentences[1]
+    assert sentences[-1] == NO_COMPLETE_LOG
+
+
+@pytest.mark.parametrize("log_is_complete", [False, True])
+def test_visits_made_stand_beside_sending_only_with_a_complete_log(
+    trial_store: Store, tmp_path: Path, log_is_complete: bool
+) -> None:
+    shutil.copytree(trial_store.root, tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
+    columns = {"shift": "shift", "cell": "cell", "until": "to"}
+    patrols = {
+        "source": {"kind": "landing", "columns": {"time": "from"}},
+        "columns": columns,
+        "log_is_complete": log_is_complete,
+    }
+    city = CityFile.model_validate(CITY.model_dump() | {"patrols": patrols})
+    last = FIRST + timedelta(days=44)
+    for day in (FIRST + timedelta(days=number) for number in range(45)):
+        lots = store.read_table(LOTS, CITY.name, day - timedelta(days=1)).to_pylist()
+        store.write_table(
+            PATROLS_MADE, pa.Table.from_pylist(list(made_rows(lots)), PATROLS_MADE.schema), CITY.name, day
+        )
+    effects = visit_effects(store, city, FIRST, last)
+    assert [effect.cause for effect in effects.effects] == [SENDING] * 4 + [VISIT_MADE] * 4 * log_is_complete
+    assert (effects.reported_shifts > 0) == log_is_complete
+    assert (NO_COMPLETE_LOG in effects.sentences("alert")) != log_is_complete
+    sending = effects.effects[0]
+    assert sending == visit_effects(trial_store, CITY, FIRST, last).effects[0], "no log changes the effect of sending"
+    if log_is_complete:
+        assert effects.effects[4].estimate < 1.3 * sending.estimate < 0, "half of the sent units stayed away"
+
+
+def made_rows(lots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every second planned visit was made."""
+    for number, row in enumerate(row for row in lots if row["units"]):
+        yield {
+            "shift": row["shift"], "row": row["row"], "column": row["column"], "planned_hours": 8.0,
+            "made_hours": 8.0 * (number % 2), "visited": number % 2 == 1, "chance": row["chance"],
+        }  # fmt: skip
 
 
 def test_wide_intervals_are_not_enough(store: Store) -> None:
@@ -113,7 +162,7 @@ def test_alerts_count_in_the_shift_of_their_hour(store: Store) -> None:
     write_alerts(store, FIRST + timedelta(days=1), [datetime(2024, 5, 2, 9, tzinfo=UTC)], [(2, 3)])
     lots = _read_lots(store, CITY, FIRST, FIRST + timedelta(days=1))
     assert lots is not None
-    trial = _trial(store, CITY, lots, np.zeros((6, 36)))
+    trial = _trial(store, CITY, lots)
     assert trial.is_known.tolist() == [True] * 5 + [False]
     assert [np.flatnonzero(counts).tolist() for counts in trial.alerts[:3]] == [[0], [35], [2 * 6 + 3]]
     assert (trial.expected_units.sum(axis=1) == 3).all()

@@ -3,17 +3,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shotspotter_assets.accountability.visit_trial import EXPOSURES, changes
-from shotspotter_assets_tests.accountability.trials import Shares, simulated_trial
+from shotspotter_assets.accountability.visit_trial import EXPOSURES, Change, Trial, changes
+from shotspotter_assets_tests.accountability.trials import Department, Shares, simulated_service, simulated_trial
 
 EFFECTS = Shares(cell=-0.4, cell_next=-0.1, around=0.04, around_next=0.0)
+KNOWN = -0.31  # change by a visit as a share of the expected alerts
+SEEDS = range(6)
+DAYS = 180
+TOLERANCE = 0.08  # of the mean over the seeds, whose standard error is 0.03; twice that where estimates double
+
+
+def of_sending(trial: Trial) -> list[Change]:
+    return changes(trial, trial.drawn)
 
 
 def held(seeds: range, shares: Shares, days: int) -> list[int]:
     """Number of seeds in which the interval of each exposure holds its share, and in which all do."""
     counts = np.zeros(len(EXPOSURES) + 1, int)
     for seed in seeds:
-        found = changes(simulated_trial(seed, shares, days))
+        found = of_sending(simulated_trial(seed, shares, days))
         holds = [one.low <= share * one.expected <= one.high for one, share in zip(found, shares, strict=True)]
         counts += [*holds, all(holds)]
     return counts.tolist()
@@ -34,25 +42,37 @@ def test_intervals_hold_the_known_change_in_90_of_100_cities(shares: Shares) -> 
 
 
 def test_a_large_effect_is_found_where_and_when_it_is() -> None:
-    found = {(one.where, one.when): one for one in changes(simulated_trial(3, EFFECTS, 400))}
+    found = {(one.where, one.when): one for one in of_sending(simulated_trial(3, EFFECTS, 400))}
     assert found["cell", "shift"].high < 0
     assert found["cell", "next days"].high < 0
     assert found["around", "next days"].low < 0 < found["around", "next days"].high
     assert found["cell", "shift"].estimate == pytest.approx(-0.4 * found["cell", "shift"].expected, rel=0.25)
 
 
-def test_visits_made_show_more_change_than_draws() -> None:
-    trial = simulated_trial(1, EFFECTS, 300)
-    as_drawn = changes(trial)[0]
-    made = np.random.default_rng(0).random(trial.drawn.shape) < 0.5
-    # Half of the visits stayed away, and with them their effect.
-    alerts = np.where(trial.drawn & ~made, np.random.default_rng(1).poisson(trial.expected), trial.alerts)
-    half = replace(trial, alerts=alerts.astype(float))
-    of_draws = changes(half)[0]
-    of_visits = changes(replace(half, visited=(trial.drawn & made).astype(float)))[0]
-    assert as_drawn.estimate < of_draws.estimate < 0
-    assert of_visits.estimate == pytest.approx(as_drawn.estimate, abs=0.15)
-    assert of_visits.low < of_draws.low
+@pytest.mark.parametrize(
+    ("change", "department", "sending", "visit_made"),
+    [
+        pytest.param(0.0, Department(), 0.0, 0.0, id="no effect"),
+        pytest.param(KNOWN, Department(), KNOWN, KNOWN, id="known effect"),
+        pytest.param(KNOWN, Department(made=0.5), KNOWN / 2, KNOWN, id="half not made"),
+        pytest.param(KNOWN, Department(in_log=0.5), KNOWN, 2 * KNOWN, id="half of the rows lost"),
+        pytest.param(KNOWN, Department(after_alert=0.5), KNOWN, -0.38, id="unplanned visits after an alert"),
+        pytest.param(KNOWN, Department(displaced=1.0), -0.33, -0.33, id="displacement two cells away"),
+    ],
+)
+def test_effects_of_sending_and_of_visits_made(
+    change: float, department: Department, sending: float, visit_made: float
+) -> None:
+    services = [simulated_service(seed, Shares(cell=change), DAYS, department) for seed in SEEDS]
+    assert mean_share([of_sending(trial) for trial, _ in services]) == pytest.approx(sending, abs=TOLERANCE)
+    assert mean_share([changes(trial, logged) for trial, logged in services]) == pytest.approx(
+        visit_made, abs=TOLERANCE * max(1, visit_made / KNOWN)
+    )
+
+
+def mean_share(found: list[list[Change]]) -> float:
+    """Mean over the seeds of the change in the cell during the shift, as a share of the expected alerts."""
+    return float(np.mean([here.estimate / here.expected for here, *_ in found]))
 
 
 def test_unknown_shifts_count_neither_as_quiet_nor_as_busy() -> None:
@@ -60,15 +80,15 @@ def test_unknown_shifts_count_neither_as_quiet_nor_as_busy() -> None:
     known = np.arange(120) % 5 > 0
     blank = replace(trial, is_known=known, alerts=np.where(known[:, None], trial.alerts, 1_000.0))
     silent = replace(trial, is_known=known, alerts=np.where(known[:, None], trial.alerts, 0.0))
-    assert changes(blank) == changes(silent)
+    assert of_sending(blank) == of_sending(silent)
 
 
 def test_results_are_reproduced() -> None:
     trial = simulated_trial(2, Shares(), 60)
-    assert changes(trial) == changes(trial)
+    assert of_sending(trial) == of_sending(trial)
 
 
 def test_lots_that_decide_nothing_teach_nothing() -> None:
     trial = simulated_trial(2, Shares(), 20)
     certain = replace(trial, expected_units=trial.drawn.astype(float))
-    assert changes(certain) == []
+    assert of_sending(certain) == []

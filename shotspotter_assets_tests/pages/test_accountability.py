@@ -1,3 +1,5 @@
+import json
+import re
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,15 +12,21 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.accountability.account import Account, AnnualReport, find_figure
 from shotspotter_assets.accountability.bounds import WATCHED, kept_bounds
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.accountability import Accountability, Bounds
 from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.accountability import write_annual_report
+from shotspotter_assets.pages.accountability import write_annual_report, years_in_words
 from shotspotter_assets.pages.site import ACCOUNTABILITY, make_pages
+from shotspotter_assets.pages.track_record import ISSUED as ISSUED_IN_TIME
+from shotspotter_assets.pages.track_record import REPLAYED, track_record
+from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, CLEANED, PAGE, Asset
+from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, ANNUAL_REPORT_PAGE, CLEANED, PAGE, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -102,15 +110,21 @@ def test_statements_are_shown_as_they_are_or_as_not_stated(
     assert {value for _, value in rows(report, "statements")} == {NOT_STATED}
     assert shown["Audits in 2023"] == NOT_STATED
     assert "Department of Tests" in account.model_card
-    fields = {field: answer for _, field, answer in account.transparency_record.rows}
-    assert fields["Organisation or department"] == "Department of Tests"
-    assert fields["Senior responsible owner"] == NOT_STATED
+
+
+def test_a_report_with_forms_of_an_earlier_version_is_read(copy: Store, report: AnnualReport) -> None:
+    form = {"name": "datasheet", "title": "Datasheet of the alerts", "columns": ["Question"], "rows": [["Why?"]]}
+    earlier = json.loads(report.content()) | {"datasheet": form, "transparency_record": form}
+    copy.write_bytes(ANNUAL_REPORT, json.dumps(earlier).encode(), CITY, YEAR)
+    assert AnnualReport.load(copy, CITY, YEAR) == report
 
 
 def test_new_models_are_listed_with_their_approver(copy: Store, tiny_site: TinySite) -> None:
     city = tiny_site.city.model_copy(update={"approval": "person"})
     record = ServingRecord.load(copy, CITY, ISSUED)
     later = ISSUED + timedelta(days=2)
+    for issue_date in (ISSUED, later):
+        set_issued(copy, city, issue_date, -12)
     changes = {
         "issue_date": later,
         "version": "other",
@@ -124,7 +138,7 @@ def test_new_models_are_listed_with_their_approver(copy: Store, tiny_site: TinyS
     ).write(copy)
     listed = rows(write_annual_report(copy, city, YEAR), "models")
     assert listed[0][2:] == (record.served, "first models", f"A. Smith, {ISSUED}")
-    assert (str(later), "gunfire", "ewma", "coverage, method", NO_APPROVAL) in listed
+    assert (str(later + ONE_DAY), "gunfire", "ewma", "coverage, method", NO_APPROVAL) in listed
 
 
 def test_accepted_warnings_name_the_person(copy: Store, tiny_site: TinySite) -> None:
@@ -134,9 +148,71 @@ def test_accepted_warnings_name_the_person(copy: Store, tiny_site: TinySite) -> 
 
 
 def test_forecasts_stand_beside_the_simple_map(report: AnnualReport) -> None:
-    assert value(report, "forecasts") == DAYS
     assert 0 <= value(report, "caught") <= 1
     assert value(report, "caught_by_simple_method") is not None
+
+
+def service(account: Account) -> dict[str, float | None]:
+    return {name: value(account, name) for name in ("forecasts", "replayed", "withheld", "without_forecast", "plans")}
+
+
+def test_replays_are_no_service(report: AnnualReport) -> None:
+    without = (report.last - FIRST).days + 1 - DAYS
+    days = {"forecasts": 0, "replayed": DAYS, "withheld": 0, "without_forecast": without, "plans": 0}
+    assert service(report) == days
+    assert "All forecasts of the period are replays." in sentence(report, "replayed")
+    assert f"All {DAYS} plans came after the day" in sentence(report, "plans")
+    assert f"{without} days had none." in sentence(report, "plans")
+    assert rows(report, "models") == [], "replays bring no model into service"
+    assert {row[1] for row in rows(report, "forecasts_by_month")} == {REPLAYED}
+
+
+def sentence(account: Account, name: str) -> str:
+    figure = find_figure(account.sections, name)
+    assert figure is not None
+    return figure.sentence
+
+
+def set_issued(store: Store, city: City, issue_date: date, hours: int) -> None:
+    """Let the forecast of an issue date be issued so many hours after its day began."""
+    record = load_record(store, CITY, issue_date)
+    issued_at = day_start(issue_date + ONE_DAY, city.zone) + timedelta(hours=hours)
+    record.model_copy(update={"replayed": False, "issued_at": issued_at.isoformat()}).write(store)
+
+
+def test_report_page_facts_and_track_record_count_days_of_service_alike(copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city
+    set_issued(copy, city, ISSUED, -12)
+    set_issued(copy, city, ISSUED + ONE_DAY, 12)
+    withheld = ISSUED + 3 * ONE_DAY
+    facts = load_record(copy, CITY, withheld).model_dump(
+        include={"city", "issue_date", "forecast_date", "lead", "last_known"}
+    )
+    write_forecast(copy, NoForecast(**facts, no_forecast="The source is late.", last_issued=None))
+    write_plan(copy, PlanRecord(city=CITY, issue_date=withheld, forecast_date=withheld + ONE_DAY, note="No forecast."))
+    written = write_annual_report(copy, city, YEAR)
+    make_pages(copy, city)
+    account = Account.load(copy, CITY)
+    without = (written.last - FIRST).days + 1 - DAYS
+    days = {"forecasts": 2, "replayed": 1, "withheld": 1, "without_forecast": without, "plans": 2}
+    assert service(written) == service(account) == days
+    assert "1 of them after it had begun" in sentence(account, "forecasts")
+    page = copy.read_bytes(PAGE.named(file=ACCOUNTABILITY), CITY).decode()
+    shown = re.findall(r"<dt>Days with .* forecast</dt><dd><strong>(\d+)</strong>", page)
+    assert shown == [str(number) for number in days.values()][:4]
+    track = track_record(copy, city, written.last, written.first)
+    assert track is not None
+    assert {row.made: row.days for row in track.months} == {ISSUED_IN_TIME: 2, REPLAYED: 1}
+
+
+def test_the_years_that_are_over_and_reported_are_named(tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"start": date(2018, 3, 1)})
+    last = date(2023, 11, 18)
+    words = years_in_words(city, last, [2020])
+    assert words == "5 years of this city are over: 2018, 2019, 2020, 2021, 2022. Reported: 2020."
+    assert years_in_words(tiny_site.city, last, []) == "No year is over yet. None is reported."
+    ended = city.model_copy(update={"start": date(2023, 1, 1), "end": last})
+    assert years_in_words(ended, last, []) == "1 year of this city is over: 2023. None is reported."
 
 
 def test_unknown_numbers_are_never_zero(copy: Store, tiny_site: TinySite) -> None:

@@ -21,9 +21,8 @@ def definitions(city: City) -> dg.Definitions:
 def annual_reports(log: Log, store: Store, city: City, year: date) -> panel.Metadata:
     """Account of a year: alerts, outages, outcomes, forecasts, plans, burden, changes, and a person's statements.
 
-    About six sheets to print, and the same as a record with a datasheet and the UK's transparency record. Automatic once
-    the year is over and its days are stored, and again when the inputs change; a year that is under way ends with the last
-    stored day.
+    About six sheets to print, and a record with the same numbers. Automatic once the year is over and its days are stored,
+    and again when the inputs change; a year that is under way ends with the last stored day.
     """
     from shotspotter_assets.pages.accountability import write_annual_report
 
