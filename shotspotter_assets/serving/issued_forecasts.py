@@ -162,11 +162,9 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     if now < begins or not store.exists(FORECAST, city.name, issue_date):
         return None
     record = find_record(store, city.name, issue_date)
-    if not isinstance(record, ForecastRecord) or record.replayed:
+    if not isinstance(record, ForecastRecord) or record.replayed or record.grid not in ("", grid_version(city)):
         return None
-    if record.grid not in ("", grid_version(city)):
-        return None
-    is_in_time = datetime.fromisoformat(record.issued_at) < begins
+    is_in_time = day_state(record, city) == "issued"
     return record if is_in_time or is_over(record.forecast_date, city, now) else None
 
 
