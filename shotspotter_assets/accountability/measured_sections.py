@@ -153,21 +153,20 @@ def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
 
 def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> Section:
     """Count the plans of days whose forecasts have `states`, and give the share of them that was made."""
-    first = min(states)
-    last = max(states)
     # Days without rules or a forecast have an empty plan, which has no list to dispatch.
-    issue_dates = store.days_present(DISPATCH_CSV, city.name, first - ONE_DAY, last - ONE_DAY)
+    issue_dates = store.days_present(DISPATCH_CSV, city.name, min(states) - ONE_DAY, max(states) - ONE_DAY)
     planned = len(issue_dates)
     issued = sum(states[day + ONE_DAY] in IN_SERVICE for day in issue_dates)
     replayed = sum(states[day + ONE_DAY] == "replayed" for day in issue_dates)
-    totals = patrol_totals(PatrolsRecord.find_days(store, city.name, first, last))
+    totals = patrol_totals(PatrolsRecord.find_days(store, city.name, min(states), max(states)))
     made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
         hours = (
             f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"
         )
-        missing = max(planned, totals.days_with_plan) - totals.days_reported
-        made = f"{hours}; of {number_of(missing, 'day')} with a plan nothing is reported." if missing else f"{hours}."
+        gaps = {"planned day": planned - totals.days_with_plan, "visit": totals.visits - totals.reported_visits}
+        missing = " and ".join(number_of(number, name) for name, number in gaps.items() if number > 0)
+        made = f"{hours}; not reported: {missing}." if missing else f"{hours}."
     replays = f"All {number_of(replayed, 'plan')}" if replayed == planned else number_of(replayed, "further plan")
     sentences = (
         "A plan is advice to a commander.",

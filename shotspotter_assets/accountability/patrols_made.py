@@ -89,7 +89,8 @@ def day_patrols(
         city: City with `patrols`.
     """
     read = read_patrols(rows, city)
-    planned = _planned_hours(plan)
+    places = zip(plan["shift"].to_pylist(), plan["row"].to_pylist(), plan["column"].to_pylist(), strict=True)
+    planned = dict(zip(map(Visit._make, places), unit_hours(plan).tolist(), strict=True))
     stretches = stretches_around(plan, day, city)
     logged, reported_shifts = _logged_hours(read.patrols, day, stretches)
     is_complete = city.patrols is not None and city.patrols.log_is_complete
@@ -119,12 +120,6 @@ def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Tabl
     """Return the plan and the lots of a day, without rows where there are none."""
     plan, lots = (store.find_table(file, city.name, day - ONE_DAY) for file in (PLAN, LOTS))
     return plan or PLAN.schema.empty_table(), lots or LOTS.schema.empty_table()
-
-
-def _planned_hours(plan: pa.Table) -> dict[Visit, float]:
-    """Return the unit hours of each planned visit."""
-    visits = zip(plan["shift"].to_pylist(), plan["row"].to_pylist(), plan["column"].to_pylist(), strict=True)
-    return dict(zip(map(Visit._make, visits), unit_hours(plan).tolist(), strict=True))
 
 
 def _logged_hours(

@@ -9,12 +9,12 @@ import numpy as np
 
 from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Section
 from shotspotter_assets.arrays import Names
-from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR, contiguous, days_between
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.approvals import Approvals
-from shotspotter_assets.serving.issued_forecasts import day_states, last_issued
+from shotspotter_assets.serving.issued_forecasts import day_states
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage import catalogue
@@ -159,11 +159,11 @@ def _new_models(store: Store, city: City, first: date, last: date) -> Iterator[t
     """Yield a row for each day whose forecast other models than before issued before it began."""
     approvals = Approvals.read(store, city.name)
     lineage = read_lineage(store, catalogue.Asset.LIVE_MODELS, city.name)
-    issued = [day for day, state in day_states(store, city, first, last).items() if state == "issued"]
-    days = filter(None, (last_issued(store, city, first), *issued))
+    # Models that issued no forecast for a year come into service again.
+    states = day_states(store, city, first - ONE_YEAR, last)
     # Days of one version have the same models, so that one record of them is read.
     by_version = groupby(
-        (day - ONE_DAY for day in days),
+        (day - ONE_DAY for day, state in states.items() if state == "issued"),
         lambda day: lineage.get(str(day), NOT_MADE).version or str(day),
     )
     found = (ServingRecord.find_sound(store, city.name, next(days)) for _, days in by_version)

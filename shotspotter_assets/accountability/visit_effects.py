@@ -72,13 +72,12 @@ class VisitEffects:
         """Return the effects in words, with the basis first."""
         if not self.effects:
             return [self.note]
-        basis = f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}."
         reported = (
             f"Visits were reported in {self.reported_shifts} of these shifts, and count as drawn in the others; the department "
             "states that its log is complete."
         )
         return [
-            basis,
+            f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}.",
             *(effect.sentence(event) for effect in self.effects if effect.cause == SENDING),
             reported if self.reported_shifts else NO_COMPLETE_LOG,
             *(effect.sentence(event) for effect in self.effects if effect.cause == VISIT_MADE),
@@ -110,9 +109,8 @@ def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEff
         return VisitEffects(note="No plan was drawn by lot, so nothing shows what a visit changes.")
     visited, is_reported = _visits(store, city, stored)
     trial = _trial(store, city, stored)
-    is_known = trial.is_known
-    draws = int((trial.drawn & trial.is_decided)[is_known].sum())
-    basis = VisitEffects(int(is_known.sum()), int((is_known & is_reported).sum()), draws)
+    draws = int((trial.drawn & trial.is_decided)[trial.is_known].sum())
+    basis = VisitEffects(int(trial.is_known.sum()), int((trial.is_known & is_reported).sum()), draws)
     if draws < MIN_DRAWS:
         return replace(
             basis,

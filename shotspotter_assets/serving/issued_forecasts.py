@@ -135,13 +135,6 @@ def day_states(store: Store, city: City, first: date, last: date) -> dict[date, 
     }
 
 
-def last_issued(store: Store, city: City, first: date) -> date | None:
-    """Return the last day before `first` whose forecast was issued before it began; None without any."""
-    stored = sorted(store.days_present(FORECAST_RECORD, city.name, last=first - 2 * ONE_DAY), reverse=True)
-    issued = (day for day in stored if day_state(find_record(store, city.name, day), city) == "issued")
-    return next((day + ONE_DAY for day in issued), None)
-
-
 def grid_version(city: City) -> str:
     """Return the hash of box, cells and counted events by which a forecast fits the city's file."""
     return sha256(grid_settings(city))[:16]
@@ -164,8 +157,8 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     record = find_record(store, city.name, issue_date)
     if not isinstance(record, ForecastRecord) or record.replayed or record.grid not in ("", grid_version(city)):
         return None
-    is_in_time = day_state(record, city) == "issued"
-    return record if is_in_time or is_over(record.forecast_date, city, now) else None
+    stays = day_state(record, city) == "issued" or is_over(record.forecast_date, city, now)
+    return record if stays else None
 
 
 def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:

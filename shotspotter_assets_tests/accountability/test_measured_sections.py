@@ -123,7 +123,7 @@ def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store
         [plan_section(store, TOWN, dict.fromkeys((DAY, DAY + timedelta(days=1)), "issued"))], "share_of_plan_made"
     )
     assert figure is not None
-    assert "of 1 day with a plan nothing is reported" in figure.sentence
+    assert "not reported: 1 planned day." in figure.sentence
 
 
 def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
@@ -131,7 +131,9 @@ def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
     counts = {"visits": 2, "reported_visits": 1, "made_visits": 1}
     assert value([plan_section(store, TOWN, {DAY: "issued"})], "share_of_plan_made") is None
     PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
-    assert value([plan_section(store, TOWN, {DAY: "issued"})], "share_of_plan_made") == pytest.approx(0.75)
+    section = plan_section(store, TOWN, {DAY: "issued"})
+    assert value([section], "share_of_plan_made") == pytest.approx(0.75)
+    assert "not reported: 1 visit." in section.figures[1].sentence
 
 
 def audit(kind: str = "group") -> BurdenAudit:
