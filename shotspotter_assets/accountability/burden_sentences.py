@@ -32,23 +32,31 @@ def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], 
         if pair.policy == SERVED and pair.kind != "area":
             yield _difference(pair, unit)
             ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name and one.ratio}
-            others = [f"{ratios[policy]} for {words}" for policy, words in OTHERS.items() if policy in ratios]
+            others = [
+                f"{ratios[policy]} for {words.format(event=event)}"
+                for policy, words in OTHERS.items()
+                if policy in ratios
+            ]
             if pair.ratio and others:
-                yield f"The same ratio is {', '.join(others)}.".replace("{event}", event)
+                yield f"The same ratio is {', '.join(others)}."
     by_days: dict[str, list[str]] = {}
     areas = [row for row in rows if (row["measure"], row["kind"], row["policy"]) == ("flagged_days", "area", SERVED)]
     for row in sorted((row for row in areas if row.get("value") is not None), key=lambda row: -row["value"]):
         by_days.setdefault(f"{row['value']:.1f}", []).append(row["group"])
     if len(by_days) > 1:
         most, *_, least = by_days
-        place = "a cell" if unit == "cell" else f"a {unit}'s cell"
         differing = [one for one in comparisons if (one.policy, one.kind) == (SERVED, "area")]
         shown = sum(area.is_shown for area in differing)
         yield (
-            f"By area, {place} was flagged most in {_tied(by_days[most], most + ' days a year')} and least in "
+            f"By area, {cell_in_words(unit)} was flagged most in {_tied(by_days[most], most + ' days a year')} and least in "
             f"{_tied(by_days[least], least)}; in {shown} of {len(differing)} areas the interval excludes the mean of the "
             "others."
         )
+
+
+def cell_in_words(unit: str) -> str:
+    """Return the cell that an audit counts, with its article: of a resident, or of the city if all cells count alike."""
+    return "a cell" if unit == "cell" else f"a {unit}'s cell"
 
 
 def _tied(areas: Sequence[str], days: str) -> str:

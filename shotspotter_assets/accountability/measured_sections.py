@@ -13,6 +13,7 @@ from shotspotter_assets.accountability.alert_outcomes import (
 )
 from shotspotter_assets.accountability.audited_days import CELL_MEAN
 from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.burden_sentences import cell_in_words
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.calendar.local_time import ONE_DAY
@@ -220,7 +221,10 @@ def _largest(
     pair, largest = max(estimates, key=lambda one: one[1].value)
     more, fewer = pair.exposure
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
-    sentence = f"{_cell(audit)} was flagged on {days}. Audited: {audit.first} to {audit.last}; brackets: 90% interval."
+    sentence = (
+        f"{cell_in_words(audit.unit).capitalize()} was flagged on {days}. Audited: {audit.first} to {audit.last}; "
+        "brackets: 90% interval."
+    )
     same = {one.policy: estimate(one) for one in audit.comparisons if (one.kind, one.name) == (pair.kind, pair.name)}
     others = [f"{other.text()} for {words}" for policy, words in BESIDE.items() if (other := same.get(policy))]
     if others:
@@ -238,10 +242,9 @@ def _largest(
 
 def _comparisons(audit: BurdenAudit, kind: str, compared: Sequence[Comparison]) -> FigureTable:
     """Return the flagged days of each pair of one kind, the largest difference first."""
-    cell = _cell(audit).replace("A ", "a ", 1)
     return FigureTable(
         name=f"burden_{kind}",
-        title=f"By {kind}: days a year on which {cell} was flagged (brackets: 90% interval)",
+        title=f"By {kind}: days a year on which {cell_in_words(audit.unit)} was flagged (brackets: 90% interval)",
         columns=("Population", "Days", "Compared with", "Days", "Difference", "Ratio"),
         rows=tuple(
             (
@@ -255,10 +258,6 @@ def _comparisons(audit: BurdenAudit, kind: str, compared: Sequence[Comparison]) 
             for pair in compared[:MAX_COMPARISONS]
         ),
     )
-
-
-def _cell(audit: BurdenAudit) -> str:
-    return "A cell" if audit.unit == "cell" else f"A {audit.unit}'s cell"
 
 
 def _frontier(rows: Sequence[dict[str, Any]]) -> FigureTable:

@@ -35,6 +35,10 @@ class Figures(NamedTuple):
     values: Array
     errors: Array
 
+    def of(self, polygons: Booleans) -> "Figures":
+        """Return those of some polygons, chosen by a mask."""
+        return Figures(self.values[polygons], self.errors[polygons])
+
     def drawn(self, random: np.random.Generator, draws: int) -> Array:
         """Return the values and then draws of them, shape (1 + draws, polygons).
 
@@ -80,15 +84,12 @@ class Residents:
             twice = f"polygons overlap in {number_of(overlapping, 'cell')}, where residents count more than once"
             file.problems.append(f"{file.place}: {twice}. Leave one polygon for each place.")
 
-        def chosen(figures: Figures) -> Figures:
-            return Figures(figures.values[usable], figures.errors[usable])
-
         return cls(
             shares=shares[usable],
             cover=cover,
-            all=chosen(residents),
-            groups={name: chosen(figures) for name, figures in groups.items()},
-            income=None if income is None else chosen(income),
+            all=residents.of(usable),
+            groups={name: figures.of(usable) for name, figures in groups.items()},
+            income=None if income is None else income.of(usable),
             problems=tuple(file.problems),
         )
 
@@ -112,7 +113,7 @@ class Residents:
                 yield population("income", f"{name} incomes", everyone * (quarters == number))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _LayerFile:
     """The polygons of an audit layer's file; `problems` grows with what cannot be used."""
 
