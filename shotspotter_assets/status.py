@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
-from shotspotter_assets.defs.requested_runs import runs_under_way
+from shotspotter_assets.defs.requested_runs import retries, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.evaluation.level import newest_level
+from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.approvals import Approvals
@@ -23,7 +23,8 @@ from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record,
 from shotspotter_assets.serving.seals import heads_in_words
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD, PAGE, SERVING_RECORD, STATUS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 
@@ -46,6 +47,13 @@ class _Served(BaseModel):
     gate: _Gate
 
 
+class _Shown(BaseModel):
+    """The part of a status file that says what the pages are made from."""
+
+    issued_at: str | None
+    last_known: date | None
+
+
 def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
     """Describe cities by the store and the landed files; raise CityFileError for an unknown one.
 
@@ -56,7 +64,7 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
     lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
         try:
-            facts = _facts(city, store, sources, runs_under_way(instance, city))
+            facts = _facts(city, store, sources, instance)
         except CorruptObjectError as error:
             facts = {"unreadable": [str(error)]}
         lines.append(city.name)
@@ -67,7 +75,7 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
 
 
 def _facts(
-    city: City, store: Store, sources: SourcesResource, under_way: Sequence[RunUnderWay]
+    city: City, store: Store, sources: SourcesResource, instance: dg.DagsterInstance
 ) -> dict[str, Sequence[str]]:
     """Return the shown lines about a city by title; a source that cannot be read is one of them."""
     stored = Stored.read(store, city)
@@ -76,23 +84,48 @@ def _facts(
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
         "unusual": unusual_sentences(city, stored.table),
+        "pages": [],
     }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
     try:
         snapshot = sources.snapshot(city, store, now, poll_seconds=None)
         sources.look_at_tables(city, store, now, poll_seconds=None)
+        under_way = runs_under_way(instance, city)
         due_runs = due(city, snapshot, stored, under_way, now)
+        present = due_runs.now(stored, under_way, retries(instance, city, due_runs.runs, now), now)
         runs = [*due_runs.runs, *due_runs.training[:1]]  # of folds and reports, the sensor requests only the first
         requested = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
         waiting = [f"{', '.join(run.assets)}: {run.waiting_text}" for run in due_runs.waiting]
         facts["due"] = [*requested, *waiting] or ["nothing"]
         facts["waits"] = due_runs.waits
+        if not city.is_automated:
+            present = stored_now(city, stored.table, now)
+        late = facts["alerts"][0]
+        # A remedy for missing days does not hold for days that have landed.
+        facts["alerts"] = [late if late.startswith(f"{_sentence(present.data)} ") else _sentence(present.data)]
+        facts["landed"] = present.waits
+        facts["pages"] = _made(city, store, stored.table, present)
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     return facts | _serving_facts(city, store)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _made(city: City, store: Store, table: DayTable, present: CityNow) -> list[str]:
+    """Return what the pages of each target say about days that their forecast lacks."""
+    texts = []
+    for _, view in city.by_target(store):
+        folder = "" if view.target == city.target else f"{view.target}/"
+        shown = store.read_index(PAGE.named(file=folder + STATUS.file), city.name, _Shown.model_validate_json)
+        if shown is not None:
+            texts.append(made_text(present, table, shown.issued_at, shown.last_known, city))
+    return list(filter(None, texts))
 
 
 def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:

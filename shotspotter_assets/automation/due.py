@@ -22,6 +22,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_bet
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
+from shotspotter_assets.quality.city_now import MANUAL, CityNow, stage_of, version_of
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.side_settings import sections_of
@@ -49,6 +50,26 @@ class Due:
     training: Sequence[DueRun]  # reports and then folds, of which only the first that may start is requested
     waiting: Sequence[DueRun]  # due runs whose partitions a run under way writes
     waits: Sequence[str]  # reasons why other runs wait, in words
+    arrived: Sequence[date] = ()  # days whose landed rows or daily files are not stored yet
+    data: str = ""  # known, missing and arrived days, in words
+
+    def now(self, stored: Stored, under_way: Sequence[RunUnderWay], retries: Sequence[str], at: datetime) -> CityNow:
+        """Return the record that status, status file, pages and overview show; `retries` are about failed runs."""
+        later = {*ALERTS, *PRODUCTS, Asset.CITY_PAGES}
+        due_runs = [*self.runs, *self.waiting]
+        is_at_work = any(not run.assets.isdisjoint(later) for run in under_way) or (
+            not retries and any(not later.isdisjoint(run.assets) for run in due_runs)
+        )
+        landed = [run.waiting_text if run.waits_for else run.why for run in due_runs if Asset.RAW_ALERTS in run.assets]
+        city = stored.city
+        return CityNow(
+            at=at,
+            table=version_of(stored.table),
+            data=self.data,
+            arrived=tuple(self.arrived),
+            stage=stage_of(retries, is_at_work=is_at_work) if city.is_automated else MANUAL,
+            waits=tuple([*landed, *retries] if city.is_automated else []),
+        )
 
 
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunUnderWay], now: datetime) -> Due:
@@ -69,11 +90,16 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         *_held_back(stored),
         *(note for section in sections_of(city) for note in stored.table_state(section).notes),
     ]
+    landed = {*snapshot.rows, *(day for report in snapshot.reports[:1] for day in report.files)}
+    arrived = [day for day in days.due if day in landed]
+    last = days.last or max(stored.table.days, default=None)
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
         waiting=[run for run in (*daily, *training) if run.waits_for],
         waits=waits,
+        arrived=arrived,
+        data=f"no {city.rows} yet" if last is None else table_in_words(stored.table, last, city.rows, arrived),
     )
 
 
@@ -186,7 +212,7 @@ def _days_run(assets: tuple[Asset, ...], stretch: Sequence[date], days: DueDays,
     first = stretch[0]
     last = stretch[-1]
     due_days = [days.due[day] for day in stretch]
-    files = named_files(due_days)
+    files = named_files({day: days.due[day] for day in stretch})
     named = f"{first} to {last}{files}: the first day" if len(stretch) > 1 else f"{first}{files}"
     return DueRun(
         assets,

@@ -31,10 +31,24 @@ class DueDay:
     files: tuple[str, ...] = ()  # names of the files with its rows: all of a new day, the newest of a stored one
 
 
-def named_files(days: Sequence[DueDay]) -> str:
-    """Return the names of the files of some days in brackets, those of the last day first; empty without any."""
-    files = list(dict.fromkeys(name for day in reversed(days) for name in day.files))
-    return f" ({first_of(files, MAX_NAMED)})" if files else ""
+def named_files(due: Mapping[date, DueDay]) -> str:
+    """Return the names of the files of successive days in brackets, those of the last day first; empty without any.
+
+    A file that does not reach from the first day to the last one is named with its own days.
+    """
+    days_of: dict[str, list[date]] = {}
+    for day in sorted(due, reverse=True):
+        for name in due[day].files:
+            days_of.setdefault(name, []).append(day)
+    whole = stretch_text(min(due), max(due))
+    spans = {name: stretch_text(days[-1], days[0]) for name, days in days_of.items()}
+    named = [name if span == whole else f"{name} for {span}" for name, span in spans.items()]
+    return f" ({first_of(named, MAX_NAMED)})" if named else ""
+
+
+def stretch_text(first: date, last: date) -> str:
+    """Write a day, or a stretch of days."""
+    return str(first) if first == last else f"{first} to {last}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,7 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
         if entry.rejected and (entry.max_share_rejected, entry.is_box_doubted) != judged_by:
             return "has unusable rows whose share must be decided again: by max_share_rejected, or by all rows outside the box"
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
-            return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
+            return f"was stored as {entry.state.replace('_', ' ')} and is decided again ({decision.why})"
         is_gridded = day in gridded and stored.origin(Asset.GRID_TENSORS, day).made_from == table.made_from(day)
         return "" if is_gridded else "has no current grid"
 

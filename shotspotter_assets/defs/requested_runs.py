@@ -1,7 +1,8 @@
 """Tags and config of due runs, and the runs under way."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 import dagster as dg
@@ -10,6 +11,7 @@ from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.wording import number_of
 
 CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"  # city, first asset and days
@@ -19,6 +21,8 @@ REASON_TAG: Final = "shotspotter/reason"
 PRIORITY_TAG: Final = "dagster/priority"
 LONG_TAG: Final = "shotspotter/long"  # of runs that `dagster.yaml` limits, so that a place is free for the newest day
 WAITING: Final = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
+WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
+"""A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 ACTIVE: Final = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 
 
@@ -27,6 +31,42 @@ def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay
     runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
     described = [_described(run, city.name) for run in runs]
     return [run for run in described if run.assets]
+
+
+def target_of(city: City, run: DueRun) -> str:
+    """Return the tag that requests for the same assets and days of a city share."""
+    first, last = run.days or ("", "")
+    return f"{city.name} {run.assets[0]} {first}...{last}"
+
+
+def last_runs(instance: dg.DagsterInstance, city: City, run: DueRun) -> Sequence[dg.RunRecord]:
+    """Return the last requested runs of the same assets and days, the newest first."""
+    return instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target_of(city, run)}), limit=len(WAITS) + 1)
+
+
+def why_not_again(city: City, run: DueRun, records: Sequence[dg.RunRecord], now: datetime) -> str:
+    """Return why a run is not requested now although it is due; "" if it may be.
+
+    One that has just failed, or has built nothing new, is tried again less and less often. `records` are `last_runs`.
+    """
+    versions = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
+    tried = list(takewhile(lambda record: versions.items() <= record.dagster_run.tags.items(), records))
+    if not tried:
+        return ""
+    name = f"{run.assets[0]} of {run.days[1]}" if run.days else run.assets[0]
+    ended = f"The run of {name} ended as {tried[0].dagster_run.status.value.lower()}"
+    if len(tried) > len(WAITS):
+        return f"{ended} {number_of(len(tried), 'time')}; launch it by hand."
+    again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
+    if now >= again:
+        return ""
+    return f"{ended}; it is tried again at {again.astimezone(city.zone):%H:%M}. {run.why}"
+
+
+def retries(instance: dg.DagsterInstance, city: City, runs: Sequence[DueRun], now: datetime) -> list[str]:
+    """Return why due runs that failed are not requested now."""
+    texts = (why_not_again(city, run, last_runs(instance, city, run), now) for run in runs)
+    return [text for text in texts if text]
 
 
 def _described(run: dg.DagsterRun, city: str) -> RunUnderWay:

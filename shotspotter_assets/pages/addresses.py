@@ -30,7 +30,9 @@ class Status(StoredRecord):
     forecast_date: date | None = None
     issue_date: date | None = Field(None, description="Last day whose data could be used.")
     last_known: date | None = Field(None, description="Last day whose data were used.")
-    data: str = Field("", description="Known and missing days when the file was written, in words.")
+    data: str = Field("", description="Known, missing and arrived days at `as_of`, in words.")
+    as_of: datetime | None = Field(None, description="Instant of `data`, `made` and `waits`; the sensor renews them.")
+    made: str = Field("", description="Days that have arrived and that the forecast lacks, in words.")
     lead: int | None = Field(None, description="Days from `last_known` to `forecast_date`.")
     issued_at: str | None = Field(None, description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
@@ -54,7 +56,7 @@ class Status(StoredRecord):
         None, description="Number and hash of the last sealed forecast (`shotspotter verify`); null before the first."
     )
     waits: tuple[str, ...] = Field(
-        (), description="Landed rows that are not built yet, with the run that they wait for."
+        (), description="Landed rows that are not built yet and failed runs, with what they wait for."
     )
 
 

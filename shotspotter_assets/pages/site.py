@@ -33,14 +33,13 @@ from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.shown import NewestForecast, ShownDay
 from shotspotter_assets.pages.track_record import track_record
-from shotspotter_assets.pages.waiting import data_script, folder_of, read_waiting, renew_waiting
+from shotspotter_assets.pages.waiting import data_script, folder_of, read_now, renew_waiting
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.seals import head_of, seal_days
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.sources.days_in_words import table_in_words
 from shotspotter_assets.storage.catalogue import (
     CITY_ACCOUNT,
     HEADLINES,
@@ -204,16 +203,15 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     status = Status(
         city=view.name,
         target=view.target,
-        data=_known_in_words(table, issue, view.rows),
+        data=read_now(store, city).data if table.days else issue.record.data_in_words if issue.record else "",
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
         level=newest_level(store, city.name),
         headline_scores=next(iter(headlines), None),
         warnings=tuple(_warnings(store, city)),
-        waits=tuple(read_waiting(store, city)),
         seal=seal_days(store, view, local_time.now()),
     )
-    site.put_data("waiting", status.waits)
+    site.put_data("waiting", {"data": status.data})  # `renew_waiting` completes it
     files = published_files(store, issue, status)
     if city.public:
         files |= public_files(store, view, issue, places.layers)
@@ -232,13 +230,6 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     pages |= _pages_of_the_past(site, store, city, view, report, headlines, places)
     _put_pages(site, city, view, pages, pages)
     return _card(city, issue, status)
-
-
-def _known_in_words(table: DayTable, issue: NewestForecast, rows: str) -> str:
-    """Return the known and the missing days at present; those of the record in a store without a table of days."""
-    if table.days:
-        return table_in_words(table, max(table.days), rows)
-    return "" if issue.record is None else issue.record.data_in_words
 
 
 def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, Values]:

@@ -1,22 +1,34 @@
-"""Landed rows that are not built yet: shown in `status.json` and on the first page without a run."""
+"""The present state of a city, which the sensor renews in `status.json` and beside the pages without a run."""
 
-from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
 
-from pydantic import TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.addresses import Status
+from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now, version_of
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS, WAITING
 from shotspotter_assets.storage.store import Store
 
-_SENTENCES = TypeAdapter(list[str])
+MAX_AGE: Final = timedelta(minutes=15)  # an unchanged state is written again after it: pages tell that ticks go on
 
 
-def read_waiting(store: Store, city: City) -> list[str]:
-    """Return the sentences about what waits, as they were last written; in a manual city nothing waits for a run."""
-    sentences = store.read_index(WAITING, city.name, _SENTENCES.validate_json) if city.is_automated else None
-    return list(sentences or [])
+def read_now(store: Store, city: City) -> CityNow:
+    """Return the kept state; where a run has stored days since, or runs do not start automatically, that of the store."""
+    table = DayTable.read(store, city.name)
+    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
+    if kept is not None and city.is_automated and kept.table == version_of(table):
+        return kept
+    of_store = stored_now(city, table, local_time.now())
+    return (
+        of_store
+        if kept is None or not city.is_automated
+        else of_store.model_copy(update={"at": kept.at, "stage": kept.stage, "waits": kept.waits})
+    )
 
 
 def data_script(name: str, data: object) -> bytes:
@@ -29,29 +41,42 @@ def folder_of(city: City, target: str) -> str:
     return "" if target == city.target else f"{target}/"
 
 
-def show_waiting(store: Store, city: City, sentences: Sequence[str]) -> None:
-    """Keep the sentences about what waits, and renew them on the pages."""
-    store.write_bytes(WAITING, to_json(sentences), city.name)
+def show_now(store: Store, city: City, now: CityNow) -> None:
+    """Keep the state of a city if it changed or is old, and renew it on the pages."""
+    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
+    if kept is not None and now.is_like(kept) and now.at - kept.at < MAX_AGE:
+        return
+    store.write_bytes(WAITING, to_json(now), city.name)
     if store.exists(INDEX, city.name):
         renew_waiting(store, city)
 
 
 def renew_waiting(store: Store, city: City) -> None:
-    """Write the kept sentences to the pages and the status of each target.
+    """Write the kept state to the pages and the status of each target.
 
-    Each write reads them anew, so the newest sentences stay if the sensor and a run write at once.
+    Each write reads it anew, so the newest state stays if the sensor and a run write at once.
     """
     for _, view in city.by_target(store):
-        _renew_target(store, view, folder_of(city, view.target))
+        folder = folder_of(city, view.target)
+        status = PAGE.named(file=folder + STATUS.file)
+        store.update(status, view.name, Status.model_validate_json, partial(_renewed, store, view))
+        shown = store.read_index(status, view.name, Status.model_validate_json)
+        if shown is not None:
+            store.write_bytes(PAGE.named(file=f"{folder}waiting.js"), waiting_script(shown), view.name)
 
 
-def _renew_target(store: Store, view: City, folder: str) -> None:
-    def script(_: bytes | None) -> bytes:
-        return data_script("waiting", read_waiting(store, view))
+def waiting_script(status: Status) -> bytes:
+    """Return the present state of a target as a script for its pages and the overview."""
+    names = ("as_of", "version", "made", "data", "waits")
+    return data_script("waiting", {name: to_jsonable_python(getattr(status, name)) for name in names})
 
-    def renewed(status: Status | None) -> bytes | None:
-        waits = tuple(read_waiting(store, view))
-        return None if status is None else status.model_copy(update={"waits": waits}).content()
 
-    store.update(PAGE.named(file=f"{folder}waiting.js"), view.name, bytes, script)
-    store.update(PAGE.named(file=folder + STATUS.file), view.name, Status.model_validate_json, renewed)
+def with_now(store: Store, city: City, status: Status) -> Status:
+    """Return the status of a target with the present state of its city."""
+    now = read_now(store, city)
+    made = made_text(now, DayTable.read(store, city.name), status.issued_at, status.last_known, city)
+    return status.model_copy(update={"as_of": now.at, "data": now.data, "waits": now.waits, "made": made})
+
+
+def _renewed(store: Store, city: City, status: Status | None) -> bytes | None:
+    return None if status is None else with_now(store, city, status).content()

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.usual import Usual
     from shotspotter_assets.quality.window import Window
 
-NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_LEVEL_DAYS} ordinary days must be stored before a day."
+NOT_ENOUGH_DAYS: Final = (
+    f"No day was checked: each needs {MIN_LEVEL_DAYS} ordinary days among the days before it that this run read."
+)
 MAX_CHANCE_OF_MANY: Final = 1e-6
 MAX_CHANCE_OF_FEW: Final = 1e-4  # larger than for many: bursts make the upper tail heavier (1 in 24,000 days)
 HALF_YEAR: Final = timedelta(days=182)
@@ -60,10 +62,7 @@ def silent_days(window: "Window") -> Finding:
     else:
         message = NOT_ENOUGH_DAYS
     if window.unknown:
-        first_unknown = min(window.unknown)
-        last_unknown = max(window.unknown)
-        period = f"{first_unknown} to {last_unknown} are" if last_unknown > first_unknown else f"{first_unknown} is"
-        message += f" {period} not known yet."
+        message += f" Unknown: {named_days(window.unknown)}."
     without_alerts = int((usual.counts[checked] == 0).sum())
     numbers = {"missing_days": len(missing), "not_known_days": len(window.unknown)}
     return Finding(not missing, message, {"days_without_alerts": without_alerts} | numbers, missing)

@@ -21,16 +21,27 @@ def missing_days(table: DayTable, last: date) -> list[date]:
     return [*gaps, *days_between(known, last)[1:]]
 
 
-def table_in_words(table: DayTable, last: date, rows: str) -> str:
-    """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet."""
+def table_in_words(table: DayTable, last: date, rows: str, arrived: Collection[date] = ()) -> str:
+    """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet.
+
+    Of `arrived` days, rows or daily files have landed that are not stored yet.
+    """
     known = table.last_counted(last)
-    if known is None:
-        return f"no {rows} yet"
-    missing = missing_days(table, last)
+    missing = [day for day in missing_days(table, last) if day not in arrived]
     stored = [day for day in missing if day in table.days]
-    words = data_in_words(known, stored, table.in_state("held_back"), rows)
     others = [day for day in missing if day not in table.days]
-    return f"{words}; {_named(others, known)} {_are(others)} not stored yet" if others else words
+    landed = sorted(day for day in arrived if known is None or day > known)
+    parts = [f"no {rows} yet" if known is None else data_in_words(known, stored, table.in_state("held_back"), rows)]
+    if others and known is not None:
+        parts.append(f"{_named(others, known)} {_are(others)} not stored yet")
+    if landed:
+        parts.append(f"those of {days_in_words(landed)} have arrived and are not stored yet")
+    return "; ".join(parts)
+
+
+def days_in_words(days: Sequence[date]) -> str:
+    """Write days in order as "26 to 28 November 2026 and 30 November 2026"."""
+    return _joined([_stretch(stretch[0], stretch[-1]) for stretch in contiguous(days)])
 
 
 def data_in_words(
@@ -40,7 +51,7 @@ def data_in_words(
 
     `rows` is the city's word for its rows (`City.rows`).
     """
-    parts = [f"{rows} up to {_long(last_known)}"]
+    parts = [f"{rows} up to {long_day(last_known)}"]
     if absent := [day for day in missing if day not in held_back]:
         parts.append(f"nothing has come for {_named(absent, last_known)}")
     if held := [day for day in missing if day in held_back]:
@@ -57,17 +68,18 @@ def _named(days: Sequence[date], near: date) -> str:
     if is_near:
         named = [f"{day.day}{_ending(day.day)}" for day in days]
         return f"the {_joined(named)}"
-    return _joined([_stretch(stretch[0], stretch[-1]) for stretch in contiguous(days)])
+    return days_in_words(days)
 
 
 def _stretch(first: date, last: date) -> str:
     if first == last:
-        return _long(first)
+        return long_day(first)
     same_month = (first.year, first.month) == (last.year, last.month)
-    return f"{first.day if same_month else _long(first)} to {_long(last)}"
+    return f"{first.day if same_month else long_day(first)} to {long_day(last)}"
 
 
-def _long(day: date) -> str:
+def long_day(day: date) -> str:
+    """Write a day as "26 November 2026"."""
     return f"{day.day} {day:%B %Y}"
 
 

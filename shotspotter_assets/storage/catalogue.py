@@ -340,9 +340,7 @@ POLLED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "polled.json", "Last ans
 TABLE_STATE: Final = StoredFile(
     OtherFolder.ARRIVALS, _CITY, "days.json", "Versions of the rows of each day of a side table."
 )
-WAITING: Final = StoredFile(
-    OtherFolder.ARRIVALS, _CITY, "waiting.json", "Landed rows that are not built yet, in words."
-)
+WAITING: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "waiting.json", "State of the city at the last tick.")
 _ARRIVED: Final = {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED}
 ARRIVED_ROWS: Final = StoredTable(OtherFolder.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from shotspotter_assets.sources.snapshot import Snapshot, take_snapshot
 from shotspotter_assets.status import status_text
-from shotspotter_assets.storage.catalogue import INDEX, STATUS
+from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
 
 
@@ -36,6 +36,13 @@ class Said:
     @cached_property
     def status_file(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(self.town.store.read_bytes(STATUS, NAME))
+        return content
+
+    @cached_property
+    def beside(self) -> dict[str, Any]:
+        """The present state in the script that the first page and the overview load."""
+        script = self.town.store.read_bytes(PAGE.named(file="waiting.js"), NAME).decode()
+        content: dict[str, Any] = json.loads(script.partition(", ")[2].rstrip().removesuffix(");"))
         return content
 
     @cached_property
@@ -72,6 +79,35 @@ class Said:
 
 Statement = tuple[str, Callable[[Said], object], Callable[[Said], object]]
 """Name of a statement, what is said, and what is so."""
+SHOWN: Final[tuple[Statement, ...]] = (
+    (
+        "days in words: status and status file",
+        lambda said: said.status["alerts"][0].startswith(_sentence(said.status_file["data"])),
+        lambda said: True,
+    ),
+    ("pages: status and status file", lambda said: said.status.get("pages", []), lambda said: _some(said, "made")),
+    (
+        "landed: status and status file",
+        lambda said: said.status.get("landed", []),
+        lambda said: said.status_file["waits"],
+    ),
+    (
+        "present state beside the pages",
+        lambda said: {name: said.beside[name] for name in ("made", "data", "waits", "version")},
+        lambda said: {name: said.status_file[name] for name in ("made", "data", "waits", "version")},
+    ),
+    (
+        "a stored day that the forecast lacks is said to have arrived",
+        lambda said: "have arrived" in said.status_file["made"],
+        lambda said: bool(_lacking(said)),
+    ),
+    (
+        "nothing has come only for days without a landed row",
+        lambda said: [day for day in _landed(said) if _says_nothing_came(said, day)],
+        lambda said: [],
+    ),
+)
+"""Statements that hold after each tick, once the pages are made."""
 ALWAYS: Final[tuple[Statement, ...]] = (
     ("newest known day", lambda said: said.status["newest known day"], lambda said: [str(said.last_known or "none")]),
     (
@@ -127,6 +163,35 @@ def untrue(town: LivingCity, statements: tuple[Statement, ...]) -> list[str]:
     said = Said(town)
     found = [(name, of_said(said), of_truth(said)) for name, of_said, of_truth in statements]
     return [f"{name}: said {one!r}, so is {other!r}" for name, one, other in found if one != other]
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _some(said: Said, name: str) -> list[str]:
+    return [said.status_file[name]] if said.status_file[name] else []
+
+
+def _landed(said: Said) -> list[date]:
+    """Return the landed days with rows that are over, after the last one that the forecast used."""
+    used = said.status_file["last_known"]
+    return [day for day in sorted(said.snapshot.rows) if used and used < str(day) <= str(said.town.yesterday)]
+
+
+def _lacking(said: Said) -> list[date]:
+    counted = {day for day, entry in said.town.table.days.items() if entry.is_counted}
+    unstored = said.snapshot.rows.keys() - said.snapshot.stored_days(said.town.table)
+    used = said.status_file["last_known"]
+    last = said.last_known
+    days = {day for day in counted if last and day <= last} | {day for day in unstored if day <= said.town.yesterday}
+    return [day for day in sorted(days) if used and str(day) > used]
+
+
+def _says_nothing_came(said: Said, day: date) -> bool:
+    """Return True if the words about the data say of a day with landed rows that nothing has come for it."""
+    absent = said.status_file["data"].partition("nothing has come for ")[2].partition(";")[0]
+    return f"{day.day} {day:%B %Y}" == absent or (absent.startswith("the ") and f" {day.day}th" in f" {absent} ")
 
 
 def _all(said: Said, title: str) -> str:

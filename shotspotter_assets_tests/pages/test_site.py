@@ -3,7 +3,7 @@ import re
 import shutil
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
-from shotspotter_assets.pages.waiting import show_waiting
+from shotspotter_assets.pages.waiting import show_now
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.dispatch import read_plan, write_plan
+from shotspotter_assets.quality.city_now import stored_now
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
@@ -322,14 +323,16 @@ def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_si
     class ClearedMeanwhile(Store):
         def write_bytes(self, file: StoredFile, data: bytes, city_name: str, day: date | None = None) -> None:
             if file.file == "waiting.js":
-                show_waiting(copy, city, [])
+                show_now(copy, city, present)
             super().write_bytes(file, data, city_name, day)
 
-    show_waiting(copy, city, ["daily_2024-03-01.csv."])
+    present = stored_now(city, DayTable.read(copy, city.name), datetime(2024, 3, 2, tzinfo=UTC))
+    landed = present.model_copy(update={"waits": ("daily_2024-03-01.csv.",)})
+    show_now(copy, city, landed)
     assert "2024-03-01" in page(copy, "waiting.js")
     make_pages(ClearedMeanwhile(copy.root), city)
     assert "2024-03-01" not in page(copy, "waiting.js") + page(copy, "status.json")
-    show_waiting(copy, city, ["daily_2024-03-01.csv."])
+    show_now(copy, city, landed)
     make_pages(copy, city.model_copy(update={"automation": "manual"}))
     assert "2024-03-01" not in page(copy, "waiting.js") + page(copy, "status.json"), "in a manual city nothing waits"
 

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -20,14 +18,17 @@ from shotspotter_assets.defs.requested_runs import (
     TARGET_TAG,
     VERSION_TAG,
     config_of,
+    last_runs,
+    retries,
     runs_under_way,
     tags_of,
+    target_of,
+    why_not_again,
 )
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import FormatError
-from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.due import Due
@@ -43,9 +44,6 @@ LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 MAX_REASON: Final = 250  # characters of a reason in a tag
 NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
-
-WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
-"""A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -88,14 +86,21 @@ class _Tick:
         self._waits: list[str] = []
 
     def manual_result(self) -> dg.SensorResult:
-        """Clear what was last shown as waiting for a run, and request none."""
-        self._show([])
+        """Show the stored days, and request no run."""
+        from shotspotter_assets.pages.waiting import show_now
+        from shotspotter_assets.quality.city_now import stored_now
+        from shotspotter_assets.sources.day_table import DayTable
+
+        show_now(
+            self._store, self._city, stored_now(self._city, DayTable.read(self._store, self._city.name), self._now)
+        )
         return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=json.dumps(self._reported))
 
     def result(self, sources: SourcesResource) -> dg.SensorResult:
         """Compare, and request the runs that are due."""
         from shotspotter_assets.automation.due import due
         from shotspotter_assets.automation.stored import Stored
+        from shotspotter_assets.pages.waiting import show_now
 
         under_way = runs_under_way(self._instance, self._city)
         snapshot = sources.snapshot(
@@ -104,13 +109,15 @@ class _Tick:
         sources.look_at_tables(
             self._city, self._store, self._now, poll_seconds=self._poll_seconds, max_seconds=MAX_TABLE_SECONDS
         )
-        work = due(self._city, snapshot, Stored.read(self._store, self._city), under_way, self._now)
+        stored = Stored.read(self._store, self._city)
+        work = due(self._city, snapshot, stored, under_way, self._now)
+        failed = retries(self._instance, self._city, work.runs, self._now)
         requests = self._all_requests(work)
         for request in requests:
             self._log.info(f"{request.tags[TARGET_TAG]}: {request.tags[REASON_TAG]}")
         for run in work.waiting:
             self._log.info(run.waiting_text)
-        self._show([*work.runs, *work.waiting])
+        show_now(self._store, self._city, work.now(stored, under_way, failed, self._now))
         sentences = [*(run.waiting_text for run in work.waiting), *self._waits, *work.waits]
         return dg.SensorResult(
             run_requests=requests,
@@ -132,44 +139,22 @@ class _Tick:
         training = (list(self._requests(run)) for run in work.training)
         return requests + next(filter(None, training), [])
 
-    def _show(self, runs: "Sequence[DueRun]") -> None:
-        """Show landed days that are not built yet, on the pages too."""
-        waiting = [run.waiting_text if run.waits_for else run.why for run in runs if Asset.RAW_ALERTS in run.assets]
-        if waiting != self._reported.get("waiting"):
-            from shotspotter_assets.pages.waiting import show_waiting
-
-            show_waiting(self._store, self._city, waiting)
-            self._reported["waiting"] = waiting
-
     def _requests(self, run: "DueRun") -> Iterator[dg.RunRequest]:
         """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""
-        first, last = run.days or ("", "")
-        target = f"{self._city.name} {run.assets[0]} {first}...{last}"
-        versions = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
-        records = self._instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=len(WAITS) + 1)
-        tried = list(takewhile(lambda record: versions.items() <= record.dagster_run.tags.items(), records))
-        if tried and (wait := self._wait(run, tried)):
+        target = target_of(self._city, run)
+        records = last_runs(self._instance, self._city, run)
+        if wait := why_not_again(self._city, run, records, self._now):
             self._waits.append(wait)
             return
         tags = tags_of(self._city, run) | {PRIORITY_TAG: str(run.priority)}
         config = {f"{self._city.name}__{asset}": {"config": values} for asset, values in config_of(run).items()}
+        versions = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
         yield dg.RunRequest(
             run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
             run_config={"ops": config} if config else None,
             asset_selection=[asset_key(self._city, name) for name in run.assets],
             tags=tags | versions | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},
         )
-
-    def _wait(self, run: "DueRun", tried: Sequence[dg.RunRecord]) -> str:
-        """Return why a run that was `tried`, the last time first, is not requested now; "" if it may be."""
-        name = f"{run.assets[0]} of {run.days[1]}" if run.days else run.assets[0]
-        ended = f"The run of {name} ended as {tried[0].dagster_run.status.value.lower()}"
-        if len(tried) > len(WAITS):
-            return f"{ended} {number_of(len(tried), 'time')}; launch it by hand."
-        again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
-        if self._now >= again:
-            return ""
-        return f"{ended}; it is tried again at {again.astimezone(self._city.zone):%H:%M}. {run.why}"
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""

@@ -1,11 +1,22 @@
 /* The first page: the shift that is on or next, with its places, and the map of it by type, with units or likeliest places. */
 "use strict";
 
+const MAX_AGE = 3600000;
+
 document.addEventListener("DOMContentLoaded", async () => {
   /* Written by the sensor, so that what has landed since the page was made is named. */
-  CityPages.load("waiting").catch(() => []).then((sentences) => {
-    byId("waiting").replaceChildren(...(sentences || []).map((sentence) => CityPages.element("p", `Not in this forecast yet: ${sentence}`)));
-    byId("waiting").hidden = !sentences || !sentences.length;
+  CityPages.load("waiting").catch(() => null).then((now) => {
+    if (!now || !now.as_of) return;
+    const { known, issued, version, replayed, zone } = byId("waiting").dataset;
+    const isOld = now.version && version && now.version !== version;
+    const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made ? [now.made] : []), ...now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`)];
+    if (!replayed && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
+      const time = new Intl.DateTimeFormat("en-GB", { timeZone: zone, dateStyle: "long", timeStyle: "short" }).format(Date.parse(now.as_of));
+      sentences.push(`Last compared with the sources: ${time}. Files that came later are not named here.`);
+    }
+    byId("waiting").replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
+    byId("waiting").hidden = !sentences.length;
+    if (byId("known") && now.data !== known) byId("known").textContent = `${issued} Now: ${now.data}.`;
   });
   const periods = all(".period"), links = all("nav.shifts a"), DAY = 86400000;
   if (!periods.length) return;

@@ -24,6 +24,12 @@ const CityPages = (() => {
     return values.get(name);
   }
 
+  /* Load the data of that name in another folder; each folder has its own. */
+  async function loadFrom(folder, name) {
+    await loadScript(`${folder}${encodeURIComponent(name)}.js`);
+    return values.get(name);
+  }
+
   function element(tag, text, className) {
     const made = document.createElement(tag);
     if (text !== undefined) made.textContent = text;
@@ -89,5 +95,5 @@ const CityPages = (() => {
     drawings().forEach(({ style }) => ["width", "height", "zoom"].forEach((name) => style.removeProperty(name)));
   });
 
-  return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw, showLegend };
+  return { data: (name, value) => values.set(name, value), load, loadFrom, loadScript, element, colour, draw, showLegend };
 })();
