@@ -6,7 +6,6 @@ from typing import Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now, version_of
@@ -23,7 +22,7 @@ def read_now(store: Store, city: City) -> CityNow:
     kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
     if kept is not None and city.is_automated and kept.table == version_of(table):
         return kept
-    of_store = stored_now(city, table, local_time.now())
+    of_store = stored_now(city, table)
     return (
         of_store
         if kept is None or not city.is_automated
@@ -44,7 +43,7 @@ def folder_of(city: City, target: str) -> str:
 def show_now(store: Store, city: City, now: CityNow) -> None:
     """Keep the state of a city if it changed or is old, and renew it on the pages."""
     kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
-    if kept is not None and now.is_like(kept) and now.at - kept.at < MAX_AGE:
+    if kept is not None and now.is_like(kept) and now.at and kept.at and now.at - kept.at < MAX_AGE:
         return
     store.write_bytes(WAITING, to_json(now), city.name)
     if store.exists(INDEX, city.name):

@@ -20,7 +20,7 @@ MANUAL: Final = "are not forecast automatically, because the city's automation i
 class CityNow(BaseModel):
     """Stored and landed days of a city, and the runs that are due or under way."""
 
-    at: datetime
+    at: datetime | None  # of the comparison with the sources; None if the state follows from the store alone
     table: str  # version of the stored days
     data: str  # known, missing and arrived days, in words
     arrived: tuple[date, ...] = ()  # days whose landed rows or daily files are not stored yet
@@ -32,7 +32,7 @@ class CityNow(BaseModel):
         return other is not None and self == other.model_copy(update={"at": self.at})
 
 
-def stored_now(city: City, table: DayTable, at: datetime) -> CityNow:
+def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityNow:
     """Return the state that follows from the stored days alone."""
     data = table_in_words(table, max(table.days), city.rows) if table.days else f"no {city.rows} yet"
     return CityNow(at=at, table=version_of(table), data=data, stage=NEXT if city.is_automated else MANUAL)

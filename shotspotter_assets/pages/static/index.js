@@ -6,11 +6,12 @@ const MAX_AGE = 3600000;
 document.addEventListener("DOMContentLoaded", async () => {
   /* Written by the sensor, so that what has landed since the page was made is named. */
   CityPages.load("waiting").catch(() => null).then((now) => {
-    if (!now || !now.as_of) return;
+    if (!now || !now.waits) return;
     const { known, issued, version, replayed, zone } = byId("waiting").dataset;
     const isOld = now.version && version && now.version !== version;
     const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made ? [now.made] : []), ...now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`)];
-    if (!replayed && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
+    if (!replayed && !now.as_of) sentences.push("No sensor compares this page with the sources: files that have landed since are not named here.");
+    if (!replayed && now.as_of && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
       const time = new Intl.DateTimeFormat("en-GB", { timeZone: zone, dateStyle: "long", timeStyle: "short" }).format(Date.parse(now.as_of));
       sentences.push(`Last compared with the sources: ${time}. Files that came later are not named here.`);
     }

@@ -4,7 +4,7 @@
 document.addEventListener("DOMContentLoaded", async () => {
   for (const card of all("[data-city]")) {
     const now = await CityPages.loadFrom(`../city=${encodeURIComponent(card.dataset.city)}/`, "waiting").catch(() => null);
-    if (!now || !now.as_of) continue;
+    if (!now || !now.waits) continue;
     const note = card.querySelector(".now"), sentences = [...(now.made ? [now.made] : []), ...now.waits];
     note.replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
     note.hidden = !sentences.length;

@@ -80,10 +80,10 @@ def test_a_manual_city_requests_nothing(town: LivingCity) -> None:
 def test_a_city_switched_to_manual_shows_nothing_as_waiting(town: LivingCity) -> None:
     town.land("a.csv", *HISTORY)
     town.tick()
-    assert json.loads(town.store.read_bytes(WAITING, NAME))
+    assert json.loads(town.store.read_bytes(WAITING, NAME))["waits"]
     town.write_city_file(automation="manual")
     town.tick()
-    assert json.loads(town.store.read_bytes(WAITING, NAME)) == []
+    assert json.loads(town.store.read_bytes(WAITING, NAME))["waits"] == []
 
 
 def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity) -> None:
