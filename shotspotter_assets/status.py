@@ -80,11 +80,11 @@ def _facts(
     """Return the shown lines about a city by title; a source that cannot be read is one of them."""
     stored = Stored.read(store, city)
     now = local_time.now()
+    present = stored_now(city, stored.table)
     facts: dict[str, Sequence[str]] = {
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
         "unusual": unusual_sentences(city, stored.table),
-        "pages": [],
     }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
@@ -98,44 +98,30 @@ def _facts(
         requested = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
         waiting = [f"{', '.join(run.assets)}: {run.waiting_text}" for run in due_runs.waiting]
         facts["due"] = [*requested, *waiting] or ["nothing"]
-        facts["waits"] = due_runs.waits
-        if not city.is_automated:
-            present = stored_now(city, stored.table, now)
-        late = facts["alerts"][0]
-        # A remedy for missing days does not hold for days that have landed.
-        facts["alerts"] = [late if late.startswith(f"{_sentence(present.data)} ") else _sentence(present.data)]
         facts["landed"] = present.waits
-        facts["pages"] = _made(city, store, stored.table, present)
+        facts["waits"] = [text for text in due_runs.waits if text not in present.waits]
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
+    if present.arrived:  # a remedy for missing days does not hold for days that have landed
+        facts["alerts"] = [f"{present.data[:1].upper()}{present.data[1:]}."]
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
-    return facts | _serving_facts(city, store)
+    return facts | _serving_facts(city, store, stored.table, present)
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def _made(city: City, store: Store, table: DayTable, present: CityNow) -> list[str]:
-    """Return what the pages of each target say about days that their forecast lacks."""
-    texts = []
-    for _, view in city.by_target(store):
-        folder = "" if view.target == city.target else f"{view.target}/"
-        shown = store.read_index(PAGE.named(file=folder + STATUS.file), city.name, _Shown.model_validate_json)
-        if shown is not None:
-            texts.append(made_text(present, table, shown.issued_at, shown.last_known, city))
-    return list(filter(None, texts))
-
-
-def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
-    """Return the serving models by target, those that wait for approval, and reasons for days without a forecast."""
+def _serving_facts(city: City, store: Store, table: DayTable, present: CityNow) -> dict[str, Sequence[str]]:
+    """Return what pages lack, the serving models by target, and reasons for days without a forecast."""
     waiting = _waiting_models(city, store)
     serves: list[str] = []
     why_none: list[str] = []
     levels: list[str] = []
+    lacks: list[str] = []
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
+        file = PAGE.named(file=STATUS.file if view.target == city.target else f"{view.target}/{STATUS.file}")
+        shown = store.read_index(file, city.name, _Shown.model_validate_json)
+        if shown is not None:
+            lacks += filter(None, [made_text(present, table, shown.issued_at, shown.last_known, city)])
         level = newest_level(of_target, city.name)
         levels += [] if level is None else [before + level.text()]
         served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)
@@ -161,7 +147,15 @@ def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
     seals = heads_in_words(store, city)
-    return {"seal": seals, "serves": serves, "level": levels, "approval": waiting, "no forecast": why_none}
+    served: dict[str, Sequence[str]] = {
+        "pages": lacks,
+        "seal": seals,
+        "serves": serves,
+        "level": levels,
+        "approval": waiting,
+        "no forecast": why_none,
+    }
+    return served
 
 
 def _waiting_models(city: City, store: Store) -> list[str]:

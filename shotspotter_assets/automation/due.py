@@ -22,7 +22,15 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_bet
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.quality.city_now import MANUAL, CityNow, stage_of, version_of
+from shotspotter_assets.quality.city_now import (
+    BEING_FORECAST,
+    FAILED,
+    NEXT,
+    CityNow,
+    held_back_days,
+    stored_now,
+    version_of,
+)
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.side_settings import sections_of
@@ -31,7 +39,6 @@ from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, 
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key
 from shotspotter_assets.storage.specs import Partitions
-from shotspotter_assets.wording import number_of
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
@@ -52,23 +59,25 @@ class Due:
     waits: Sequence[str]  # reasons why other runs wait, in words
     arrived: Sequence[date] = ()  # days whose landed rows or daily files are not stored yet
     data: str = ""  # known, missing and arrived days, in words
+    blocked: Sequence[str] = ()  # sentences about days held back and files set aside, which a person has to correct
 
     def now(self, stored: Stored, under_way: Sequence[RunUnderWay], retries: Sequence[str], at: datetime) -> CityNow:
         """Return the record that status, status file, pages and overview show; `retries` are about failed runs."""
-        later = {*ALERTS, *PRODUCTS, Asset.CITY_PAGES}
-        due_runs = [*self.runs, *self.waiting]
-        is_at_work = any(not run.assets.isdisjoint(later) for run in under_way) or (
-            not retries and any(not later.isdisjoint(run.assets) for run in due_runs)
-        )
-        landed = [run.waiting_text if run.waits_for else run.why for run in due_runs if Asset.RAW_ALERTS in run.assets]
         city = stored.city
+        if not city.is_automated:
+            return stored_now(city, stored.table, at)
+        due_runs = [*self.runs, *self.waiting]
+        later = {*ALERTS, *PRODUCTS, Asset.CITY_PAGES}
+        is_due = not retries and any(not later.isdisjoint(run.assets) for run in due_runs)
+        is_at_work = is_due or any(not run.is_training and not later.isdisjoint(run.assets) for run in under_way)
+        landed = [run.waiting_text if run.waits_for else run.why for run in due_runs if Asset.RAW_ALERTS in run.assets]
         return CityNow(
             at=at,
             table=version_of(stored.table),
             data=self.data,
             arrived=tuple(self.arrived),
-            stage=stage_of(retries, is_at_work=is_at_work) if city.is_automated else MANUAL,
-            waits=tuple([*landed, *retries] if city.is_automated else []),
+            stage=BEING_FORECAST if is_at_work else FAILED if retries else NEXT,
+            waits=tuple(dict.fromkeys([*landed, *retries, *self.blocked])),
         )
 
 
@@ -82,24 +91,25 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     busy = next((run for run in under_way if run.is_training or not run.assets.isdisjoint(TRAINING)), None)
     if busy is not None:  # one training or report of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
+    blocked = [*held_back_days(stored.table, city), *snapshot.unusable.values()]
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),
         *days.waits,
         *_missing(stored, days),
         *_waiting_fold(stored, days),
-        *_held_back(stored),
+        *blocked,
         *(note for section in sections_of(city) for note in stored.table_state(section).notes),
     ]
     landed = {*snapshot.rows, *(day for report in snapshot.reports[:1] for day in report.files)}
     arrived = [day for day in days.due if day in landed]
-    last = days.last or max(stored.table.days, default=None)
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
         waiting=[run for run in (*daily, *training) if run.waits_for],
         waits=waits,
         arrived=arrived,
-        data=f"no {city.rows} yet" if last is None else table_in_words(stored.table, last, city.rows, arrived),
+        data=table_in_words(stored.table, days.last or max(stored.table.days, default=date.min), city.rows, arrived),
+        blocked=blocked,
     )
 
 
@@ -128,19 +138,6 @@ def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
     if days.last is not None and not days.due and missing_days(stored.table, days.last):
         words = table_in_words(stored.table, days.last, stored.city.rows)
         yield f"{words[:1].upper()}{words[1:]}."
-
-
-def _held_back(stored: Stored) -> Iterator[str]:
-    """Yield sentences about days that wait until a person accepts them, and one about days with unusable rows."""
-    city = stored.city
-    held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day >= city.start}
-    for day, entry in held_back.items():
-        if entry.is_unusual:
-            yield f"{day} waits until a person accepts it: {entry.why}."
-    unusable = [day for day, entry in held_back.items() if day <= (city.end or day) and not entry.is_unusual]
-    if unusable:
-        number = number_of(len(unusable), "day")
-        yield f"Held back until files or the city's file are corrected: {number}, the last {max(unusable)}."
 
 
 def _daily_runs(stored: Stored, days: DueDays, under_way: Sequence[RunUnderWay], now: datetime) -> Iterator[DueRun]:

@@ -53,14 +53,13 @@ def why_not_again(city: City, run: DueRun, records: Sequence[dg.RunRecord], now:
     tried = list(takewhile(lambda record: versions.items() <= record.dagster_run.tags.items(), records))
     if not tried:
         return ""
-    name = f"{run.assets[0]} of {run.days[1]}" if run.days else run.assets[0]
-    ended = f"The run of {name} ended as {tried[0].dagster_run.status.value.lower()}"
+    ended = f"{run.why} Its run ended as {tried[0].dagster_run.status.value.lower()}"
     if len(tried) > len(WAITS):
         return f"{ended} {number_of(len(tried), 'time')}; launch it by hand."
     again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
     if now >= again:
         return ""
-    return f"{ended}; it is tried again at {again.astimezone(city.zone):%H:%M}. {run.why}"
+    return f"{ended}; it is tried again at {again.astimezone(city.zone):%H:%M}."
 
 
 def retries(instance: dg.DagsterInstance, city: City, runs: Sequence[DueRun], now: datetime) -> list[str]:

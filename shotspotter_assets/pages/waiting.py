@@ -4,30 +4,27 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_json
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.addresses import Status
-from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now, version_of
+from shotspotter_assets.pages.words import plain
+from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS, WAITING
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
 
 MAX_AGE: Final = timedelta(minutes=15)  # an unchanged state is written again after it: pages tell that ticks go on
 
 
 def read_now(store: Store, city: City) -> CityNow:
-    """Return the kept state; where a run has stored days since, or runs do not start automatically, that of the store."""
-    table = DayTable.read(store, city.name)
-    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
-    if kept is not None and city.is_automated and kept.table == version_of(table):
-        return kept
-    of_store = stored_now(city, table)
-    return (
-        of_store
-        if kept is None or not city.is_automated
-        else of_store.model_copy(update={"at": kept.at, "stage": kept.stage, "waits": kept.waits})
-    )
+    """Return the kept state; of one that was kept before a run stored days, only its time and stage hold."""
+    of_store = stored_now(city, DayTable.read(store, city.name))
+    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json) if city.is_automated else None
+    if kept is None or kept.table == of_store.table:
+        return kept or of_store
+    return of_store.model_copy(update={"at": kept.at, "stage": kept.stage})
 
 
 def data_script(name: str, data: object) -> bytes:
@@ -43,7 +40,8 @@ def folder_of(city: City, target: str) -> str:
 def show_now(store: Store, city: City, now: CityNow) -> None:
     """Keep the state of a city if it changed or is old, and renew it on the pages."""
     kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
-    if kept is not None and now.is_like(kept) and now.at and kept.at and now.at - kept.at < MAX_AGE:
+    is_recent = kept is not None and kept.at is not None and now.at is not None and now.at - kept.at < MAX_AGE
+    if kept is not None and is_recent and kept == now.model_copy(update={"at": kept.at}):
         return
     store.write_bytes(WAITING, to_json(now), city.name)
     if store.exists(INDEX, city.name):
@@ -59,23 +57,23 @@ def renew_waiting(store: Store, city: City) -> None:
         folder = folder_of(city, view.target)
         status = PAGE.named(file=folder + STATUS.file)
         store.update(status, view.name, Status.model_validate_json, partial(_renewed, store, view))
-        shown = store.read_index(status, view.name, Status.model_validate_json)
-        if shown is not None:
-            store.write_bytes(PAGE.named(file=f"{folder}waiting.js"), waiting_script(shown), view.name)
-
-
-def waiting_script(status: Status) -> bytes:
-    """Return the present state of a target as a script for its pages and the overview."""
-    names = ("as_of", "version", "made", "data", "waits")
-    return data_script("waiting", {name: to_jsonable_python(getattr(status, name)) for name in names})
-
-
-def with_now(store: Store, city: City, status: Status) -> Status:
-    """Return the status of a target with the present state of its city."""
-    now = read_now(store, city)
-    made = made_text(now, DayTable.read(store, city.name), status.issued_at, status.last_known, city)
-    return status.model_copy(update={"as_of": now.at, "data": now.data, "waits": now.waits, "made": made})
+        store.update(PAGE.named(file=f"{folder}waiting.js"), view.name, bytes, partial(_script, store, view, status))
 
 
 def _renewed(store: Store, city: City, status: Status | None) -> bytes | None:
-    return None if status is None else with_now(store, city, status).content()
+    """Return the status of a target with the present state of its city."""
+    if status is None:
+        return None
+    now = read_now(store, city)
+    made = made_text(now, DayTable.read(store, city.name), status.issued_at, status.last_known, city)
+    present = {"as_of": now.at, "data": now.data, "waits": now.waits, "made": made}
+    return status.model_copy(update=present).content()
+
+
+def _script(store: Store, city: City, file: StoredFile, _: bytes | None) -> bytes | None:
+    """Return the present state in the status of a target as a script for its pages and the overview, in plain words."""
+    status = store.read_index(file, city.name, Status.model_validate_json)
+    if status is None:
+        return None
+    shown = status.model_dump(mode="json", include={"as_of", "version", "made", "data"})
+    return data_script("waiting", shown | {"waits": [plain(text) for text in status.waits]})

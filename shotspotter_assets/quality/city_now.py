@@ -1,9 +1,8 @@
 """The state of a city at an instant: one record, which status, status file, pages and overview show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -11,8 +10,10 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import days_in_words, long_day, table_in_words
+from shotspotter_assets.wording import number_of
 
 BEING_FORECAST: Final = "are being forecast"
+FAILED: Final = "wait until a failed run is tried again"
 NEXT: Final = "count from the next forecast on"
 MANUAL: Final = "are not forecast automatically, because the city's automation is manual"
 
@@ -25,17 +26,30 @@ class CityNow(BaseModel):
     data: str  # known, missing and arrived days, in words
     arrived: tuple[date, ...] = ()  # days whose landed rows or daily files are not stored yet
     stage: str = NEXT  # of days that the forecast lacks, as the end of a sentence
-    waits: tuple[str, ...] = ()  # sentences about landed rows and failed runs
-
-    def is_like(self, other: "CityNow | None") -> bool:
-        """Return True if the records differ in their times at most."""
-        return other is not None and self == other.model_copy(update={"at": self.at})
+    waits: tuple[str, ...] = ()  # sentences about landed rows, failed runs, days held back and files set aside
 
 
 def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityNow:
     """Return the state that follows from the stored days alone."""
-    data = table_in_words(table, max(table.days), city.rows) if table.days else f"no {city.rows} yet"
-    return CityNow(at=at, table=version_of(table), data=data, stage=NEXT if city.is_automated else MANUAL)
+    return CityNow(
+        at=at,
+        table=version_of(table),
+        data=table_in_words(table, max(table.days, default=date.min), city.rows),
+        stage=NEXT if city.is_automated else MANUAL,
+        waits=tuple(held_back_days(table, city)),
+    )
+
+
+def held_back_days(table: DayTable, city: City) -> Iterator[str]:
+    """Yield sentences about days that wait until a person accepts them, and one about days with unusable rows."""
+    held_back = {day: entry for day, entry in table.in_state("held_back").items() if day >= city.start}
+    for day, entry in held_back.items():
+        if entry.is_unusual:
+            yield f"{day} waits until a person accepts it: {entry.why}."
+    unusable = [day for day, entry in held_back.items() if day <= (city.end or day) and not entry.is_unusual]
+    if unusable:
+        number = number_of(len(unusable), "day")
+        yield f"Held back until files or the city's file are corrected: {number}, the last {max(unusable)}."
 
 
 def version_of(table: DayTable) -> str:
@@ -52,20 +66,6 @@ def made_text(now: CityNow, table: DayTable, issued_at: str | None, last_known: 
     lacking = sorted({*stored, *(day for day in now.arrived if day > last_known)})
     if not lacking:
         return ""
-    made = (
-        f"Made {clock_time(datetime.fromisoformat(issued_at), city.zone)} from {city.rows} up to {long_day(last_known)}"
-    )
+    issued = datetime.fromisoformat(issued_at).astimezone(city.zone)
+    made = f"Made on {long_day(issued.date())} at {issued:%H:%M} from {city.rows} up to {long_day(last_known)}"
     return f"{made}; those of {days_in_words(lacking)} have arrived and {now.stage}."
-
-
-def clock_time(instant: datetime, zone: ZoneInfo) -> str:
-    """Write an instant as "on 26 November 2026 at 03:58"."""
-    local = instant.astimezone(zone)
-    return f"on {long_day(local.date())} at {local:%H:%M}"
-
-
-def stage_of(retries: Sequence[str], *, is_at_work: bool) -> str:
-    """Return the stage of days that a forecast lacks: a failed run that is tried again comes before one under way."""
-    if retries and not is_at_work:
-        return f"wait. {retries[0].removesuffix('.')}"
-    return BEING_FORECAST if is_at_work else NEXT

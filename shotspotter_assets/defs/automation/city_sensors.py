@@ -91,9 +91,8 @@ class _Tick:
         from shotspotter_assets.quality.city_now import stored_now
         from shotspotter_assets.sources.day_table import DayTable
 
-        show_now(
-            self._store, self._city, stored_now(self._city, DayTable.read(self._store, self._city.name), self._now)
-        )
+        table = DayTable.read(self._store, self._city.name)
+        show_now(self._store, self._city, stored_now(self._city, table, self._now))
         return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=json.dumps(self._reported))
 
     def result(self, sources: SourcesResource) -> dg.SensorResult:
