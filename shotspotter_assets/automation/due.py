@@ -29,7 +29,6 @@ from shotspotter_assets.quality.city_now import (
     CityNow,
     held_back_days,
     stored_now,
-    version_of,
 )
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
@@ -63,9 +62,9 @@ class Due:
 
     def now(self, stored: Stored, under_way: Sequence[RunUnderWay], retries: Sequence[str], at: datetime) -> CityNow:
         """Return the record that status, status file, pages and overview show; `retries` are about failed runs."""
-        city = stored.city
-        if not city.is_automated:
-            return stored_now(city, stored.table, at)
+        of_store = stored_now(stored.city, stored.table, at)
+        if not stored.city.is_automated:
+            return of_store
         due_runs = [*self.runs, *self.waiting]
         later = {*ALERTS, *PRODUCTS, Asset.CITY_PAGES}
         is_due = not retries and any(not later.isdisjoint(run.assets) for run in due_runs)
@@ -73,7 +72,7 @@ class Due:
         landed = [run.waiting_text if run.waits_for else run.why for run in due_runs if Asset.RAW_ALERTS in run.assets]
         return CityNow(
             at=at,
-            table=version_of(stored.table),
+            table=of_store.table,
             data=self.data,
             arrived=tuple(self.arrived),
             stage=BEING_FORECAST if is_at_work else FAILED if retries else NEXT,

@@ -12,6 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.day_decisions import day_decisions
 from shotspotter_assets.sources.day_table import DayTable, Decision
+from shotspotter_assets.sources.days_in_words import days_in_words
 from shotspotter_assets.sources.known_days import Decisions
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
@@ -36,19 +37,12 @@ def named_files(due: Mapping[date, DueDay]) -> str:
 
     A file that does not reach from the first day to the last one is named with its own days.
     """
-    days_of: dict[str, list[date]] = {}
-    for day in sorted(due, reverse=True):
-        for name in due[day].files:
-            days_of.setdefault(name, []).append(day)
-    whole = stretch_text(min(due), max(due))
-    spans = {name: stretch_text(days[-1], days[0]) for name, days in days_of.items()}
-    named = [name if span == whole else f"{name} for {span}" for name, span in spans.items()]
+    files = dict.fromkeys(name for day in sorted(due, reverse=True) for name in due[day].files)
+    days_of = {name: [day for day in due if name in due[day].files] for name in files}
+    named = [
+        name if len(days) == len(due) else f"{name}: {days_in_words(sorted(days))}" for name, days in days_of.items()
+    ]
     return f" ({first_of(named, MAX_NAMED)})" if named else ""
-
-
-def stretch_text(first: date, last: date) -> str:
-    """Write a day, or a stretch of days."""
-    return str(first) if first == last else f"{first} to {last}"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Status(StoredRecord):
         None, description="Number and hash of the last sealed forecast (`shotspotter verify`); null before the first."
     )
     waits: tuple[str, ...] = Field(
-        (), description="Landed rows that are not built yet and failed runs, with what they wait for."
+        (), description="Landed rows that are not built, failed runs, days held back and files set aside, in words."
     )
 
 

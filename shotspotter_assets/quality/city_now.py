@@ -33,7 +33,7 @@ def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityN
     """Return the state that follows from the stored days alone."""
     return CityNow(
         at=at,
-        table=version_of(table),
+        table=table.version(date.min, date.max),
         data=table_in_words(table, max(table.days, default=date.min), city.rows),
         stage=NEXT if city.is_automated else MANUAL,
         waits=tuple(held_back_days(table, city)),
@@ -50,11 +50,6 @@ def held_back_days(table: DayTable, city: City) -> Iterator[str]:
     if unusable:
         number = number_of(len(unusable), "day")
         yield f"Held back until files or the city's file are corrected: {number}, the last {max(unusable)}."
-
-
-def version_of(table: DayTable) -> str:
-    """Return the version of all stored days."""
-    return table.version(date.min, date.max)
 
 
 def made_text(now: CityNow, table: DayTable, issued_at: str | None, last_known: date | None, city: City) -> str:

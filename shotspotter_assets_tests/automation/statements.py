@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from shotspotter_assets.pages.words import plain
+from shotspotter_assets.quality.city_now import held_back_days
 from shotspotter_assets.sources.snapshot import Snapshot, take_snapshot
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
@@ -92,9 +94,17 @@ SHOWN: Final[tuple[Statement, ...]] = (
         lambda said: said.status_file["waits"],
     ),
     (
-        "present state beside the pages",
-        lambda said: {name: said.beside[name] for name in ("made", "data", "waits", "version")},
-        lambda said: {name: said.status_file[name] for name in ("made", "data", "waits", "version")},
+        "present state beside the pages, which Now and All cities load",
+        lambda said: said.beside,
+        lambda said: (
+            {name: said.status_file[name] for name in ("as_of", "made", "data", "version")}
+            | {"waits": [plain(text) for text in said.status_file["waits"]]}
+        ),
+    ),
+    (
+        "days held back and files set aside are among what waits",
+        lambda said: [text for text in _for_people(said) if text not in said.status_file["waits"]],
+        lambda said: [],
     ),
     (
         "a stored day that the forecast lacks is said to have arrived",
@@ -122,14 +132,14 @@ ALWAYS: Final[tuple[Statement, ...]] = (
     ),
     (
         "files set aside",
-        lambda said: {path for path in said.snapshot.unusable if PurePosixPath(path).name not in _all(said, "waits")},
+        lambda said: {path for path in said.snapshot.unusable if PurePosixPath(path).name not in _all(said, "landed")},
         lambda said: set(),
     ),
 )
 """Statements that hold at each step."""
 IDLE: Final[tuple[Statement, ...]] = (
     ("nothing is due", lambda said: said.status["due"], lambda said: ["nothing"]),
-    ("nothing waits in the status file", lambda said: said.status_file["waits"], lambda said: []),
+    ("only people are waited for", lambda said: said.status_file["waits"], lambda said: [*_for_people(said)]),
     (
         "last known day of the status file",
         lambda said: said.status_file["last_known"],
@@ -173,6 +183,11 @@ def _some(said: Said, name: str) -> list[str]:
     return [said.status_file[name]] if said.status_file[name] else []
 
 
+def _for_people(said: Said) -> list[str]:
+    """Return the sentences about days held back and files set aside."""
+    return [*held_back_days(said.town.table, said.town.city), *said.snapshot.unusable.values()]
+
+
 def _landed(said: Said) -> list[date]:
     """Return the landed days with rows that are over, after the last one that the forecast used."""
     used = said.status_file["last_known"]
@@ -182,6 +197,10 @@ def _landed(said: Said) -> list[date]:
 def _lacking(said: Said) -> list[date]:
     counted = {day for day, entry in said.town.table.days.items() if entry.is_counted}
     unstored = said.snapshot.rows.keys() - said.snapshot.stored_days(said.town.table)
+    reported = said.snapshot.reported - set(said.snapshot.words.quiet)
+    table = said.town.table
+    unstored |= {day for day in reported if table.state(day) == "unknown" and "implausible" not in table.days[day].why}
+    unstored |= reported - table.days.keys()
     used = said.status_file["last_known"]
     last = said.last_known
     days = {day for day in counted if last and day <= last} | {day for day in unstored if day <= said.town.yesterday}

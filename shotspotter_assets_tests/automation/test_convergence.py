@@ -532,6 +532,22 @@ def test_a_few_sequences_end_as_a_rebuild_would() -> None:
     converge(5, 4)
 
 
+def test_all_say_the_same_while_runs_are_half_done() -> None:
+    city = Converging()
+    city.history()
+    city.tick()
+    for number in (3, 5):
+        city.midnight()
+        city.half_done_run(number)
+        assert "have arrived and are being forecast" in Said(city.town).status_file["made"]
+        city.empty_daily_file(0)
+        city.lost_request()
+        city.break_file(0)
+        city.lost_request()
+        city.tick()
+    city.teardown()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_many_sequences_end_as_a_rebuild_would() -> None:

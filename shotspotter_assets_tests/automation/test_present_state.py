@@ -1,28 +1,123 @@
 """Status, status file and the script beside the pages say the same while a day arrives, is stored and is forecast."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import dagster as dg
+import pytest
 
 from shotspotter_assets.storage.catalogue import ALERTS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, rows
 from shotspotter_assets_tests.automation.statements import ALWAYS, SHOWN, Said, untrue
 
 START = date(2026, 3, 2)
 LAST = date(2026, 3, 15)
+NEW = date(2026, 3, 16)
 
 
-def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(tmp_path: Path) -> None:
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[LivingCity]:
+    """A city whose pages show all that has landed, at noon of the day after."""
     town = LivingCity(tmp_path, START, noon(LAST + timedelta(days=1)))
     town.land("history.csv", *rows(START, LAST))
     town.settle(checks=False)
-    assert untrue(town, ALWAYS + SHOWN) == []
-    assert Said(town).status_file["made"] == ""
-
     town.now += timedelta(days=1)
-    new = LAST + timedelta(days=1)
-    town.land("new.csv", *rows(new, new))
+    yield town
+    town.close()
+
+
+def said(town: LivingCity) -> dict[str, Any]:
+    """Return the status file after a tick, which must agree with status and pages."""
+    town.tick()
+    assert untrue(town, ALWAYS + SHOWN) == []
+    return Said(town).status_file
+
+
+def test_a_failed_run_is_named_with_its_next_try(town: LivingCity) -> None:
+    town.land("new.csv", *rows(NEW, NEW))
+    [request] = town.tick()
+    with mock.patch.object(Store, "write_bytes", side_effect=OSError("The disk is full.")):
+        assert not town.run(request)
+    file = said(town)
+    assert file["made"].endswith("those of 16 March 2026 have arrived and wait until a failed run is tried again.")
+    [failed] = [text for text in file["waits"] if "ended as failure; it is tried again at 13:0" in text]
+    assert "new.csv" in failed
+    assert failed in Said(town).status["landed"]
+    town.now += timedelta(minutes=2)
+    assert "are being forecast" in said(town)["made"]
+
+
+def test_an_empty_daily_file_has_arrived(town: LivingCity) -> None:
+    town.land(f"daily_{NEW}.csv")
+    file = said(town)
+    assert "nothing has come" not in file["data"]
+    assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
+    assert f"daily_{NEW}.csv" not in " ".join(Said(town).status["alerts"])
+    town.settle(checks=False)
+    assert said(town)["data"] == "alerts up to 16 March 2026"
+
+
+def test_a_file_that_cannot_be_used_is_named_until_it_is_replaced(town: LivingCity) -> None:
+    path = town.land(f"daily_{NEW}.csv")
+    path.write_text("garbage without the columns\n1\n")
+    file = said(town)
+    assert [text for text in file["waits"] if f"daily_{NEW}.csv" in text]
+    assert [text for text in Said(town).beside["waits"] if f"daily_{NEW}.csv" in text]
+    town.settle(checks=False)
+    assert [text for text in said(town)["waits"] if f"daily_{NEW}.csv" in text], "runs do not clear it"
+    town.land(f"daily_{NEW}.csv", *rows(NEW, NEW))
+    town.settle(checks=False)
+    assert said(town)["waits"] == []
+
+
+def test_a_day_held_back_is_named_until_its_rows_are_corrected(town: LivingCity) -> None:
+    lines = [",".join([line.split(",")[0], "", *line.split(",")[2:]]) for line in rows(NEW, NEW)]
+    town.land(f"daily_{NEW}.csv", *lines)
+    town.settle(checks=False)
+    file = said(town)
+    assert "16th is held back" in file["data"]
+    assert [text for text in file["waits"] if text.startswith("Held back until") and str(NEW) in text]
+    town.land(f"daily_{NEW}.csv", *rows(NEW, NEW))
+    town.settle(checks=False)
+    assert said(town)["waits"] == []
+
+
+def test_each_file_of_several_days_is_named_with_its_own_days(town: LivingCity) -> None:
+    town.now += timedelta(days=1)
+    town.land("first.csv", *rows(NEW, NEW))
+    town.land("second.csv", *rows(NEW + timedelta(days=1), NEW + timedelta(days=1)))
+    reason = town.tick()[0].tags["shotspotter/reason"]
+    assert "2026-03-16 to 2026-03-17 (second.csv: 17 March 2026, first.csv: 16 March 2026): the first day" in reason
+    town.land("second.csv", *rows(NEW, NEW + timedelta(days=1)))
+    town.remove("first.csv")
+    assert "2026-03-16 to 2026-03-17 (second.csv): the first day" in town.tick()[0].tags["shotspotter/reason"]
+
+
+def test_a_reason_names_the_state_that_was_stored(town: LivingCity) -> None:
+    town.settle(checks=False)
+    assert town.table.state(NEW) == "unknown"
+    (town.folder / "landing" / NAME / f"quiet_{NEW}").write_text("")
+    reason = town.tick()[0].tags["shotspotter/reason"]
+    assert "was stored as unknown and is decided again (A person reports no alerts.)" in reason
+
+
+def test_training_alone_is_no_forecast_under_way(town: LivingCity) -> None:
+    keys = [dg.AssetKey([NAME, str(asset)]) for asset in ALERTS]
+    town.land("new.csv", *rows(NEW, NEW))
+    [request] = town.tick()
+    town.run(dg.RunRequest(asset_selection=keys, tags=request.tags), checks=False)
+    with town.under_way(["live_models"], {}):
+        assert "are being forecast" in said(town)["made"], "its forecast is due, and waits for no training"
+
+
+def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: LivingCity) -> None:
+    assert said(town)["made"] == ""
+
+    town.land("new.csv", *rows(NEW, NEW))
     [request] = town.tick()
     assert untrue(town, ALWAYS + SHOWN) == []
     file = Said(town).status_file
@@ -42,4 +137,3 @@ def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(tmp_path: P
     town.settle(checks=False)
     assert untrue(town, ALWAYS + SHOWN) == []
     assert Said(town).status_file["made"] == ""
-    town.close()

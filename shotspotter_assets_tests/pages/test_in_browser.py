@@ -8,13 +8,17 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
+from shotspotter_assets.pages.waiting import show_now
 from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.patrol.dispatch import read_plan
+from shotspotter_assets.quality.city_now import BEING_FORECAST, stored_now
 from shotspotter_assets.serving.forecast_facts import next_day_rows
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.serving.score_record import ScoreRecord
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -345,11 +349,34 @@ def test_days_are_chosen_by_list_buttons_and_link(page: Any, folder: Path) -> No
 
 def test_the_track_record_draws_the_scores(page: Any, folder: Path) -> None:
     open_page(page, folder, "track_record.html", "charts")
-    assert page.inner_text(".lead").startswith("Not tested yet ")
+    lead = page.inner_text(".lead")
+    assert lead.startswith("Not tested yet ")
+    assert (
+        "The verdict comes with the first test on days that the models have not seen. Scored below, and no part" in lead
+    )
     assert page.locator("tbody tr th").all_inner_texts() == ["All", "2023-11"]
     for chart in ("reliability", "hits"):
         data = page.evaluate(f"document.getElementById('{chart}').data")
         assert all(len(one["x"]) == len(one["y"]) > 0 for one in data), chart
+
+
+def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"automation": "recent"})
+    stored = stored_now(city, DayTable.read(copy, city.name), local_time.now())
+    new = max(DayTable.read(copy, city.name).days) + timedelta(days=1)
+    arrived = {"arrived": (new,), "stage": BEING_FORECAST, "waits": (f"{new} (new.csv) is new; raw_alerts is due.",)}
+    show_now(copy, city, stored.model_copy(update=arrived))
+    said = f"{new.day} {new:%B %Y} have arrived and are being forecast."
+    folder = Path(copy.root, "city_pages")
+    page.goto(address(folder, "index.html"))
+    page.wait_for_selector("#waiting:not([hidden])")
+    note = page.inner_text("#waiting")
+    assert said in note
+    assert f"{new} (new.csv) is new." in note
+    assert "raw_alerts" not in note, "no word for operators"
+    page.goto(address(folder, "index.html", "all-cities"))
+    page.wait_for_selector("[data-city=tiny_city] .now:not([hidden])")
+    assert said in page.inner_text("[data-city=tiny_city] .now")
 
 
 def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:

@@ -36,6 +36,7 @@ from shotspotter_assets.storage.catalogue import (
     FORECAST_RECORD,
     HOURLY,
     PAGE,
+    PAGES_RECORD,
     PLAN,
     TENSORS,
     TOP_STREETS,
@@ -321,10 +322,10 @@ def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_si
     city = tiny_site.city.model_copy(update={"automation": "recent"})
 
     class ClearedMeanwhile(Store):
-        def write_bytes(self, file: StoredFile, data: bytes, city_name: str, day: date | None = None) -> None:
-            if file.file == "waiting.js":
+        def update(self, file: StoredFile, *args: Any, **how: Any) -> None:
+            if file == PAGES_RECORD:
                 show_now(copy, city, present)
-            super().write_bytes(file, data, city_name, day)
+            super().update(file, *args, **how)
 
     present = stored_now(city, DayTable.read(copy, city.name), datetime(2024, 3, 2, tzinfo=UTC))
     landed = present.model_copy(update={"waits": ("daily_2024-03-01.csv.",)})

@@ -54,6 +54,14 @@ def test_missing_weeks_are_silent_days() -> None:
     assert expected in found["silent_days"].message
 
 
+def test_a_short_history_says_that_no_day_was_checked() -> None:
+    rows = sound(seed=4)
+    days = days_between(FIRST, FIRST + timedelta(days=19))
+    message = findings(city_of(rows, CITY).window(days))["unusual_days"].message
+    assert "No day was checked: each needs" in message
+    assert "among the days before it that this run read" in message
+
+
 def test_a_loud_independence_day_is_found() -> None:
     rows = sound(seed=4)
     many = pd.concat([rows[local_day(rows) == date(2024, 7, 4)]] * 200)
