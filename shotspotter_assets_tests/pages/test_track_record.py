@@ -88,6 +88,11 @@ def test_while_few_forecasts_are_stored_test_days_of_folds_count(copy: Store, ti
     gain = track.whole.gain
     assert gain.is_shown == (served == "stack")
     assert track.best == "historical_mean"
+    make_pages(copy, tiny_site.city)
+    page = copy.read_bytes(PAGE.named(file="track_record.html"), CITY).decode()
+    [(_, whole), *months] = re.findall(r'<th scope="row">(All|20\d\d-\d\d)</th><td class="number">(.*?)</td>', page)
+    assert " to " in whole
+    assert [month for month, gain in months if " to " in gain] == [], "four or five weeks are too few for an interval"
     # Replayed days lack the baselines that only folds fit.
     only_tested = track_record(copy, tiny_site.city, ISSUED + timedelta(days=2))
     assert only_tested.best == "logistic_regression"
