@@ -375,8 +375,8 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     assert f"{new} (new.csv) is new." in note
     assert "raw_alerts" not in note, "no word for operators"
     page.goto(address(folder, "index.html", "all-cities"))
-    page.wait_for_selector("[data-city=tiny_city] .now:not([hidden])")
-    assert said in page.inner_text("[data-city=tiny_city] .now")
+    page.wait_for_selector("[data-city=tiny_city] .present:not([hidden])")
+    assert said in page.inner_text("[data-city=tiny_city] .present")
 
 
 def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:

@@ -5,7 +5,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   for (const card of all("[data-city]")) {
     const now = await CityPages.loadFrom(`../city=${encodeURIComponent(card.dataset.city)}/`, "waiting").catch(() => null);
     if (!now || !now.waits) continue;
-    const note = card.querySelector(".now"), sentences = [...(now.made ? [now.made] : []), ...now.waits];
+    const note = card.querySelector(".present"), sentences = [...(now.made ? [now.made] : []), ...now.waits];
     note.replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
     note.hidden = !sentences.length;
     const known = card.querySelector(".known");
