@@ -25,11 +25,12 @@ def text_of(node: ast.AST) -> str:
 
 @pytest.fixture(scope="module")
 def messages() -> str:
-    """All strings of the package, a line each, and the Makefile."""
+    """All strings of the package, a line each, its scripts and the Makefile."""
     lines = [(CHECKOUT / "Makefile").read_text().replace("%d.%d", VARIABLE)]
     for module in sorted((CHECKOUT / "shotspotter_assets").rglob("*.py")):
         nodes = ast.walk(ast.parse(module.read_text()))
         lines += [text_of(node).replace("\n", " ") for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr)]
+    lines += [script.read_text() for script in sorted((CHECKOUT / "shotspotter_assets/pages/static").glob("*.js"))]
     return "\n".join(lines)
 
 

@@ -29,8 +29,8 @@ DAYS = len(cities.TEST)
 def test_numbers_are_scored_by_their_definitions() -> None:
     days = [date(2024, 1, 1) + timedelta(days=at // 2) for at in range(4)]
     values = [days, [0] * 4, [0, 1] * 2, [2, 0, 0, 1], [0.0] * 4, [1.0] * 4, [0.0, 0.0, 2.0, 2.0], [3.0] * 4]
-    of_earlier_versions = pa.schema([*FOLD_COUNTS.schema][: len(values)])
-    table = pa.table([*values], schema=of_earlier_versions)
+    without_distribution = [[None] * 4] * (len(FOLD_COUNTS.schema) - len(values))
+    table = pa.table([*values, *without_distribution], schema=FOLD_COUNTS.schema)
     for name, expected in ((SERVED, [1.5, 0.1, 0.1, 0.5]), (MEAN_OF_COUNTS, [1.0, 0.5, 1.0, 0.5])):
         table = table.append_column(name, pa.array(expected))
     scores = ScoreTable(count_rows(table))

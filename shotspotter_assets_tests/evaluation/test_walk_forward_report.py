@@ -204,13 +204,6 @@ def test_the_card_states_the_numbers_of_the_report():
     assert "nan" not in CARD
 
 
-def test_a_card_of_folds_of_earlier_versions_has_no_totals():
-    stored = ["probability", "size", "factor_variance", "year_mean", "year_size"]
-    card = model_card(*report(counts={first: table.drop_columns(stored) for first, table in COUNTS.items()}), CITY)
-    assert "| year_reference |" in CARD
-    assert "year_reference" not in card
-
-
 def test_only_the_card_of_a_city_with_factors_states_their_gain():
     folds = {
         cutoff: table.append_column("without_factors", table["historical_mean"]) for cutoff, table in FOLDS.items()

@@ -97,8 +97,8 @@ def test_a_number_of_too_few_days_is_unknown_and_says_so(store: Store) -> None:
     assert (february["gain"], february["issued_days"]) == (None, 59)
     assert "gain (59 days" in february["unknown"]
     assert (march["gain"], march["issued_days"], march["lead"], march["flip_flop"]) == (1.0, 90, None, None)
-    assert "gain" not in march["unknown"]
-    assert "days of lead (0 days" in march["unknown"]
+    assert "gain (" not in march["unknown"]
+    assert "days ahead (0 days" in march["unknown"]
     assert rows[LAST]["issued_days"] == 0, "a year without forecasts"
 
 
@@ -182,7 +182,7 @@ def test_a_gain_that_is_undefined_on_enough_days_says_why(store: Store, positive
         scored(day, {"positives": positives, "served": 1.0, "ewma" if at < 45 else later: 2.0}, None).write(store)
     row = {row["last"]: row for row in rows_of(store)}[date(2022, 3, 31)]
     assert (row["gain"], row["issued_days"]) == (None, 90)
-    assert "an alert among them, and a simple method that forecast them all" in row["unknown"]
+    assert "A gain also needs an alert on one of them, and a simple method that forecast every one." in row["unknown"]
     assert "gain (90 days" in row["unknown"]
 
 

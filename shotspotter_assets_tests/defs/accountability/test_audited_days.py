@@ -1,7 +1,7 @@
 """Days of a fold with plans and outcomes that are written by hand."""
 
 import shutil
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,9 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays, read_audited_days
-from shotspotter_assets.cities.outcomes import Outcomes
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.geometry.cells import cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, PLAN
+from shotspotter_assets.storage.catalogue import PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 
@@ -49,7 +47,6 @@ def test_a_fold_is_read_with_its_alerts_and_the_map_of_the_year_before(store: St
     before = (alerts[:-91] > 0).mean(axis=0)
     assert days.probability[LAST_YEAR][0] == pytest.approx(before, abs=2e-6)
     assert days.unit_hours is None
-    assert days.confirmed is None
 
 
 def test_plans_give_hours_of_units_on_their_days_alone(store: Store) -> None:
@@ -65,21 +62,3 @@ def test_plans_give_hours_of_units_on_their_days_alone(store: Store) -> None:
     assert hours is not None
     assert np.isfinite(hours).all(axis=1).nonzero()[0].tolist() == [40]
     assert hours[40].sum() == hours[40, 3] == 16
-
-
-def test_confirmed_alerts_are_unknown_on_days_with_alerts_and_no_report(store: Store) -> None:
-    days = audited(store)
-    index = int(days.alerts.sum(axis=1).argmax())
-    cell = int(days.alerts[index].argmax())
-    row, column = (int(axis) for axis in np.unravel_index(days.cells[cell], CITY.shape))
-    report = one_row(
-        ALERT_OUTCOMES, user_id=1, origin="sensor", outcome="confirmed", received_utc=datetime(2024, 2, 1, tzinfo=UTC),
-        row=row, column=column,
-    )  # fmt: skip
-    store.write_table(ALERT_OUTCOMES, report, CITY.name, days.days[index].astype(object))
-    confirmed = audited(store, outcomes=Outcomes.model_construct()).confirmed
-    assert confirmed is not None
-    assert confirmed[index].sum() == confirmed[index, cell] == 1
-    assert cell_numbers(CITY, row, column) == days.cells[cell]
-    is_known = np.isfinite(confirmed).all(axis=1)
-    assert (is_known == (~days.alerts.any(axis=1) | (np.arange(91) == index))).all()
