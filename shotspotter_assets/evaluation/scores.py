@@ -5,6 +5,7 @@ In the definitions, p is the forecast probability and o the observed occupancy (
 rate, Chainey et al. (2008) for PAI, and Murphy (1973) and `proper_scores` for the Brier score.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -121,13 +122,17 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     # No finite fit: one class only, a constant forecast, or one that separates the classes.
     if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
         return None, None
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     # Fitted on a standardised regressor, so that convergence does not depend on the forecast's own scale.
     centre = logit.mean()
     scale = logit.std()
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
-    fit = regression.fit(((logit - centre) / scale)[:, None], observed)
+    with warnings.catch_warnings():
+        # Where classes are almost separate, the solver goes on as lbfgs.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = regression.fit(((logit - centre) / scale)[:, None], observed)
     slope = fit.coef_[0, 0] / scale
     return float(slope), float(fit.intercept_[0] - slope * centre)
 
