@@ -9,15 +9,17 @@ document.addEventListener("DOMContentLoaded", async () => {
     if (!now || !now.waits) return;
     const { known, issued, version, replayed, zone } = byId("waiting").dataset;
     const isOld = now.version && version && now.version !== version;
-    const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made ? [now.made] : []), ...now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`)];
-    if (!replayed && !now.as_of) sentences.push("No sensor compares this page with the sources: files that have landed since are not named here.");
-    if (!replayed && now.as_of && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
+    const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made && now.waits.length ? [now.made] : []), ...now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`)];
+    if (byId("compared") && !replayed && !now.as_of) byId("compared").textContent = "No sensor compares this page with the sources: files that have landed since are not named here.";
+    if (byId("compared") && !replayed && now.as_of && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
       const time = new Intl.DateTimeFormat("en-GB", { timeZone: zone, dateStyle: "long", timeStyle: "short" }).format(Date.parse(now.as_of));
-      sentences.push(`Last compared with the sources: ${time}. Files that came later are not named here.`);
+      byId("compared").textContent = `Last compared with the sources: ${time}. Files that came later are not named here.`;
     }
     byId("waiting").replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
     byId("waiting").hidden = !sentences.length;
-    if (byId("known") && now.data !== known) byId("known").textContent = `${issued} Now: ${now.data}.`;
+    /* On a phone, a note would push the places off the screen. */
+    if (byId("known") && now.made && !now.waits.length) byId("known").textContent = now.made;
+    else if (byId("known") && now.data !== known) byId("known").textContent = `${issued} Now: ${now.data}.`;
   });
   const periods = all(".period"), links = all("nav.shifts a"), DAY = 86400000;
   if (!periods.length) return;
