@@ -49,14 +49,15 @@ def alerts_on_time(
     """
     newest = table.last_counted(last)
     newest_rows = max((key for key, day in table.days.items() if day.rows and day.is_counted), default=None)
+    data = table_in_words(table, last, city.rows)
+    known = f"{data[:1].upper()}{data[1:]}."
     if newest is None or newest_rows is None:
-        return Finding(True, "No alerts are stored yet.")
+        return Finding(True, known)
     if (due - newest).days > ENDED_DAYS:
         return Finding(True, f"The source has ended: its last alerts are from {newest_rows}.")
     missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
     lead = (issue_date - newest).days + 1
-    data = table_in_words(table, last, city.rows)
-    messages = {"": f"{data[:1].upper()}{data[1:]}."}
+    messages = {"": known}
     if len(missing) >= MIN_MISSING_DAYS:
         messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"
     if city.publication.longest_lead < lead <= ENDED_DAYS:

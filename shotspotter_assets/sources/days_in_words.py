@@ -31,7 +31,8 @@ def table_in_words(table: DayTable, last: date, rows: str, arrived: Collection[d
     stored = [day for day in missing if day in table.days]
     others = [day for day in missing if day not in table.days]
     landed = sorted(day for day in arrived if known is None or day > known)
-    parts = [f"no {rows} yet" if known is None else data_in_words(known, stored, table.in_state("held_back"), rows)]
+    nothing = f"no usable day of {rows} yet" if table.days else f"no {rows} yet"
+    parts = [nothing if known is None else data_in_words(known, stored, table.in_state("held_back"), rows)]
     if others and known is not None:
         parts.append(f"{_named(others, known)} {_are(others)} not stored yet")
     if landed:
