@@ -140,6 +140,16 @@ def test_files_of_one_day_each_make_a_daily_folder() -> None:
     assert daily_since(bursts, None, zone) is None, "several files of one day"
 
 
+def test_a_history_that_lands_after_daily_files_counts_as_one_before() -> None:
+    days = [date(2026, 11, day) for day in (20, 21, 22)]
+    earlier = (date(2026, 11, 10), date(2026, 11, 17))
+    since = {
+        daily_since(files("history.csv", rows=earlier, received=landed) | daily_files(*days), None, a_city().zone)
+        for landed in (date(2026, 11, 18), date(2026, 11, 21), date(2026, 12, 1))
+    }
+    assert since == {date(2026, 11, 18)}
+
+
 @pytest.mark.parametrize("form", [None, "daily_%Y-%m-%d"])
 def test_old_single_files_and_corrections_begin_no_series_of_daily_files(form: str | None) -> None:
     zone = a_city().zone

@@ -112,8 +112,8 @@ def daily_since(files: Received, form: str | None, zone: ZoneInfo) -> date | Non
     named = set(days_of_files(uncorrected, form, zone).values())
     if form is not None:
         return _series_since(named)
-    with_rows = sorted((file for file in uncorrected.values() if file.days), key=lambda file: file.received)
-    row_days = [days_with_rows(file) for file in with_rows]
+    # By their days and not by their arrival, so that files count alike in whatever order they land.
+    row_days = sorted(filter(None, map(days_with_rows, uncorrected.values())), key=lambda days: (min(days), -len(days)))
     first_daily = next((number for number, days in enumerate(row_days) if len(days) == 1), len(row_days))
     since = row_days[first_daily:]
     single = {days[0] for days in since if len(days) == 1}
