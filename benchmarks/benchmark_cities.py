@@ -18,19 +18,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
+from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
-from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.grid.coverage import estimate_coverage
+from shotspotter_assets.grid.dates import dates_of
+from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.training_windows import split_days
-from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE = 0.15

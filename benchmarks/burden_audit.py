@@ -20,7 +20,7 @@ from shotspotter_assets.accountability.frontier import frontier_picture
 from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
-from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.grid.shapes import polygon_feature
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, PLAN
 from shotspotter_assets.storage.store import Store
 

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmark_cities import dated
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import load_cities
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def compare(alerts: int) -> None:
 
 def write_file(file: Path, alerts: int) -> int:
     """Rows of a new landing file of about that many alerts of the simulated city, some of them twice."""
-    from shotspotter_assets.sources.simulated.source import SimulatedSource
+    from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 
     city = load_cities()["simulated_city"]
     days = days_between(FIRST, LAST)
@@ -113,7 +113,7 @@ def stretches(days: list[date]) -> Iterator[list[date]]:
 
 def landing_city() -> City:
     """The simulated city as one with a landing folder. Rows without a usable date would be filed before the first day."""
-    from shotspotter_assets.sources.tabular_settings import Columns, LandingSettings
+    from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings
 
     columns = {"time" if ours == "time_utc" else ours: theirs for ours, theirs in LANDED.items()}
     source = LandingSettings(kind="landing", columns=Columns(**columns), settle_seconds=0)
@@ -128,9 +128,9 @@ def in_a_process(version: str, folder: str) -> dict[str, Any]:
 
 def ours(folder: str) -> dict[str, Any]:
     """Read, clean and grid all days, a stretch at a time."""
-    from shotspotter_assets.cleaning.alerts import clean_alerts
-    from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.sources.landing.folder import LandingFolder
+    from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+    from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
+    from shotspotter_assets.grid.tensors import sparse_tensors
     from shotspotter_assets.storage.store import Store
 
     city = landing_city()

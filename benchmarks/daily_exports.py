@@ -122,7 +122,7 @@ class Town:
 
 def cpu_seconds() -> float:
     """CPU seconds of this process and of the ended process that read files."""
-    from shotspotter_assets.sources.landing.reader import _end_idle
+    from shotspotter_assets.alerts.sources.landing.reader import _end_idle
 
     _end_idle()
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

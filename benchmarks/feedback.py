@@ -28,23 +28,23 @@ from threadpoolctl import threadpool_limits
 from benchmarks.benchmark_cities import print_head, print_row
 from benchmarks.reports.feedback_figure import feedback_figure
 from benchmarks.reports.feedback_measures import MEASURES, Run
-from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between, now
+from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.sources.simulated import SimulatedSource
+from shotspotter_assets.alerts.sources.simulated_background import Background
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, days_between, now
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.geometry.cells import cell_edges, cells_at
-from shotspotter_assets.geometry.shapes import polygon_feature
-from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.forecasts.daily_forecast import forecast_day
+from shotspotter_assets.forecasts.forecast_facts import next_day_rows
+from shotspotter_assets.forecasts.issued_forecasts import Forecast, write_forecast
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
+from shotspotter_assets.forecasts.retraining import choose_models, known_history
+from shotspotter_assets.grid.cells import cell_edges, cells_at
+from shotspotter_assets.grid.dates import dates_of
+from shotspotter_assets.grid.shapes import polygon_feature
+from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.shifts import shift_forecasts
-from shotspotter_assets.serving.daily_forecast import forecast_day
-from shotspotter_assets.serving.forecast_facts import next_day_rows
-from shotspotter_assets.serving.issued_forecasts import Forecast, write_forecast
-from shotspotter_assets.serving.retraining import choose_models, known_history
-from shotspotter_assets.sources.simulated.background import Background
-from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
 from shotspotter_assets.storage.store import Store
 

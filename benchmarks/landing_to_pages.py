@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.requested_runs import LONG_TAG
 from shotspotter_assets.settings import CHECKOUT

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.patrol.cover import reach_matrix
-from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.cover import reach_matrix
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.storage.arrays import Array, Booleans
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 

@@ -21,6 +21,7 @@ from reports.reliability_plot import reliability_by_city
 from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
+from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_table
@@ -28,7 +29,6 @@ from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
 """The baselines that gains are given over."""

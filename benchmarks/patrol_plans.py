@@ -20,14 +20,14 @@ import numpy.typing as npt
 from benchmark_cities import TESTED, UNSEEN, folds, print_head, print_row
 from stack_members import members_of
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.alerts.sources.source_kinds import Simulated
+from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.patrol.optimum import MAX_SECONDS, optimum
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.sources.source_kinds import Simulated
+from shotspotter_assets.forecasts.patrol.optimum import MAX_SECONDS, optimum
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.storage.arrays import Array, Booleans
 
 ROWS, COLUMNS = 36, 36
 MEMBER = "gradient_boosting"

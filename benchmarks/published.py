@@ -26,21 +26,21 @@ from benchmark_cities import Fold, dated, print_head, print_row
 from pydantic import ValidationError
 from stack_members import MEMBERS, members_of, stack_of
 
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.sources.alert_source import SourceError
+from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.count_scores import MIN_EXPECTED, poisson_losses
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
-from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.grid.coverage import estimate_coverage
+from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN
 from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.store import Store
 
 SOUTH, WEST = 41.644604096, -87.927881741

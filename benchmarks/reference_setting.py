@@ -27,7 +27,7 @@ from reference_network import FULL_SIZE
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.forecaster_settings import NetworkSettings

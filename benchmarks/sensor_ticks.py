@@ -109,7 +109,7 @@ def resources_of(settings: Any) -> dict[str, Any]:
 
 def land(settings: Any, name: str, start: date, last: date, hour: int = 17) -> None:
     """Land a file with an alert on each day."""
-    from shotspotter_assets.calendar.local_time import days_between
+    from shotspotter_assets.cities.local_time import days_between
 
     path = Path(settings.landing_root, name, "history.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,12 +120,12 @@ def land(settings: Any, name: str, start: date, last: date, hour: int = 17) -> N
 
 def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: date) -> None:
     """Store the days of a city as its runs leave them."""
+    from shotspotter_assets.alerts.days.day_decisions import day_decisions
+    from shotspotter_assets.alerts.days.day_table import Day, DayTable
+    from shotspotter_assets.alerts.sources.snapshot import take_snapshot
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.calendar.local_time import days_between, now
+    from shotspotter_assets.cities.local_time import days_between, now
     from shotspotter_assets.cities.stored_settings import settings_hash
-    from shotspotter_assets.quality.day_decisions import day_decisions
-    from shotspotter_assets.sources.day_table import Day, DayTable
-    from shotspotter_assets.sources.snapshot import take_snapshot
     from shotspotter_assets.storage.catalogue import PRODUCTS, Asset
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmark_cities import BENCHMARKS, history_of, parser, print_head, print_row
 from scipy.special import expit
 
-from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.shared_regression import PACKAGE_FILE, SharedModels, SharedRows, fit_shared
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression

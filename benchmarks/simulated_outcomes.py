@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
-from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 FIRST, LAST = date(2025, 4, 1), date(2025, 6, 30)
 FILE = PACKAGE_CITIES / "simulated_city" / "outcomes" / "calls.parquet"

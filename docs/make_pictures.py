@@ -26,12 +26,12 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
+from shotspotter_assets.commands.demo import DEMONSTRATIONS
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.demo import DEMONSTRATIONS
+from shotspotter_assets.forecasts.forecast_facts import NEXT_DAY_HORIZON
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.pictures import risk_map
 from shotspotter_assets.pages.site import make_overview, make_pages
-from shotspotter_assets.serving.forecast_facts import NEXT_DAY_HORIZON
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.pictures import risk_map
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.catalogue import FOLD_PICTURE, FOLD_REPORT, FORECAST, PAGE
 from shotspotter_assets.storage.store import Store

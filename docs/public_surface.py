@@ -35,10 +35,10 @@ PYTHON: Final = {
     "shotspotter_assets.city_files": ("schema_comment",),
     "shotspotter_assets.definitions": ("defs",),
     "shotspotter_assets.defs.event_log": ("BatchedPostgresEventLogStorage", "BatchedSqliteEventLogStorage"),
-    "shotspotter_assets.explore.explorer": (
+    "shotspotter_assets.commands.explore.explorer": (
         "Explorer", "Explorer.alerts", "Explorer.choices", "Explorer.forecast", "Explorer.train", "Explorer.training",
     ),
-    "shotspotter_assets.explore.tables": (
+    "shotspotter_assets.commands.explore.tables": (
         "fold_forecasts", "issued_forecasts", "open_store", "stored_alerts", "stored_days",
     ),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Final
 
 from shotspotter_assets.settings import CHECKOUT
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 SBOM: Final = CHECKOUT / "sbom.cdx.json"
 NOTICES: Final = CHECKOUT / "THIRD_PARTY_NOTICES.md"

@@ -16,10 +16,10 @@ from typing import Final
 
 import pandas as pd
 
-from shotspotter_assets.calendar.dates import wall_clock
-from shotspotter_assets.calendar.local_time import ONE_DAY, today
+from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
+from shotspotter_assets.cities.local_time import ONE_DAY, today
 from shotspotter_assets.city_files import load_cities
-from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.grid.dates import wall_clock
 
 HISTORY: Final = timedelta(days=730)
 SETTLED_SECONDS: Final = LandingSettings.model_fields["settle_seconds"].default + 1

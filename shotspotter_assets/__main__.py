@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from shotspotter_assets.sources.day_words import Word
+    from shotspotter_assets.alerts.days.day_words import Word
 
 
 STOP_SECONDS = 5  # time in which the UI ends in order before what is left of it is killed
@@ -66,7 +66,7 @@ def main() -> None:
 @click.option("--days-only", is_flag=True, help="Build only alerts and grids, in seconds.")
 def demo(city: str, *, days_only: bool) -> None:
     """Run the packaged alerts of Washington DC, or the simulated city, and print its scores."""
-    from shotspotter_assets.demo import run_demo
+    from shotspotter_assets.commands.demo import run_demo
 
     run_demo(city, days_only=days_only)
 
@@ -75,11 +75,11 @@ def demo(city: str, *, days_only: bool) -> None:
 @click.argument("folder", required=False, type=_PATH)
 def check_cities(folder: Path | None) -> None:
     """Check the city files in use, or those of FOLDER."""
-    from shotspotter_assets.factors.city_factors import CityFactors
-    from shotspotter_assets.geometry.shapes import read_areas
+    from shotspotter_assets.forecasts.street_segments import read_segments
+    from shotspotter_assets.grid.city_factors import CityFactors
+    from shotspotter_assets.grid.shapes import read_areas
     from shotspotter_assets.pages.places import read_layers, uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
-    from shotspotter_assets.streets.segments import read_segments
 
     folder = folder or cities_folder(os.environ)
     cities = checked_cities(folder, os.environ)
@@ -120,7 +120,7 @@ def check_cities(folder: Path | None) -> None:
 @click.option("--crs", help="System of points that are not degrees, such as EPSG:2248.")
 def new_city(name: str | None, file: Path | None, columns: tuple[str, ...], **answers: str | None) -> None:
     """Write the file of a new city NAME from a FILE or folder of its alerts, and print the next steps."""
-    from shotspotter_assets.new_city.command import make_city
+    from shotspotter_assets.commands.new_city.command import make_city
 
     pairs = {f"--column {ours}=": theirs for ours, _, theirs in (column.partition("=") for column in columns)}
     stated = {f"--{option.replace('_', '-')}": answer for option, answer in answers.items() if answer}
@@ -155,8 +155,8 @@ def pages(*, print_only: bool) -> None:
 @click.argument("city", required=False)
 def status(city: str | None) -> None:
     """Print known days, due runs and serving models of cities."""
+    from shotspotter_assets.commands.status import status_text
     from shotspotter_assets.settings import Settings
-    from shotspotter_assets.status import status_text
 
     settings = Settings.from_environment(os.environ)
     with _instance() as instance:
@@ -169,10 +169,10 @@ def status(city: str | None) -> None:
 @click.option("--remake", type=_DAY, metavar="DAY", help="Forecast DAY again from the stored models, and compare.")
 def verify(city: str, head: str, remake: datetime | None) -> None:
     """Check that the stored forecasts of CITY are those that were sealed when their days began."""
-    from shotspotter_assets.calendar import local_time
+    from shotspotter_assets.cities import local_time
     from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.explore.tables import open_store
-    from shotspotter_assets.serving import verification
+    from shotspotter_assets.commands.explore.tables import open_store
+    from shotspotter_assets.forecasts import verification
 
     store, cities = open_store(base=Path.cwd())
     verified = find_city(cities, city)
@@ -188,7 +188,7 @@ def verify(city: str, head: str, remake: datetime | None) -> None:
 @click.argument("city")
 def run(city: str) -> None:
     """Run what is due in CITY, except folds, and stop: days, models, forecasts, plans, scores and pages."""
-    from shotspotter_assets.run_due import run_city
+    from shotspotter_assets.commands.run_due import run_city
 
     try:
         run_city(city)
@@ -205,8 +205,8 @@ def _add_command(word: "Word", description: str, undo_description: str) -> None:
     @click.argument("last", type=_DAY, metavar="[LAST]", required=False)
     @click.option("--undo", is_flag=True, help=undo_description)
     def state_command(city: str, day: date, last: date | None, *, undo: bool) -> None:
+        from shotspotter_assets.commands.statements import state_days
         from shotspotter_assets.settings import Settings
-        from shotspotter_assets.statements import state_days
 
         settings = Settings.from_environment(os.environ)
         try:
@@ -230,8 +230,8 @@ _add_command(
 @click.option("--by", "approver", default="", metavar="NAME", help="Approve the models; your name is recorded.")
 def approve(city: str, version: str, approver: str) -> None:
     """List the models of CITY that wait for approval; with --by, approve those of VERSION, or the only ones."""
+    from shotspotter_assets.commands.statements import approve_models
     from shotspotter_assets.settings import Settings
-    from shotspotter_assets.statements import approve_models
 
     try:
         lines = approve_models(Settings.from_environment(os.environ), city, version, approver)
@@ -250,8 +250,8 @@ def approve(city: str, version: str, approver: str) -> None:
 def fold(city: str, cutoff: date, model: str, days: int, test_days: int, *, full: bool) -> None:
     """Train on the days before CUTOFF, and print the scores."""
     from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.explore.small_fold import fold_text, train_small_fold
-    from shotspotter_assets.explore.tables import open_store
+    from shotspotter_assets.commands.explore.small_fold import fold_text, train_small_fold
+    from shotspotter_assets.commands.explore.tables import open_store
 
     store, cities = open_store(base=Path.cwd())
     try:
@@ -285,9 +285,9 @@ def views() -> None:
 def annual_report(city: str, year: int) -> None:
     """Write the annual report of CITY for YEAR, and print its address."""
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.calendar import local_time
+    from shotspotter_assets.cities import local_time
     from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.explore.tables import open_store
+    from shotspotter_assets.commands.explore.tables import open_store
     from shotspotter_assets.pages.accountability import write_annual_report
     from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, Asset
 
@@ -316,7 +316,7 @@ def annual_report(city: str, year: int) -> None:
 def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | None) -> None:
     """Make files of streets and areas of CITY from TIGER files."""
     from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.geometry.tiger import tiger_areas, tiger_streets
+    from shotspotter_assets.grid.tiger import tiger_areas, tiger_streets
     from shotspotter_assets.pages.places import uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
 
@@ -393,7 +393,7 @@ def lost_runs() -> None:
 
 
 def _fail_lost_runs() -> None:
-    from shotspotter_assets.lost_runs import fail_lost_runs
+    from shotspotter_assets.commands.lost_runs import fail_lost_runs
 
     with _instance() as instance:
         for run_id in fail_lost_runs(instance):

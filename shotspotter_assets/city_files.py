@@ -12,6 +12,10 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
+from shotspotter_assets.alerts.sources.side_settings import sections_of, table_city
+from shotspotter_assets.alerts.sources.simulated_settings import SimulatedSettings
+from shotspotter_assets.alerts.sources.source_kinds import OutcomesOfAnySource, PatrolsOfAnySource, SourceOfAnyKind
+from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, TabularSettings
 from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.explanations import explain
@@ -20,10 +24,7 @@ from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
 from shotspotter_assets.cities.side_table import SideTable
 from shotspotter_assets.cities.source_settings import SourceSettings
-from shotspotter_assets.sources.side_settings import sections_of, table_city
-from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
-from shotspotter_assets.sources.source_kinds import OutcomesOfAnySource, PatrolsOfAnySource, SourceOfAnyKind
-from shotspotter_assets.sources.tabular_settings import LandingSettings, TabularSettings
+from shotspotter_assets.cities.strict_model import CityFileError
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 SCHEMA: Final = PACKAGE_CITIES / "city.schema.json"  # JSON Schema of city files, for editors
@@ -82,10 +83,6 @@ def schema_comment(folder: Path | None = None) -> str:
     """Return the first line of a city file in `folder`, or in any, by which editors find the JSON Schema."""
     address = SCHEMA.name if folder and folder.resolve() == PACKAGE_CITIES.resolve() else SCHEMA.resolve()
     return f"# yaml-language-server: $schema={address}"
-
-
-class CityFileError(ValueError):
-    """An unusable YAML file, or folder of city files; the message names file, key and remedy."""
 
 
 class CityFiles(dict[str, City]):

@@ -7,14 +7,15 @@ from functools import partial
 
 import dagster as dg
 
-from shotspotter_assets.city_files import CityFileError, unusable_files
+from shotspotter_assets.cities.strict_model import CityFileError
+from shotspotter_assets.city_files import unusable_files
 from shotspotter_assets.defs import shared_models
 from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_sensors, schedules
 from shotspotter_assets.defs.catalogue_facts import with_address
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.resources import resources
-from shotspotter_assets.markdown import plain
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.markdown import plain
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.

@@ -1,9 +1,9 @@
 from datetime import date
 from typing import Any
 
+from shotspotter_assets.cities.box import Edges
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.geometry.grid import Edges
 
 
 def made_up_city(name: str, box: Edges, grid: tuple[int, int] | None = None, **more: Any) -> City:

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.commands.lost_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs
 from shotspotter_assets.defs.requested_runs import runs_under_way
-from shotspotter_assets.lost_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs
 from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
@@ -281,7 +281,7 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
 
 LAUNCH = """
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.launch import Launch, run_launch
+from shotspotter_assets.commands.launch import Launch, run_launch
 from shotspotter_assets.storage.catalogue import ALERTS
 from datetime import date
 run_launch(Launch("days", "tiny_city", ALERTS, range_tags(date(2023, 7, 1), date(2025, 6, 30))))

@@ -14,8 +14,8 @@ from benchmarks.feedback import (
     run,
 )
 from benchmarks.reports.feedback_measures import Run, gini, log_loss, shares, slope
-from shotspotter_assets.patrol.cover import CoverProblem
-from shotspotter_assets.patrol.lottery import draw_lots
+from shotspotter_assets.forecasts.patrol.cover import CoverProblem
+from shotspotter_assets.forecasts.patrol.lottery import draw_lots
 
 SHARES = (0.6, 0.24, 0.1)
 RATES = np.array([3.0, 2.0, 2.0, 1.0])

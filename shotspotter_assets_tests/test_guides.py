@@ -19,9 +19,9 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import city_assets
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, write_forecast
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import city_settings
-from shotspotter_assets.serving.issued_forecasts import NoForecast, write_forecast
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
@@ -30,8 +30,8 @@ from shotspotter_assets.storage.specs import Spec
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import resources, run_days
+from shotspotter_assets_tests.forecasts.town import DAY, TOWN
 from shotspotter_assets_tests.instances import instance_in_memory
-from shotspotter_assets_tests.serving.town import DAY, TOWN
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -68,7 +68,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, constant: str, name: str, spec: Spe
 
 def test_new_daily_product_has_its_asset_and_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     function, declaration, table, asset, test = blocks("new_daily_product.md", "python")
-    serving = ModuleType("shotspotter_assets.serving.watch_lists")
+    serving = ModuleType("shotspotter_assets.forecasts.watch_lists")
     exec(function, vars(serving))
     monkeypatch.setitem(sys.modules, serving.__name__, serving)
     names: dict[str, Any] = dict(vars(catalogue))

@@ -5,8 +5,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from shotspotter_assets.city_files import CityFileError, load_cities
-from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.storage.redaction import Redaction, environment_secrets, without_credentials
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from docs import tutorial
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.wording import CHECKOUT
+from shotspotter_assets.storage.wording import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "tutorial.md").read_text()
 

@@ -16,9 +16,9 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings  # noqa: E402
-from shotspotter_assets.quality.window import CONTEXT_DAYS  # noqa: E402
-from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load  # noqa: E402
+from shotspotter_assets.alerts.checks.all_checks import ALL_CHECKS, all_findings  # noqa: E402
+from shotspotter_assets.alerts.checks.window import CONTEXT_DAYS  # noqa: E402
+from shotspotter_assets_tests.alerts.checks.real_cities import RealCity, cities, load  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 DRAWN_DAYS = 40

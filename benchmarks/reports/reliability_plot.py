@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, weekly_sums
 from shotspotter_assets.evaluation.plots import line_style, new_figure
+from shotspotter_assets.grid.dates import dates_of
 
 Array = npt.NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from shotspotter_assets.markdown import plain
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.markdown import plain
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 UNKNOWN: Final = "unknown"

@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Array, Booleans, Days, Integers
-from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
-from shotspotter_assets.geometry.cells import cell_numbers
+from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX
+from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
+from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
+from shotspotter_assets.grid.cells import cell_numbers
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.patrol.dispatch import unit_hours
-from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX
-from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, PLAN
 from shotspotter_assets.storage.store import Store
 

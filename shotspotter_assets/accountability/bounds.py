@@ -3,8 +3,8 @@
 from typing import Final
 
 from shotspotter_assets.accountability.account import Account, find_figure
+from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.cities.accountability import Bounds
-from shotspotter_assets.quality.finding import Finding
 
 _SPREAD: Final = "Compare the ways to choose places: lots and caps on repeats spread flags."
 WATCHED: Final = {

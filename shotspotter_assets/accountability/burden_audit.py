@@ -6,8 +6,8 @@ from typing import Final, Self
 import numpy as np
 from pydantic import BaseModel, Field
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation.gains import LEVEL
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import BURDEN_AUDIT
 from shotspotter_assets.storage.stored_record import StoredRecord
 

@@ -23,9 +23,9 @@ from shotspotter_assets.accountability.burden_sentences import CONCLUSION, findi
 from shotspotter_assets.accountability.frontier import frontier_table
 from shotspotter_assets.accountability.policies import DRAWS, flags_per_day, policies_of, sums_of_draws
 from shotspotter_assets.accountability.residents import COVERED_CELLS, MIN_SHARE_OF_CELL, Population, Residents
-from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets.storage.catalogue import BURDEN
 
 MIN_CELLS: Final = 5  # of an area, where cells count alike

@@ -7,7 +7,7 @@ from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
 from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, Comparison
 from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.wording import first_of, number_of
+from shotspotter_assets.storage.wording import first_of, number_of
 
 CONCLUSION: Final = (
     "These figures show where flags fell on past days, beside {event}s and residents; they do not show why, whether a flag or "

@@ -13,7 +13,7 @@ from shotspotter_assets.accountability.calls import Call, read_calls
 from shotspotter_assets.accountability.matching import Alert, match_calls, named_alerts
 from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.geometry.cells import cells_at
+from shotspotter_assets.grid.cells import cells_at
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, OUTCOMES_RECORD
 from shotspotter_assets.storage.stored_record import StoredRecord
 

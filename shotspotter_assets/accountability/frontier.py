@@ -18,10 +18,10 @@ from shotspotter_assets.accountability.policies import (
     top_flags,
 )
 from shotspotter_assets.accountability.residents import Population
-from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FRONTIER
 
 CAPS: Final = (Repeats(most=4, days=7), Repeats(most=2, days=7))

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from shotspotter_assets.accountability.calls import Call
 from shotspotter_assets.accountability.table_rows import Point
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import METRES_PER_DEGREE, Plane
+from shotspotter_assets.grid.cells import METRES_PER_DEGREE, Plane
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.wording import first_of, number_of
+from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.storage.wording import first_of, number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.accountability.day_outcomes import OutcomesRecord

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from shotspotter_assets.accountability.patrol_rows import Patrol
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.patrol.shifts import shift_window
+from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.forecasts.patrol.shifts import shift_window
 
 
 class Stretch(NamedTuple):

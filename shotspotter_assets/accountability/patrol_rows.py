@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shotspotter_assets.accountability.table_rows import Problem, TableRow, read_instant, read_rows
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import cell_name, cells_at
+from shotspotter_assets.grid.cells import cell_name, cells_at
 
 ANSWERS: Final = dict.fromkeys(("yes", "y", "true", "t", "1", "1.0"), True) | dict.fromkeys(
     ("no", "n", "false", "f", "0", "0.0"), False

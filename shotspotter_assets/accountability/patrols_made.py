@@ -10,10 +10,10 @@ from pydantic import Field
 from shotspotter_assets.accountability.patrol_hours import Stretch, hours_by_shift, reported_shift, stretches_around
 from shotspotter_assets.accountability.patrol_rows import Answer, Patrol, read_patrols
 from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import cell_name
-from shotspotter_assets.patrol.dispatch import unit_hours
+from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
+from shotspotter_assets.grid.cells import cell_name
 from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_RECORD, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord

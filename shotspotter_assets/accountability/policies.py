@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shotspotter_assets.accountability.audited_days import AuditedDays
-from shotspotter_assets.arrays import Array, Days, Integers
-from shotspotter_assets.calendar.dates import YEAR_DAYS, weeks
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import flagged_cells, ranks_within_days
+from shotspotter_assets.grid.dates import YEAR_DAYS, weeks
+from shotspotter_assets.storage.arrays import Array, Days, Integers
 
 OBSERVED: Final = "observed"  # days with an alert, as if these cells had been flagged
 PLANS: Final = "plans"  # cells to which plans sent units

@@ -8,13 +8,13 @@ import numpy as np
 import shapely
 from scipy.sparse import csr_array
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Shapes
 from shotspotter_assets.cities.audit_layer import AuditFigure, AuditLayer
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.factors.cell_values import MISSING_FIGURES
-from shotspotter_assets.geometry.cells import Plane, cell_shapes
-from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
-from shotspotter_assets.wording import first_of, number_of
+from shotspotter_assets.grid.cell_values import MISSING_FIGURES
+from shotspotter_assets.grid.cells import Plane, cell_shapes
+from shotspotter_assets.grid.shapes import read_shapes, require_column, rows_in_box
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Shapes
+from shotspotter_assets.storage.wording import first_of, number_of
 
 if TYPE_CHECKING:
     import geopandas

@@ -8,19 +8,19 @@ from typing import Final, get_args
 import numpy as np
 
 from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Section
-from shotspotter_assets.arrays import Names
-from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR, contiguous, days_between
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR, contiguous, days_between
+from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.issued_forecasts import day_states
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.approvals import Approvals
-from shotspotter_assets.serving.issued_forecasts import day_states
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets.storage.lineage import NOT_MADE, read_lineage
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 NOT_STATED: Final = "not stated"
 ALL_AREAS: Final = "All areas"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from shotspotter_assets.sources.row_texts import BROKEN_LINE, UNREAD_TIME
+from shotspotter_assets.alerts.sources.row_texts import BROKEN_LINE, UNREAD_TIME
 
 MAX_PROBLEMS: Final = 50  # problems that a day's record names; it counts all
 Point = tuple[float, float]  # longitude and latitude, degrees

@@ -15,17 +15,17 @@ from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
 from shotspotter_assets.accountability.visit_trial import Change, Trial, changes
-from shotspotter_assets.arrays import Array, Booleans, Days, Integers
-from shotspotter_assets.calendar.dates import local_dates
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.geometry.cells import cell_numbers, numbers_at
-from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, counted_alerts
-from shotspotter_assets.serving.forecast_facts import is_of_grid
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.forecasts.forecast_facts import is_of_grid
+from shotspotter_assets.grid.cells import cell_numbers, numbers_at
+from shotspotter_assets.grid.dates import local_dates
+from shotspotter_assets.grid.tensors import ALERT_COLUMNS, counted_alerts
+from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.storage.catalogue import CLEANED, LOTS, PATROLS_MADE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 MIN_DRAWS: Final = 200  # places drawn with a chance below 1
 MAX_HALF_WIDTH: Final = 0.5  # half of the interval, as a share of the expected alerts

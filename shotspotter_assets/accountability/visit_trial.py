@@ -14,9 +14,9 @@ from typing import Final, Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.evaluation.gains import LEVEL
-from shotspotter_assets.patrol.lottery import QUANTA, random_order
+from shotspotter_assets.forecasts.patrol.lottery import QUANTA, random_order
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 Where = Literal["cell", "around"]
 When = Literal["shift", "next days"]

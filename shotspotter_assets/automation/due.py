@@ -5,6 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from shotspotter_assets.alerts.checks.city_now import (
+    BEING_FORECAST,
+    FAILED,
+    NEXT,
+    CityNow,
+    held_back_days,
+    stored_now,
+)
+from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
+from shotspotter_assets.alerts.sources.side_settings import sections_of
+from shotspotter_assets.alerts.sources.snapshot import Snapshot
 from shotspotter_assets.automation.due_days import DueDays, due_days, named_files
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import (
@@ -18,22 +29,11 @@ from shotspotter_assets.automation.under_way import (
     RunUnderWay,
     writer,
 )
-from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
+from shotspotter_assets.cities.local_time import ONE_DAY, contiguous, days_between
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.quality.city_now import (
-    BEING_FORECAST,
-    FAILED,
-    NEXT,
-    CityNow,
-    held_back_days,
-    stored_now,
-)
-from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
-from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
-from shotspotter_assets.sources.side_settings import sections_of
-from shotspotter_assets.sources.snapshot import Snapshot
+from shotspotter_assets.forecasts.issued_forecasts import is_over, issued_record
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, SCORES, TRAINING, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key

@@ -6,17 +6,17 @@ from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
+from shotspotter_assets.alerts.days.day_decisions import day_decisions
+from shotspotter_assets.alerts.days.day_table import DayTable, Decision
+from shotspotter_assets.alerts.days.days_in_words import days_in_words
+from shotspotter_assets.alerts.days.known_days import Decisions
+from shotspotter_assets.alerts.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.quality.day_decisions import day_decisions
-from shotspotter_assets.sources.day_table import DayTable, Decision
-from shotspotter_assets.sources.days_in_words import days_in_words
-from shotspotter_assets.sources.known_days import Decisions
-from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
-from shotspotter_assets.wording import first_of
+from shotspotter_assets.storage.wording import first_of
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
 MAX_NAMED: Final = 3  # maximum number of files that the reason for a day names

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from shotspotter_assets.cities.accountability import Accountability
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
@@ -25,7 +26,6 @@ from shotspotter_assets.cities.patrols import Patrols
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
-from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.stored_file import GUNFIRE
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import ValidationError, ValidationInfo, field_validator
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.strict_model import StrictModel
 
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}

@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import NOT_MADE, Key, Lineage, Origin
-from shotspotter_assets.wording import LAUNCH, number_of
+from shotspotter_assets.storage.wording import LAUNCH, number_of
 
 GRID: Final = "grid"  # metadata key of `grid_settings` in forecasts
 HARMLESS_KEYS: Final = {

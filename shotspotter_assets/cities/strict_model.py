@@ -11,6 +11,10 @@ SECRET_NAME: Final = re.compile(
 )
 
 
+class CityFileError(ValueError):
+    """An unusable YAML file, or folder of city files; the message names file, key and remedy."""
+
+
 class StrictModel(BaseModel, frozen=True, extra="forbid"):
     """Frozen part of a city's file that refuses unknown keys."""
 

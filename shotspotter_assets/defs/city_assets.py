@@ -7,13 +7,13 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs import accountability, alerts, daily, walk_forward
+from shotspotter_assets.defs import accountability, daily, walk_forward
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.storage.catalogue import Asset
 
 _MODULES: Final = [
     import_module(f"{folder.__name__}.{module.name}")
-    for folder in (alerts, walk_forward, daily, accountability)
+    for folder in (daily, walk_forward, accountability)
     for module in iter_modules(folder.__path__)
 ]
 """Each module of these folders has a function `definitions(city)`."""

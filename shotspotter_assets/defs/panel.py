@@ -8,14 +8,14 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.resources import Store
-from shotspotter_assets.markdown import plain
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
+from shotspotter_assets.storage.markdown import plain
 from shotspotter_assets.storage.stored_file import StoredTable
 
 if TYPE_CHECKING:
-    from shotspotter_assets.quality.finding import Finding
-    from shotspotter_assets.serving.nowcasting import NowcastRecord
-    from shotspotter_assets.sources.day_table import Day
+    from shotspotter_assets.alerts.checks.finding import Finding
+    from shotspotter_assets.alerts.days.day_table import Day
+    from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200

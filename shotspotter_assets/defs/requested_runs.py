@@ -11,7 +11,7 @@ from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.storage.catalogue import Asset
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"  # city, first asset and days

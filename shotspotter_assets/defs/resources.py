@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 from pydantic import PrivateAttr
 
+from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource
+from shotspotter_assets.alerts.sources.side_settings import sections_of, table_city
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.alert_source import Access, AlertSource
-from shotspotter_assets.sources.side_settings import sections_of, table_city
 
 if TYPE_CHECKING:
-    from shotspotter_assets.notifications.send import Notifier
-    from shotspotter_assets.sources.day_words import WordFolder
-    from shotspotter_assets.sources.snapshot import Snapshot
+    from shotspotter_assets.alerts.days.day_words import WordFolder
+    from shotspotter_assets.alerts.sources.snapshot import Snapshot
+    from shotspotter_assets.automation.notifications import Notifier
     from shotspotter_assets.storage import store as storage
     from shotspotter_assets.storage.objects import Objects
 
@@ -86,7 +86,7 @@ class SourcesResource(S3User):
         max_seconds: float = float("inf"),
     ) -> "Snapshot":
         """Return what the sources hold and a person has written, see `take_snapshot`; live ones answer within a tick."""
-        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
+        from shotspotter_assets.alerts.sources.snapshot import impatient, take_snapshot
 
         readers = self.readers(impatient(city), store)
         words = self.words(city).read()
@@ -107,8 +107,8 @@ class SourcesResource(S3User):
         max_seconds: float = float("inf"),
     ) -> None:
         """Store the present state of the city's side tables, see `look_at_table`; live ones answer within a tick."""
-        from shotspotter_assets.sources.side_tables import look_at_table
-        from shotspotter_assets.sources.snapshot import impatient
+        from shotspotter_assets.alerts.sources.side_tables import look_at_table
+        from shotspotter_assets.alerts.sources.snapshot import impatient
 
         for section in sections_of(city):
             of_table = impatient(table_city(city, section))
@@ -117,7 +117,7 @@ class SourcesResource(S3User):
 
     def words(self, city: City) -> "WordFolder":
         """Return the folder of a person's words about the city's days."""
-        from shotspotter_assets.sources.day_words import WordFolder
+        from shotspotter_assets.alerts.days.day_words import WordFolder
         from shotspotter_assets.storage.objects import objects_at
 
         client = self._client() if self.landing_root.startswith("s3://") else None
@@ -131,7 +131,7 @@ class NoticesResource(dg.ConfigurableResource):
 
     def open(self) -> "Notifier | None":
         """Return the notifier; None without a receiver."""
-        from shotspotter_assets.notifications.send import Notifier
+        from shotspotter_assets.automation.notifications import Notifier
 
         notifier = Notifier.from_environment(os.environ)
         return notifier if notifier.webhook_url or notifier.smtp_url else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.catalogue_facts import table_of_partition
@@ -36,8 +36,8 @@ def table_asset(
         """Write the partitions of a run from the present rows of the side table."""
         import pyarrow.compute as pc
 
+        from shotspotter_assets.alerts.sources.side_tables import table_rows
         from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.sources.side_tables import table_rows
 
         opened = store.open()
         days = run_days(context, city)

@@ -8,8 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import gammaln
 
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.distribution_scores import COUNTS, DISTRIBUTION_DEFINITIONS, distribution_rows
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
@@ -17,10 +15,12 @@ from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.proper_scores import SHARES
 from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.year_reference import year_reference
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 NumberScores = dict[str, dict[str, float | None]]  # by method and score (`COUNT_DEFINITIONS`)

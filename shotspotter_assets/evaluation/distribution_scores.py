@@ -7,14 +7,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Days, Integers
-from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation import proper_scores
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, gain_name
+from shotspotter_assets.grid.dates import dates_of, weeks
 from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
 from shotspotter_assets.models.year_reference import negative_binomial
+from shotspotter_assets.storage.arrays import Array, Days, Integers
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 COUNTS: Final = "counts"  # facet of the scores of numbers

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
 from shotspotter_assets.evaluation.fold_window import FoldWindow
@@ -22,6 +21,7 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
 

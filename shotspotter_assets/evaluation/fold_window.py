@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
-from shotspotter_assets.arrays import Booleans, Days, Values
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.storage.arrays import Booleans, Days, Values
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks
+from shotspotter_assets.grid.dates import dates_of, is_holiday_fireworks
 
 SERVED: Final = "served"  # column of the served forecaster, beside those named by their model
 KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation.forecasts_table import observed_of
+from shotspotter_assets.grid.dates import dates_of, weeks
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.arrays import Array
+from shotspotter_assets.storage.wording import number_of
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9

@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 NEVER: Final = "never"  # baseline without alerts, which is never served
 

@@ -6,8 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
@@ -15,9 +14,10 @@ from shotspotter_assets.models.forecaster import HORIZONS, FittedDaily, FittedHo
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
+from shotspotter_assets.models.next_hours.incident_points import Incidents
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.evaluation.gains import LEVEL, MIN_WEEKS, interval_per_positive, weekly_sums
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 ALLOWED: Final = (0.9, 1.1)
 

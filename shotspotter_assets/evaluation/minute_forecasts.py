@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.models.forecaster import FittedHourly
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, expected_by_hours, fit_on_hours
+from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
+from shotspotter_assets.models.next_hours.lift_table import MINUTES, LiftTable, expected_by_hours, fit_on_hours
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import NEXT_MINUTES
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 EVENLY: Final = "hour_spread_evenly"
 """Baseline of the next minutes: the hour's forecast without the lift of recent incidents."""

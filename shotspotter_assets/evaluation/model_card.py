@@ -15,10 +15,10 @@ from shotspotter_assets.evaluation.walk_forward_report import (
     WalkForwardReport,
     walk_forward_decisions,
 )
-from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 from shotspotter_assets.models.records import WITHOUT_FACTORS
+from shotspotter_assets.storage.markdown import plain
 
 FLAGGED_PERCENT: Final = 5  # daily flagged share of the covered cells, in percent
 NOT_FOR: Final = """\

@@ -7,12 +7,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Booleans, Values
+from shotspotter_assets.cities.box import Box
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
-from shotspotter_assets.geometry.cells import Plane, cell_middles
-from shotspotter_assets.geometry.grid import Box
+from shotspotter_assets.grid.cells import Plane, cell_middles
+from shotspotter_assets.storage.arrays import Array, Booleans, Values
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")

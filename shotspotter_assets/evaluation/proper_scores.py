@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Booleans, Values
+from shotspotter_assets.storage.arrays import Array, Booleans, Values
 
 LEVELS: Final = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # median, and ends of central 50, 80 and 95% intervals
 SHARES: Final = (50, 80, 95)  # coverage of these intervals, percent

@@ -9,15 +9,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, WeeklySums, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 from shotspotter_assets.models.probability import MIN_PROBABILITY
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable

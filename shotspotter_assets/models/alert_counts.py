@@ -17,12 +17,12 @@ import pyarrow as pa
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import nbinom
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_day.further_alerts import FurtherAlerts, fit_further_alerts
 from shotspotter_assets.models.next_day.regime_regression import FitData
 from shotspotter_assets.models.year_reference import negative_binomial
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 Counts = npt.NDArray[np.integer]
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days

@@ -11,18 +11,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Booleans, Days
-from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between, today
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.alerts.days.days_in_words import RECENT_DAYS, data_in_words
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, days_between, today
 from shotspotter_assets.cities.stored_settings import refuse_other_settings
-from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.gridding.coverage import coverage_starts, estimate_coverage_starts
-from shotspotter_assets.gridding.tensors import dense_window, hourly_window
+from shotspotter_assets.grid.city_factors import CityFactors
+from shotspotter_assets.grid.coverage import coverage_starts, estimate_coverage_starts
+from shotspotter_assets.grid.dates import DAY_HOURS, hours_of_days
+from shotspotter_assets.grid.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.sources.days_in_words import RECENT_DAYS, data_in_words
+from shotspotter_assets.storage.arrays import Booleans, Days
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import Lineage, read_lineage

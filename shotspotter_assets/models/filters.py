@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles, Values
 
 MIN_WEIGHT: Final = 1e-12  # weight of earlier times below which a mean is 0
 MAX_HALF_LIVES: Final = 40  # older values weigh less than single precision resolves

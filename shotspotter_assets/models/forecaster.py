@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import StoredModel, Unstored, files_of_members
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
 HORIZONS: Final = (1, 2, 4)  # forecast hours ahead; at most a day

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import CityFileError
+from shotspotter_assets.cities.strict_model import CityFileError
 from shotspotter_assets.models.forecaster_settings import DailyNetworkSettings, ForecasterSettings, NetworkSettings
 
 if TYPE_CHECKING:

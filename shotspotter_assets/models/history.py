@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Booleans, Integers, Singles
-from shotspotter_assets.calendar.dates import day_axis, hours_of_days, is_holiday_fireworks
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
+from shotspotter_assets.grid.city_factors import NO_FACTORS, CityFactors
+from shotspotter_assets.grid.dates import day_axis, hours_of_days, is_holiday_fireworks
+from shotspotter_assets.storage.arrays import Booleans, Integers, Singles
 from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0  # half-life of an alert's weight in `evening_alerts`: near repeats come soon

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Booleans, Integers
-from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock, hour_starts
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.grid.dates import DAY_HOURS, HourlyClock, hour_starts
+from shotspotter_assets.storage.arrays import Booleans, Integers
 
 
 class HourlyHistoryError(ValueError):

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.storage.arrays import Array, Booleans
 
 MIN_PROBABILITY: Final = 1e-6  # bound of forecasts, from 0 and 1: a wrong certainty would cost an infinite log loss
 

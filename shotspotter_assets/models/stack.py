@@ -15,8 +15,7 @@ import numpy.typing as npt
 from pydantic import PlainSerializer, PlainValidator
 from scipy.special import logit
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
-from shotspotter_assets.calendar.dates import WEEK_HOURS
+from shotspotter_assets.grid.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import (
     NO_CONTEXT,
@@ -42,6 +41,7 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecas
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 WEEK_DAYS: Final = 7
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")

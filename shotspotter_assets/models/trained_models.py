@@ -6,13 +6,12 @@ from datetime import date
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import WEEK_HOURS
+from shotspotter_assets.grid.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import FittedDaily, FittedHourly
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, forecaster, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.next_minutes.lift_table import LiftTable
+from shotspotter_assets.models.next_hours.lift_table import LiftTable
 from shotspotter_assets.models.records import (
     COUNTS,
     HOURLY_STACK,
@@ -23,6 +22,7 @@ from shotspotter_assets.models.records import (
     files_sha256,
 )
 from shotspotter_assets.models.stack import FittedStack
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
-from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.local_time import ONE_YEAR
+from shotspotter_assets.cities.local_time import ONE_YEAR
 from shotspotter_assets.models.history import History
+from shotspotter_assets.storage.arrays import Array, Integers
 
 MIN_ALERTS: Final = 0.5  # alerts in a silent year, so that an alert is never impossible
 SIZES: Final = np.geomspace(0.05, 1e4, 120)  # tried sizes; the largest is as good as Poisson

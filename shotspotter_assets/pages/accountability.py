@@ -8,22 +8,22 @@ from datetime import date
 from shotspotter_assets.accountability import measured_sections, stored_sections
 from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section, card_section
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
-from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.gridding.districts import cell_districts, district_areas
+from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState, day_states
+from shotspotter_assets.forecasts.seals import head_of
+from shotspotter_assets.grid.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render
 from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
 from shotspotter_assets.pages.words import model
-from shotspotter_assets.serving.issued_forecasts import IN_SERVICE, DayState, day_states
-from shotspotter_assets.serving.seals import head_of
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 
 def last_years_account(store: Store, city: City, last: date, layers: CityLayers, track: TrackRecord | None) -> Account:

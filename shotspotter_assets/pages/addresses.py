@@ -8,8 +8,8 @@ from pydantic import Field
 
 from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.level import Level
+from shotspotter_assets.forecasts.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.pages.shown import NewestForecast
-from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord

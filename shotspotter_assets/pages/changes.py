@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shotspotter_assets.pages.shown import ShownDay
 from shotspotter_assets.pages.words import amount, model
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 
 def changes(before: ShownDay, newest: ShownDay, event: str) -> str:

@@ -10,12 +10,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Array, Values
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.alerts.days.days_in_words import data_in_words
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
+from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
+from shotspotter_assets.forecasts.issued_forecasts import (
+    ForecastRecord,
+    IssueRecord,
+    NoForecast,
+    load_record,
+    why_none_issued,
+)
+from shotspotter_assets.forecasts.patrol.cover import reach_matrix
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, read_plan
+from shotspotter_assets.forecasts.patrol.lottery import lot_in_words
+from shotspotter_assets.forecasts.patrol.plan import ShiftTotals
+from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts, shift_window, totals_note
+from shotspotter_assets.forecasts.risk_tables import TYPE_COLUMNS
+from shotspotter_assets.forecasts.street_ranking import StreetRecord, top_street_lines
+from shotspotter_assets.grid.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.changes import changes
 from shotspotter_assets.pages.places import Places
@@ -30,26 +45,11 @@ from shotspotter_assets.pages.words import (
     set_apart,
     short_day,
 )
-from shotspotter_assets.patrol.cover import reach_matrix
-from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
-from shotspotter_assets.patrol.lottery import lot_in_words
-from shotspotter_assets.patrol.plan import ShiftTotals
-from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
-from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
-from shotspotter_assets.serving.issued_forecasts import (
-    ForecastRecord,
-    IssueRecord,
-    NoForecast,
-    load_record,
-    why_none_issued,
-)
-from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS
-from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_lines
-from shotspotter_assets.sources.days_in_words import data_in_words
+from shotspotter_assets.storage.arrays import Array, Values
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 SHOWN_PLACES: Final = 10  # number of places of a period without units
 RECENT_WEEKS: Final = 4

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
+from shotspotter_assets.forecasts.nowcast_scores import has_new_incident
+from shotspotter_assets.forecasts.nowcasting import NowcastRecord
+from shotspotter_assets.grid.cells import cell_middles, cell_numbers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance, map_view
-from shotspotter_assets.serving.nowcast_scores import has_new_incident
-from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, NOWCAST_MINUTES
 from shotspotter_assets.storage.store import Store
 

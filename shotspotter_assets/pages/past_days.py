@@ -10,23 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import KDTree
 
-from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.dates import wall_clock
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.geometry.cells import Plane, cell_numbers, numbers_at
-from shotspotter_assets.gridding.tensors import ALERT_COLUMNS, counted_alerts
+from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.grid.cells import Plane, cell_numbers, numbers_at
+from shotspotter_assets.grid.dates import wall_clock
+from shotspotter_assets.grid.tensors import ALERT_COLUMNS, counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day, model
-from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PLAN, TENSORS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 REACHED: Final = "within reach"
 OUT_OF_REACH: Final = "out of reach"

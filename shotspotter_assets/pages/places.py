@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from shotspotter_assets.arrays import Array, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
-from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_name, cell_shapes, quadrants
-from shotspotter_assets.geometry.shapes import (
+from shotspotter_assets.grid.cells import Plane, cell_metres, cell_middles, cell_name, cell_shapes, quadrants
+from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.shapes import (
     area_name,
     named_rows,
     read_shapes,
     require_column,
     rows_in_box,
 )
-from shotspotter_assets.gridding.districts import cell_districts, district_areas
+from shotspotter_assets.storage.arrays import Array, Integers, Names
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries

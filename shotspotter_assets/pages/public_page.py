@@ -7,17 +7,17 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from shotspotter_assets.arrays import Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import Plane, cell_metres
-from shotspotter_assets.gridding.districts import cell_districts, district_areas
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, next_day_forecasts
+from shotspotter_assets.forecasts.seals import head_of
+from shotspotter_assets.grid.cells import Plane, cell_metres
+from shotspotter_assets.grid.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
 from shotspotter_assets.pages.shown import NewestForecast
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
-from shotspotter_assets.serving.seals import head_of
+from shotspotter_assets.storage.arrays import Booleans, Integers, Names
 from shotspotter_assets.storage.store import Store
 
 FOLDER: Final = "public/"

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from shotspotter_assets.pages.words import amount, legend, long_day, model, plain, short_day
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 PACKAGE: Final = "shotspotter_assets.pages"
 

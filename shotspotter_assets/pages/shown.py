@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from shotspotter_assets.patrol.plan import ShiftTotals
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.forecasts.patrol.plan import ShiftTotals
 
 Row = dict[str, Any]  # a place of a period: a row of the plan's table, or of likely cells with the same names
 

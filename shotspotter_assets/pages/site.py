@@ -12,8 +12,12 @@ from pydantic import BaseModel, Field
 
 from shotspotter_assets.accountability.account import Account, card_section
 from shotspotter_assets.accountability.bounds import kept_bounds
-from shotspotter_assets.arrays import Integers
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.alerts.checks.city_state import open_warnings
+from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
@@ -21,7 +25,8 @@ from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.level import newest_level
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.geometry.cells import cell_metres
+from shotspotter_assets.forecasts.seals import head_of, seal_days
+from shotspotter_assets.grid.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.accountability import last_years_account, stored_reports, years_in_words
 from shotspotter_assets.pages.addresses import Status, published_files
@@ -34,12 +39,7 @@ from shotspotter_assets.pages.rendering import policy, render, rendered_markdown
 from shotspotter_assets.pages.shown import NewestForecast, ShownDay
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.waiting import data_script, folder_of, read_now, renew_waiting
-from shotspotter_assets.quality.city_state import open_warnings
-from shotspotter_assets.quality.day_decisions import unusual_sentences
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.seals import head_of, seal_days
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.arrays import Integers
 from shotspotter_assets.storage.catalogue import (
     CITY_ACCOUNT,
     HEADLINES,

@@ -10,10 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Names
-from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.calendar.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.evaluation.distribution_scores import distribution_rows, stored_distributions
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
@@ -21,12 +19,14 @@ from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.score_rows import Score
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
+from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
+from shotspotter_assets.forecasts.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
+from shotspotter_assets.forecasts.score_record import ShadowScores
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.serving.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
-from shotspotter_assets.serving.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
-from shotspotter_assets.serving.score_record import ShadowScores
+from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 

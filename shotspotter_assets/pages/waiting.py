@@ -6,11 +6,11 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from shotspotter_assets.alerts.checks.city_now import CityNow, made_text, stored_now
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.words import plain
-from shotspotter_assets.quality.city_now import CityNow, made_text, stored_now
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS, WAITING
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile

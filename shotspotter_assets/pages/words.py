@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION
+from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import Asset
 
 MIN_IN_TEN: Final = 0.35  # larger chances read "4 in 10" instead of "1 in 3"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.specs import StoredFolder
-from shotspotter_assets.wording import LAUNCH, first_of, number_of
+from shotspotter_assets.storage.wording import LAUNCH, first_of, number_of
 
 
 class StoreError(Exception):

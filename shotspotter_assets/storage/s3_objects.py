@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shotspotter_assets.redaction import Redaction, environment_secrets
 from shotspotter_assets.storage.errors import unusable
+from shotspotter_assets.storage.redaction import Redaction, environment_secrets
 
 MAX_REASON_CHARACTERS: Final = 300
 CHANGED: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.grid.shapes import polygon_feature
 
 Row = dict[str, float | None]
 WEST: Row = {"all": 30_000, "west": 27_000, "east": 3_000, "income": 40_000, "margin": 500}

@@ -9,9 +9,9 @@ import pytest
 
 from shotspotter_assets.accountability.alert_outcomes import outcome_summary
 from shotspotter_assets.accountability.day_outcomes import OutcomesRecord, day_outcomes
-from shotspotter_assets.sources.landing.reader import Batch, Task
-from shotspotter_assets.sources.side_settings import table_city
-from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
+from shotspotter_assets.alerts.sources.side_settings import table_city
+from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city

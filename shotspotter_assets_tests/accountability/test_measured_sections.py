@@ -19,10 +19,10 @@ from shotspotter_assets.accountability.measured_sections import (
     plan_section,
 )
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
+from shotspotter_assets.alerts.sources.side_settings import table_folder
+from shotspotter_assets.alerts.sources.side_tables import TableState
 from shotspotter_assets.cities.accountability import Bounds
-from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
-from shotspotter_assets.sources.side_settings import table_folder
-from shotspotter_assets.sources.side_tables import TableState
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV, TABLE_STATE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, TOWN, alert

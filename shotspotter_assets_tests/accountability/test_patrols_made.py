@@ -16,18 +16,18 @@ from shotspotter_assets.accountability.patrols_made import (
     day_patrols,
     patrol_totals,
 )
+from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
+from shotspotter_assets.alerts.sources.side_settings import table_city
+from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_table, lots_table
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.shifts import ShiftForecasts
-from shotspotter_assets.sources.landing.reader import Batch, Task
-from shotspotter_assets.sources.side_settings import table_city
-from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.forecasts.patrol.dispatch import dispatch_csv, dispatch_table, lots_table
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.shifts import ShiftForecasts
 from shotspotter_assets.storage.catalogue import PATROLS_MADE, PLAN, Asset
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.patrol.cities import patrol_city
+from shotspotter_assets_tests.forecasts.patrol.cities import patrol_city
 
 DAY = date(2024, 5, 1)
 IN_COVERAGE = np.ones((4, 4), bool)

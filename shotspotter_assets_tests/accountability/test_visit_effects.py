@@ -16,13 +16,13 @@ from shotspotter_assets.accountability.visit_effects import (
     visit_effects,
 )
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.geometry.cells import cell_middles
-from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, lots_table, write_plan
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, dispatch_table, lots_table, write_plan
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.shifts import ShiftForecasts
+from shotspotter_assets.grid.cells import cell_middles
 from shotspotter_assets.storage.catalogue import CLEANED, LOTS, PATROLS_MADE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.patrol.cities import patrol_city
+from shotspotter_assets_tests.forecasts.patrol.cities import patrol_city
 
 FIRST = date(2024, 5, 1)
 CITY = patrol_city(6, 6, (3, 3, 3), zone="America/New_York", lottery=1.5)

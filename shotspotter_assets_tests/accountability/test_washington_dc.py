@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.cities.audit_layer import AuditLayer
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.wording import CHECKOUT
+from shotspotter_assets.storage.wording import CHECKOUT
 
 LAYERS = CHECKOUT.parent / "shared" / "data" / "layers"
 FIGURES = LAYERS / "washington_dc" / "acs_tract_yearly_2010_2020.parquet"

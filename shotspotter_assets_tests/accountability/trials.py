@@ -11,9 +11,9 @@ from scipy.sparse import csr_array, eye_array
 from scipy.spatial import KDTree
 
 from shotspotter_assets.accountability.visit_trial import Trial
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.patrol.cover import CoverProblem
-from shotspotter_assets.patrol.lottery import draw_lots
+from shotspotter_assets.forecasts.patrol.cover import CoverProblem
+from shotspotter_assets.forecasts.patrol.lottery import draw_lots
+from shotspotter_assets.storage.arrays import Array
 
 ROWS = COLUMNS = 8
 CELLS = ROWS * COLUMNS

@@ -13,10 +13,10 @@ from unittest import mock
 import dagster as dg
 from dagster._core.test_utils import freeze_time
 
-from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.cities import local_time
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
 from shotspotter_assets_tests.instances import copy_runs, instance_in_memory

@@ -5,12 +5,12 @@ import dagster as dg
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.serving.approval import WaitingModels
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, load_record
-from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.forecasts.approval import WaitingModels
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, load_record
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.status import status_text
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 
 START = date(2026, 3, 2)

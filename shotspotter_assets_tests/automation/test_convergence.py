@@ -19,16 +19,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.sources.schema import PUBLISHED
 from shotspotter_assets.automation.due_days import MAX_NAMED
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.models.trained_models import ModelFiles
-from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
-from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.catalogue import (
     ALERTS,
     CLEANED,
@@ -465,7 +465,7 @@ class Training(Converging):
         """A file that lands while models train is issued before they are trained, and they serve although it outdates them."""
         self.untrained()
         for request in [request for request in self.town.tick() if assets_of(request) == {"live_models"}]:
-            with mock.patch("shotspotter_assets.serving.retraining.train_live") as train:
+            with mock.patch("shotspotter_assets.forecasts.retraining.train_live") as train:
                 train.side_effect = partial(self.train_and_land, request, number, dies=dies)
                 assert self.town.run(request, checks=False) is not dies
             assert train.called
@@ -477,7 +477,7 @@ class Training(Converging):
         trained = train_live(*stored, **context)
         with self.town.under_way({"live_models"}, request.tags):
             self.new_file(0, number)
-            with mock.patch("shotspotter_assets.serving.retraining.train_live", train_live):
+            with mock.patch("shotspotter_assets.forecasts.retraining.train_live", train_live):
                 self.untrained()
             self.has_a_present_forecast()
         if dies:

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
+from shotspotter_assets.alerts.days.day_table import Day, DayTable
+from shotspotter_assets.alerts.days.known_days import SourceReport
+from shotspotter_assets.alerts.sources.schema import SIMULATED
+from shotspotter_assets.alerts.sources.side_settings import table_folder
+from shotspotter_assets.alerts.sources.side_tables import TableState
+from shotspotter_assets.alerts.sources.snapshot import Polled, Snapshot
+from shotspotter_assets.alerts.sources.source_kinds import PatrolsOfAnySource
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import NEWEST_DAY, DueRun, RunUnderWay
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.folds import Folds
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.known_days import SourceReport
-from shotspotter_assets.sources.schema import SIMULATED
-from shotspotter_assets.sources.side_settings import table_folder
-from shotspotter_assets.sources.side_tables import TableState
-from shotspotter_assets.sources.snapshot import Polled, Snapshot
-from shotspotter_assets.sources.source_kinds import PatrolsOfAnySource
 from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SERVING_RECORD, TABLE_STATE, TENSORS, TRAINING, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store

@@ -7,9 +7,9 @@ from unittest import mock
 
 import pytest
 
-from shotspotter_assets.patrol.dispatch import PlanRecord
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.score_record import ScoreRecord
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
+from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row, rows
 
@@ -78,7 +78,7 @@ def test_each_version_is_recorded_with_its_time_and_lead(town: LivingCity) -> No
     # A run that ends between forecast and plan, one minute before the day begins.
     town.land("late.csv", row(YESTERDAY, 30, place=5))
     town.now = datetime(2026, 3, 17, 3, 59, tzinfo=UTC)
-    with mock.patch("shotspotter_assets.patrol.plan.plan_day", side_effect=OSError("killed")):
+    with mock.patch("shotspotter_assets.forecasts.patrol.plan.plan_day", side_effect=OSError("killed")):
         results = [town.run(request, checks=False) for _ in range(2) for request in town.tick()]
     assert results == [True, False]
     third = forecast(town, TODAY)

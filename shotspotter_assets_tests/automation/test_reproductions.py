@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
@@ -144,7 +144,7 @@ def test_a_day_whose_run_fails_stops_no_forecast(settled: LivingCity) -> None:
     settled.now += timedelta(days=1)
     settled.land("daily.csv", *rows(TODAY, TODAY))
     [request] = settled.tick()
-    with mock.patch("shotspotter_assets.sources.schema.read_sources", side_effect=OSError("killed")):
+    with mock.patch("shotspotter_assets.alerts.sources.schema.read_sources", side_effect=OSError("killed")):
         assert not settled.run(request)
     [stopgap] = settled.tick()
     assert assets_of(stopgap) == {*PRODUCTS, "city_pages"}
@@ -195,7 +195,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
     assert town.run(town.tick()[0])
     days = (YESTERDAY - ONE_DAY, YESTERDAY)
     key = dg.AssetKey([NAME, "live_models"])
-    with mock.patch("shotspotter_assets.serving.retraining.train_live", wraps=train_live) as trained:
+    with mock.patch("shotspotter_assets.forecasts.retraining.train_live", wraps=train_live) as trained:
         assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
     assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
@@ -208,7 +208,7 @@ def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingC
     [request] = settled.tick()
     assert settled.run(request)
     [request] = settled.tick()
-    with mock.patch("shotspotter_assets.serving.retraining.choose_models", side_effect=OSError("killed")):
+    with mock.patch("shotspotter_assets.forecasts.retraining.choose_models", side_effect=OSError("killed")):
         assert not settled.run(request)
     settled.now += timedelta(minutes=2)
     settled.restart()

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.automation.statements import Said

@@ -10,9 +10,9 @@ import pytest
 
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.defs.requested_runs import LONG_TAG
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
 from shotspotter_assets.storage.catalogue import PRODUCTS, STATUS, Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 

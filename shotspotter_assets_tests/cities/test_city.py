@@ -15,8 +15,8 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import refuse_other_settings, settings_version
 from shotspotter_assets.city_files import CityFile, CityFileError, load_city
-from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
-from shotspotter_assets.serving.risk_tables import NOON
+from shotspotter_assets.forecasts.risk_tables import NOON
+from shotspotter_assets.grid.shapes import polygon_feature, read_areas
 from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.lineage import Origin
 from shotspotter_assets_tests.cities.test_city_files import write

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.alerts.sources import source_kinds
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import CityFileError, find_city, load_cities, load_city
-from shotspotter_assets.sources import source_kinds
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 GOOD: dict[str, Any] = yaml.safe_load((TEST_CITIES / "washington_dc.yaml").read_text())

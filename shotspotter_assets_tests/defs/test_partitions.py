@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.folds import Folds
+from shotspotter_assets.cities.local_time import contiguous
 from shotspotter_assets.defs import partitions
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets_tests.defs.chain import CITIES

@@ -11,8 +11,8 @@ from shotspotter_assets.defs.resources import RUN_ATTEMPTS, TICK_ATTEMPTS, Store
 from shotspotter_assets.models.forecaster_registry import city_settings
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets_tests.alerts.sources.api.api_server import serving
 from shotspotter_assets_tests.s3_server import S3Server
-from shotspotter_assets_tests.sources.api.api_server import serving
 
 
 def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
+from shotspotter_assets.alerts.checks.on_time import lateness
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
+from shotspotter_assets.forecasts.retraining import choose_models
+from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.patrol.dispatch import PlanRecord
-from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.retraining import choose_models
-from shotspotter_assets.serving.score_record import ScoreRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import PRODUCTS, Asset
 from shotspotter_assets.storage.store import Store
@@ -183,7 +183,7 @@ def test_target_without_events_says_so_and_others_go_on(made: Path) -> None:
 def test_late_city_names_the_last_forecast_of_its_main_target(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     city = CITY.model_copy(update={"targets": {"robbery": ("robbery",)}})
     now = datetime(2024, 4, 30, 17, tzinfo=UTC)
-    monkeypatch.setattr("shotspotter_assets.calendar.local_time.now", lambda: now)
+    monkeypatch.setattr("shotspotter_assets.cities.local_time.now", lambda: now)
     assert f"the forecast issued on {NEXT}" in lateness(Store(str(made)), city).message
 
 

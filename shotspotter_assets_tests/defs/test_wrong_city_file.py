@@ -11,9 +11,9 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import Settings
+from shotspotter_assets_tests.automation.servers import webhook_server
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
-from shotspotter_assets_tests.notifications.servers import webhook_server
 
 
 class Folder:

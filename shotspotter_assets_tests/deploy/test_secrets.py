@@ -19,13 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotspotter_assets.redaction import Redaction
+from shotspotter_assets.storage.redaction import Redaction
+from shotspotter_assets_tests.alerts.sources.api.api_server import serving
+from shotspotter_assets_tests.automation.servers import PATH, smtp_server, webhook_server
 from shotspotter_assets_tests.deploy.machines import RUNS, Machines, machines_on
-from shotspotter_assets_tests.notifications.servers import PATH, smtp_server, webhook_server
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server
-from shotspotter_assets_tests.sources.api.api_server import serving
 
 BOX = """
 time_zone: America/New_York

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.alerts.sources.api.api_server import serving
 from shotspotter_assets_tests.ports import free_port
-from shotspotter_assets_tests.sources.api.api_server import serving
 from shotspotter_assets_tests.waiting import wait_until
 
 GROUPS = {"olga": ["operators"], "anna": ["analysts"]}

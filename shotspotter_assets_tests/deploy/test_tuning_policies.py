@@ -5,8 +5,8 @@ from typing import Any
 
 import boto3
 
-from shotspotter_assets.models.tuning.sagemaker import tuning_job
-from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE
+from shotspotter_assets.models.tuning import sagemaker_tuning_job as tuning_job
+from shotspotter_assets.models.tuning.sagemaker_task_file import TASK_FILE
 from shotspotter_assets.models.tuning.search import TUNED_SETTINGS
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.deploy.test_aws import actions

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.fold_report import (
     LEADS,
@@ -35,6 +34,8 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import score_table
+from shotspotter_assets.forecasts.training import train_fold
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster, hourly_forecaster
@@ -43,7 +44,6 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.records import FoldRecord, TrainedModel
 from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, read_models, write_models
-from shotspotter_assets.serving.training import train_fold
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation import cities

@@ -4,15 +4,15 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY, minute_forecasts
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.next_minutes.lift_table import MINUTES
+from shotspotter_assets.models.next_hours.incident_points import Incidents
+from shotspotter_assets.models.next_hours.lift_table import MINUTES
 from shotspotter_assets.models.records import NEXT_MINUTES
-from shotspotter_assets_tests.models.next_minutes import simulated_incidents
-from shotspotter_assets_tests.models.next_minutes.test_lift_table import KnownRates
+from shotspotter_assets_tests.models.next_hours import simulated_incidents
+from shotspotter_assets_tests.models.next_hours.test_lift_table import KnownRates
 
 CUTOFF = date(2021, 4, 20)
 DAYS = 130

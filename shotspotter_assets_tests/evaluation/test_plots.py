@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import reliability
-from shotspotter_assets.geometry.grid import Box, Grid
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
 CITY = SimpleNamespace(event="alert", box=BOX, grid=Grid(rows=36, columns=36))

@@ -5,7 +5,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.minute_forecasts import EVENLY
@@ -20,6 +19,7 @@ from shotspotter_assets.evaluation.walk_forward_report import (
     read_folds,
     walk_forward_report,
 )
+from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.records import NEXT_MINUTES
 from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotspotter_assets.calendar.dates import day_axis, is_holiday_fireworks, weekdays
+from shotspotter_assets.grid.dates import day_axis, is_holiday_fireworks, weekdays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, forecaster
 from shotspotter_assets.models.history import History

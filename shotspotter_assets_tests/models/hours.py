@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.grid.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets_tests.made_up_city import made_up_city

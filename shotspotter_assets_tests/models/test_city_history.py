@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.alerts.days.day_table import Day, DayState, DayTable
+from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.stored_settings import settings_version
-from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.grid.tensors import grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
-from shotspotter_assets.sources.day_table import Day, DayState, DayTable
 from shotspotter_assets.storage.catalogue import DAYS, TENSORS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
+from shotspotter_assets.grid.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History

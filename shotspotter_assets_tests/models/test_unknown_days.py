@@ -17,7 +17,7 @@ from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Ro
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.training_windows import after_warm_up, split_days
-from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
+from shotspotter_assets.models.tuning.sagemaker_task_file import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (
     CITY,

@@ -12,20 +12,20 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.accountability.account import Account, AnnualReport, find_figure
 from shotspotter_assets.accountability.bounds import WATCHED, kept_bounds
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
-from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
+from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.accountability import Accountability, Bounds
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, day_start
+from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.accountability import write_annual_report, years_in_words
 from shotspotter_assets.pages.site import ACCOUNTABILITY, make_pages
 from shotspotter_assets.pages.track_record import ISSUED as ISSUED_IN_TIME
 from shotspotter_assets.pages.track_record import REPLAYED, track_record
-from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
-from shotspotter_assets.serving.approvals import Approvals
-from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, ANNUAL_REPORT_PAGE, CLEANED, PAGE, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store

@@ -8,12 +8,12 @@ import pytest
 
 from docs.data_dictionary import dictionary
 from shotspotter_assets.evaluation.gate import NOT_TESTED
+from shotspotter_assets.forecasts.daily_forecast import withheld
+from shotspotter_assets.forecasts.issued_forecasts import load_record, write_forecast
+from shotspotter_assets.forecasts.patrol.dispatch import read_plan
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
 from shotspotter_assets.pages.site import make_pages
-from shotspotter_assets.patrol.dispatch import read_plan
-from shotspotter_assets.serving.daily_forecast import withheld
-from shotspotter_assets.serving.issued_forecasts import load_record, write_forecast
 from shotspotter_assets.storage.catalogue import (
     FORECAST_MAP,
     PLAN,

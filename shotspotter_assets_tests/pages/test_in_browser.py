@@ -8,17 +8,17 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.alerts.checks.city_now import BEING_FORECAST, stored_now
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.cities import local_time
+from shotspotter_assets.cities.local_time import day_start
+from shotspotter_assets.forecasts.forecast_facts import next_day_rows
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
+from shotspotter_assets.forecasts.patrol.dispatch import read_plan
+from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.waiting import show_now
 from shotspotter_assets.pages.words import chance_classes, scale
-from shotspotter_assets.patrol.dispatch import read_plan
-from shotspotter_assets.quality.city_now import BEING_FORECAST, stored_now
-from shotspotter_assets.serving.forecast_facts import next_day_rows
-from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
-from shotspotter_assets.serving.score_record import ScoreRecord
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES

@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.forecasts.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
-from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS, NOWCAST_MINUTES, PAGE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CELLS, CITY, NOON, incidents
+from shotspotter_assets_tests.models.next_hours.simulated_incidents import CELLS, CITY, NOON, incidents
 
 PLACES = Places(CITY)
 LIKELIEST = PLACES.names(*np.array(CELLS[1:2]).T)[0]

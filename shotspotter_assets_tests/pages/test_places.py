@@ -8,7 +8,7 @@ import shapely
 from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer, Streets
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
-from shotspotter_assets.gridding.districts import cell_districts, district_areas
+from shotspotter_assets.grid.districts import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.words import (
     CLASSES,
@@ -21,8 +21,8 @@ from shotspotter_assets.pages.words import (
     set_apart,
 )
 from shotspotter_assets_tests.defs.chain import CITIES
+from shotspotter_assets_tests.forecasts.street_town import frame_of, written
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
-from shotspotter_assets_tests.streets.town import frame_of, written
 
 TINY = CITIES[CITY]
 

@@ -11,11 +11,11 @@ import shapely
 
 from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer, Layers
-from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.forecasts.daily_forecast import withheld
+from shotspotter_assets.forecasts.issued_forecasts import write_forecast
+from shotspotter_assets.grid.shapes import polygon_feature
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import make_pages
-from shotspotter_assets.serving.daily_forecast import withheld
-from shotspotter_assets.serving.issued_forecasts import write_forecast
 from shotspotter_assets.storage.catalogue import FORECAST, PAGE, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, TinySite

@@ -11,26 +11,26 @@ import pyarrow.compute as pc
 import pytest
 from markupsafe import escape
 
+from shotspotter_assets.alerts.checks.city_now import stored_now
+from shotspotter_assets.alerts.checks.city_state import keep_findings
+from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.cities.box import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
-from shotspotter_assets.geometry.grid import Grid
+from shotspotter_assets.forecasts import issued_forecasts
+from shotspotter_assets.forecasts.daily_forecast import withheld
+from shotspotter_assets.forecasts.forecast_facts import is_of_grid
+from shotspotter_assets.forecasts.patrol.dispatch import read_plan, write_plan
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
 from shotspotter_assets.pages.waiting import show_now
 from shotspotter_assets.pages.words import amount
-from shotspotter_assets.patrol.dispatch import read_plan, write_plan
-from shotspotter_assets.quality.city_now import stored_now
-from shotspotter_assets.quality.city_state import keep_findings
-from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.serving import issued_forecasts
-from shotspotter_assets.serving.daily_forecast import withheld
-from shotspotter_assets.serving.forecast_facts import is_of_grid
-from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import (
     FORECAST,
     FORECAST_RECORD,

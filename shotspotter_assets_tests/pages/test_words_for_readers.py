@@ -9,17 +9,17 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.__main__ import main
+from shotspotter_assets.alerts.checks.city_state import keep_findings
+from shotspotter_assets.alerts.checks.on_time import alerts_on_time
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.forecasts.daily_forecast import withheld
+from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
+from shotspotter_assets.forecasts.issued_forecasts import load_record, write_forecast
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.pages.accountability import write_annual_report
 from shotspotter_assets.pages.site import TABS, make_pages
 from shotspotter_assets.pages.words import SEE_STATUS, TITLES, plain
-from shotspotter_assets.quality.city_state import keep_findings
-from shotspotter_assets.quality.on_time import alerts_on_time
-from shotspotter_assets.serving.daily_forecast import withheld
-from shotspotter_assets.serving.forecast_facts import with_shadow_column
-from shotspotter_assets.serving.issued_forecasts import load_record, write_forecast
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, HEADLINES, Asset
 from shotspotter_assets_tests.defs.chain import materialize, resources, with_city
 from shotspotter_assets_tests.instances import instance_in_memory

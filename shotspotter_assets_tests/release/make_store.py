@@ -21,10 +21,10 @@ from typing import Final
 import dagster as dg
 import numpy as np
 
-from shotspotter_assets.patrol.dispatch import read_plan
-from shotspotter_assets.serving.approval import WaitingModels
+from shotspotter_assets.alerts.sources.landing import reader
+from shotspotter_assets.forecasts.approval import WaitingModels
+from shotspotter_assets.forecasts.patrol.dispatch import read_plan
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.landing import reader
 from shotspotter_assets.storage.catalogue import PLAN
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of
 from shotspotter_assets_tests.defs.chain import Installation, materialize

@@ -16,8 +16,8 @@ import psutil
 import pytest
 import requests
 
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.serving.issued_forecasts import load_record
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST_RECORD, RAW_ROWS, TENSORS
 from shotspotter_assets.storage.store import Store

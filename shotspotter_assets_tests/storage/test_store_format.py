@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.serving.approvals import Approvals
+from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS
 from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.store_format import (

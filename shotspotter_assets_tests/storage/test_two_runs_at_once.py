@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
 from shotspotter_assets.storage.store import Store

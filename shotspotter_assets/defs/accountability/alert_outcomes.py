@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.accountability.outcome_checks import CHECKED_DAYS, OUTCOME_CHECKS
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.defs.table_assets import table_asset
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, Asset
-from shotspotter_assets.wording import first_of
+from shotspotter_assets.storage.wording import first_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.city_assets import automated_keys
@@ -31,10 +31,10 @@ from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import FormatError
 
 if TYPE_CHECKING:
+    from shotspotter_assets.alerts.checks.finding import Finding
+    from shotspotter_assets.alerts.sources.snapshot import Snapshot
     from shotspotter_assets.automation.due import Due
     from shotspotter_assets.automation.under_way import DueRun
-    from shotspotter_assets.quality.finding import Finding
-    from shotspotter_assets.sources.snapshot import Snapshot
 
 LANDING_SECONDS: Final = 10  # seconds between two ticks if the city has landed files
 OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
@@ -87,9 +87,9 @@ class _Tick:
 
     def manual_result(self) -> dg.SensorResult:
         """Show the stored days, and request no run."""
+        from shotspotter_assets.alerts.checks.city_now import stored_now
+        from shotspotter_assets.alerts.days.day_table import DayTable
         from shotspotter_assets.pages.waiting import show_now
-        from shotspotter_assets.quality.city_now import stored_now
-        from shotspotter_assets.sources.day_table import DayTable
 
         table = DayTable.read(self._store, self._city.name)
         show_now(self._store, self._city, stored_now(self._city, table, self._now))
@@ -157,7 +157,7 @@ class _Tick:
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
-        from shotspotter_assets.quality.on_time import lateness, readable_files
+        from shotspotter_assets.alerts.checks.on_time import lateness, readable_files
 
         folders = snapshot.folders_without_files if len(self._city.all_sources) > 1 else []
         unusable = {"files": dict(snapshot.unusable), "folders": folders}

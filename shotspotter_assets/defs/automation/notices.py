@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.automation.notifications import Message
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
-from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import FormatError
@@ -104,10 +104,10 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
     """Yield a message for each late city, for days held back, models that wait for approval, and unusable files."""
-    from shotspotter_assets.quality.on_time import lateness, usable_days
-    from shotspotter_assets.serving.approval import waiting_models
-    from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.sources.landing.received import read_received, unusable_files
+    from shotspotter_assets.alerts.checks.on_time import lateness, usable_days
+    from shotspotter_assets.alerts.days.day_table import DayTable
+    from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
+    from shotspotter_assets.forecasts.approval import waiting_models
 
     for city in (city for city in cities.values() if city.is_automated):
         late = lateness(store, city)
@@ -126,7 +126,7 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
 
 def _seals(cities: Cities, store: Store) -> str:
     """Return the heads of the sealed forecasts of all automated cities, a line each, for receivers to keep."""
-    from shotspotter_assets.serving.seals import heads_in_words
+    from shotspotter_assets.forecasts.seals import heads_in_words
 
     return "\n".join(line for city in cities.values() if city.is_automated for line in heads_in_words(store, city))
 

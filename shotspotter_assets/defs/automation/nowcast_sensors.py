@@ -15,8 +15,8 @@ from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store_format import FormatError
 
 if TYPE_CHECKING:
+    from shotspotter_assets.forecasts.nowcasting import Nowcaster
     from shotspotter_assets.pages.places import Places
-    from shotspotter_assets.serving.nowcasting import Nowcaster
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -30,8 +30,8 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
 
     @cache
     def nowcaster(store: StoreResource, sources: SourcesResource) -> "Nowcaster":
-        from shotspotter_assets.serving.nowcasting import Nowcaster
-        from shotspotter_assets.sources.snapshot import impatient
+        from shotspotter_assets.alerts.sources.snapshot import impatient
+        from shotspotter_assets.forecasts.nowcasting import Nowcaster
 
         return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()))
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_decorator
@@ -13,7 +13,7 @@ from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD, Asset
 from shotspotter_assets.storage.stored_file import ALL_CITIES
-from shotspotter_assets.wording import first_of
+from shotspotter_assets.storage.wording import first_of
 
 CHECKED_DAYS: Final = timedelta(days=31)  # days whose sealed files each run verifies
 SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
@@ -59,8 +59,8 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.CITY_PAGES))
     def forecasts_are_as_sealed(store: StoreResource) -> dg.AssetCheckResult:
         """The sealed forecasts of the last month were not changed, and the chain of all seals is whole."""
-        from shotspotter_assets.serving.seals import Chain
-        from shotspotter_assets.serving.verification import misfits_of
+        from shotspotter_assets.forecasts.seals import Chain
+        from shotspotter_assets.forecasts.verification import misfits_of
 
         first = local_time.today(city.zone) - CHECKED_DAYS
         misfits = [

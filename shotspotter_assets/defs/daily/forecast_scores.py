@@ -15,7 +15,7 @@ from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.score_record import ScoreRecord
+    from shotspotter_assets.forecasts.score_record import ScoreRecord
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -56,7 +56,7 @@ def _checked(
     has_failed: "Callable[[ScoreRecord], bool]",
 ) -> dg.AssetCheckResult:
     """Return the result of a check of the day's scores of all targets, with words about each."""
-    from shotspotter_assets.serving.score_record import ScoreRecord
+    from shotspotter_assets.forecasts.score_record import ScoreRecord
 
     scored_date = run_days(context, city)[-1]
     targets = city.by_target(store.open())
@@ -76,11 +76,11 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
     of one lead, or of all above two weeks. Rebuilt when alerts or forecasts of the last year change.
     """
+    from shotspotter_assets.forecasts.headline_scores import jumpiness
+    from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
+    from shotspotter_assets.forecasts.issued_scores import issued_level, score
+    from shotspotter_assets.forecasts.serving_record import ServingRecord
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-    from shotspotter_assets.serving.headline_scores import jumpiness
-    from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.issued_scores import issued_level, score
-    from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.storage.fingerprints import sha256
 
     first = max(city.start, scored_date - timedelta(days=SCORES_HISTORY_DAYS - 1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
@@ -15,8 +15,8 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.retraining import LiveModels
-    from shotspotter_assets.serving.serving_record import ServingRecord
+    from shotspotter_assets.forecasts.retraining import LiveModels
+    from shotspotter_assets.forecasts.serving_record import ServingRecord
 
 RECORD_FACTS: Final = {"served", "since", "lead", "last_known", "models_from"}  # shown in the panel
 Sections = sections()
@@ -55,7 +55,7 @@ def live_models(log: Log, store: Store, city: City, issue_date: date, config: Li
     latest `shared_models` that end no later than the day; a city with too few days serves these. Automatic runs of the
     daily chain do not `train`: if training is due, the record has the reason, and a run of this asset alone trains.
     """
-    from shotspotter_assets.serving.approval import approve
+    from shotspotter_assets.forecasts.approval import approve
 
     city = city.only(config.target) if config.target else city
     if config.approve:
@@ -66,16 +66,16 @@ def live_models(log: Log, store: Store, city: City, issue_date: date, config: Li
 @for_each_target
 def _models_of_target(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:
     """Choose and store the models of a target, unless the stored ones can stay; return their panel."""
-    from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.serving.approval import WaitingModels
-    from shotspotter_assets.serving.retraining import (
+    from shotspotter_assets.forecasts.approval import WaitingModels
+    from shotspotter_assets.forecasts.retraining import (
         LiveModels,
         choose_models,
         known_history,
         reusable_record,
         withheld_reason,
     )
+    from shotspotter_assets.models.forecaster import FitContext, training_backups
+    from shotspotter_assets.models.next_day.shared_regression import read_shared
 
     now = local_time.now()
     settings = changes(config.settings)

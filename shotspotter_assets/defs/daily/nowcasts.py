@@ -5,14 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.catalogue_facts import table_of_partition
 from shotspotter_assets.defs.materialize import asset_decorator, city_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.storage.wording import number_of
 
 
 class NowcastConfig(dg.Config):
@@ -34,10 +34,10 @@ def definitions(city: City) -> dg.Definitions:
 
         Hours are forecast from the end of the current one, whose alerts so far count. Updates the city's page of the last hours.
         """
+        from shotspotter_assets.forecasts.nowcasting import Nowcaster
+        from shotspotter_assets.forecasts.pictures import risk_map
         from shotspotter_assets.pages.places import Places
         from shotspotter_assets.pages.site import renew_last_hours
-        from shotspotter_assets.serving.nowcasting import Nowcaster
-        from shotspotter_assets.serving.pictures import risk_map
 
         opened = store.open()
         now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
@@ -62,9 +62,9 @@ def nowcast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel
 
     Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
     """
-    from shotspotter_assets.models.next_minutes.incident_points import Incidents
-    from shotspotter_assets.serving.nowcast_scores import score_nowcasts
-    from shotspotter_assets.serving.stored_alerts import stored_alerts
+    from shotspotter_assets.forecasts.nowcast_scores import score_nowcasts
+    from shotspotter_assets.forecasts.stored_alerts import stored_alerts
+    from shotspotter_assets.models.next_hours.incident_points import Incidents
 
     alerts = stored_alerts(store, city, scored_date - timedelta(days=1), scored_date)
     issued = store.find_sound_table(ISSUED_MINUTES, city.name, scored_date)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset
@@ -23,7 +23,7 @@ from shotspotter_assets.storage.catalogue import (
 )
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord
+    from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 
 PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"]  # the panel is narrow
 
@@ -51,7 +51,7 @@ def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Me
     Stored as a table, and as CSV and GeoJSON for dispatch systems, with audit numbers and the streets of each cell by the
     first target. A city without rules, or a day without a forecast, has an empty plan. Targets count by their weights.
     """
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+    from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record
 
     rules = city.patrol
     if rules is None:
@@ -76,8 +76,7 @@ def _with_plan(
     store: Store, city: City, rules: PatrolRules, issue_date: date, issued: Sequence[_Issued]
 ) -> panel.Metadata:
     """Plan the day after the issue date by the forecasts of one or more targets; write the plan and return its panel."""
-    from shotspotter_assets.gridding.districts import OUTSIDE, cell_districts, district_areas
-    from shotspotter_assets.patrol.dispatch import (
+    from shotspotter_assets.forecasts.patrol.dispatch import (
         PlanRecord,
         dispatch_csv,
         dispatch_table,
@@ -85,10 +84,11 @@ def _with_plan(
         patrols_before,
         write_plan,
     )
-    from shotspotter_assets.patrol.optimum import gap_of_day
-    from shotspotter_assets.patrol.plan import plan_day
-    from shotspotter_assets.patrol.shifts import joined, shift_forecasts
-    from shotspotter_assets.serving.pictures import patrol_map
+    from shotspotter_assets.forecasts.patrol.optimum import gap_of_day
+    from shotspotter_assets.forecasts.patrol.plan import plan_day
+    from shotspotter_assets.forecasts.patrol.shifts import joined, shift_forecasts
+    from shotspotter_assets.forecasts.pictures import patrol_map
+    from shotspotter_assets.grid.districts import OUTSIDE, cell_districts, district_areas
     from shotspotter_assets.storage.fingerprints import sha256
 
     day = issue_date + ONE_DAY
@@ -134,7 +134,7 @@ def _with_plan(
 
 def _without_plan(store: Store, city: City, issue_date: date, version: str, note: str) -> panel.Metadata:
     """Write an empty plan with the reason for it, and return its panel."""
-    from shotspotter_assets.patrol.dispatch import PlanRecord, write_plan
+    from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 
     record = PlanRecord(city=city.name, issue_date=issue_date, forecast_date=issue_date + ONE_DAY, note=note)
     path = dg.MetadataValue.path(write_plan(store, record))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
@@ -13,7 +13,7 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP, Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
+    from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastRecord
 
 FORECAST_FACTS: Final = {
     "forecast_date", "lead", "last_known", "served", "issued_at", "replayed",
@@ -40,13 +40,13 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     issued, unless the grid has changed; a late one stays once its day is over. `versions` has all issued versions.
     Beyond the city's longest lead nothing is issued.
     """
+    from shotspotter_assets.forecasts.approval import WaitingModels
+    from shotspotter_assets.forecasts.daily_forecast import forecast_day, withheld
+    from shotspotter_assets.forecasts.issued_forecasts import issued_on_grid
+    from shotspotter_assets.forecasts.seals import write_sealed
+    from shotspotter_assets.forecasts.serving_record import ServingRecord
+    from shotspotter_assets.forecasts.shadow import forecast_shadow
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.serving.approval import WaitingModels
-    from shotspotter_assets.serving.daily_forecast import forecast_day, withheld
-    from shotspotter_assets.serving.issued_forecasts import issued_on_grid
-    from shotspotter_assets.serving.seals import write_sealed
-    from shotspotter_assets.serving.serving_record import ServingRecord
-    from shotspotter_assets.serving.shadow import forecast_shadow
     from shotspotter_assets.storage.fingerprints import sha256
 
     issued = issued_on_grid(store, city, issue_date, local_time.now())
@@ -87,10 +87,10 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
 
 def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forecast") -> panel.Metadata:
     """Return the panel entries of a forecast that has been written, with its map and its likeliest cells."""
-    from shotspotter_assets.geometry.cells import cell_name
-    from shotspotter_assets.serving.forecast_facts import next_day_rows
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord
-    from shotspotter_assets.serving.pictures import risk_map
+    from shotspotter_assets.forecasts.forecast_facts import next_day_rows
+    from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+    from shotspotter_assets.forecasts.pictures import risk_map
+    from shotspotter_assets.grid.cells import cell_name
 
     facts = ForecastRecord.load(store, city.name, issue_date)  # with the versions that were issued before
     title = (

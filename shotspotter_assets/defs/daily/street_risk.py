@@ -4,8 +4,8 @@ from datetime import date
 
 import dagster as dg
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
@@ -20,7 +20,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=issue_dates(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        from shotspotter_assets.serving.street_ranking import StreetRecord
+        from shotspotter_assets.forecasts.street_ranking import StreetRecord
 
         # All targets have the streets of one file.
         record = StreetRecord.find(store.open().of(city.target), city.name, run_days(context, city)[-1])
@@ -39,7 +39,7 @@ def street_risk(log: Log, store: Store, city: City, issue_date: date) -> panel.M
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
     `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
     """
-    from shotspotter_assets.serving.street_ranking import StreetRecord, street_forecast, write_streets
+    from shotspotter_assets.forecasts.street_ranking import StreetRecord, street_forecast, write_streets
 
     ranked = street_forecast(store, city, issue_date)
     path = dg.MetadataValue.path(write_streets(store, ranked))
@@ -75,7 +75,7 @@ def street_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.
 
     Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
     """
-    from shotspotter_assets.serving.street_ranking import score_streets
+    from shotspotter_assets.forecasts.street_ranking import score_streets
 
     record = score_streets(store, city, scored_date)
     numbers: panel.Metadata = {"note": record.note} if record.note else {}

@@ -77,10 +77,10 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     from shotspotter_assets.evaluation.fold_window import FoldWindow
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable
+    from shotspotter_assets.forecasts.stored_alerts import stored_incidents
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
-    from shotspotter_assets.serving.stored_alerts import stored_incidents
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     if _has_no_models(store, city, cutoff):

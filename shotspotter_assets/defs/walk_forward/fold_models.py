@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
@@ -53,12 +53,12 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
 
     A network of a killed run continues after its last epoch in a rerun with equal settings on the same machine.
     """
+    from shotspotter_assets.forecasts.training import train_fold
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.history import TooFewEventsError
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.trained_models import earlier_models, write_models
-    from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
     city = with_windows(city, config.folds)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Booleans, Singles
+from shotspotter_assets.storage.arrays import Booleans, Singles
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
-from shotspotter_assets.calendar import dates
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.grid import dates
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History, firework_days
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles, Values
 
 MAX_FIT_ROWS: Final = 1_200_000  # cell-days that are not sampled: 540 covered cells have a million in five years
 HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)  # half-lives of the exponentially weighted rates, in days

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Booleans, Days
-from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
+from shotspotter_assets.grid.dates import YEAR_DAYS, month_days
+from shotspotter_assets.storage.arrays import Array, Booleans, Days
 
 SEASON_VARIANCE: Final = 1.5
 SEASON_YEARS: Final = 4.0

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.daily_inputs import (
@@ -20,6 +19,7 @@ from shotspotter_assets.models.next_day.daily_inputs import (
 )
 from shotspotter_assets.models.next_day.regime_regression import FitData
 from shotspotter_assets.models.next_day.shrunk_regression import standardise
+from shotspotter_assets.storage.arrays import Array, Integers
 
 VARIANCE: Final = 3e-3  # of the standardised weights around zero
 MIN_OCCUPIED: Final = 100  # minimum of occupied cell-days to train on

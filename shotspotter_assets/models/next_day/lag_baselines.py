@@ -11,8 +11,7 @@ import lightgbm
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
-from shotspotter_assets.calendar.dates import same_date_last_year
+from shotspotter_assets.grid.dates import same_date_last_year
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import Choices, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History, firework_days
@@ -22,6 +21,7 @@ from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
 WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells

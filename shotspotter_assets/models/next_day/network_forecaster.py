@@ -12,7 +12,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily, OtherInputsError
@@ -31,6 +30,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
 from shotspotter_assets.models.next_day.shared_regression import FACTORS
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.storage.arrays import Array
 
 NETWORK_FILE: Final = "network_{}.keras"
 

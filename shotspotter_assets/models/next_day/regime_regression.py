@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.forecaster import (
     NO_CONTEXT,
     Choices,
@@ -33,6 +32,7 @@ from shotspotter_assets.models.next_day.shared_regression import PLACES, require
 from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit_shrunk_regression, standardise
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)  # tried variances of weights around zero, without a model of all cities
 SHARED_VARIANCE: Final = 3e-4  # variance of standardised weights around all cities' (`benchmarks/shared_model.py`)

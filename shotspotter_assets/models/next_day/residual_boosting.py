@@ -7,7 +7,6 @@ from typing import Final
 import lightgbm
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Integers, Singles
 from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
@@ -20,6 +19,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
 )
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.storage.arrays import Array, Integers, Singles
 
 TREE_STEP: Final = 10  # distance between the numbers of trees that are tried; 0 is among them
 MIN_GAIN: Final = 2.0  # nats on the whole validation window below which no tree is taken

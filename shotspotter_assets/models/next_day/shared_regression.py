@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter
 
-from shotspotter_assets.arrays import Array, Booleans, Singles
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedRegression, SharedStart
@@ -23,6 +22,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, names_of_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.storage.arrays import Array, Booleans, Singles
 from shotspotter_assets.storage.catalogue import SHARED_MODELS, TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.storage.arrays import Array, Booleans
 
 BLOCK_ROWS: Final = 2**14  # rows weighted at a time, so that a history of a million rows is never copied whole
 MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant

@@ -7,9 +7,9 @@ from typing import Final, Self
 import lightgbm
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Singles
 from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.model_files import Unstored
+from shotspotter_assets.storage.arrays import Array, Singles
 
 TREES_FILE: Final = "trees.txt"
 PARAMETERS: Final = {

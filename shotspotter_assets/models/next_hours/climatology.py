@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.dates import DAY_HOURS
+from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.forecaster import FittedHours
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.probability import clip_probability, log_losses, shrunk_frequency
+from shotspotter_assets.storage.arrays import Array, Integers
 
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)  # tried strengths of the prior of a cell's frequency, in days
 

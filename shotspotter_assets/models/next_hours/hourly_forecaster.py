@@ -6,10 +6,10 @@ from datetime import datetime
 
 import numpy as np
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.models.forecaster import HORIZONS, NO_CONTEXT, FitContext, FittedHourly, FittedHours, Forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member
+from shotspotter_assets.storage.arrays import Array
 
 Pairs = Mapping[int, tuple[FittedHours, FittedHours]]  # fitted on training hours, and on both windows, by horizon
 

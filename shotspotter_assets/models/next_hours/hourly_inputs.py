@@ -11,10 +11,10 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
-from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
+from shotspotter_assets.grid.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
 from shotspotter_assets.models import filters
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 MAX_ALERTS_COUNTED: Final = 3  # maximum of one cell and hour, so that no burst dominates a rate
 OWN_DAYS: Final = (7, 30, 120, 365, np.inf)  # half-lives of a cell's rates, in days

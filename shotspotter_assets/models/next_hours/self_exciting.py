@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
-from shotspotter_assets.calendar.dates import DAY_HOURS
+from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
 from shotspotter_assets.models.forecaster import FittedHours
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -23,6 +22,7 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.next_hours.hourly_inputs import NEAR_WIDTHS, hour_profile
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 TRIGGER_HALF_LIFE_HOURS: Final = 1.0
 HALF_LIFE_DAYS: Final = 60

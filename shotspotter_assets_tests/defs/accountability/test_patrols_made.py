@@ -8,14 +8,14 @@ import numpy as np
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.accountability.visit_effects import visit_effects
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, lots_table, write_plan
-from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, dispatch_table, lots_table, write_plan
+from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.shifts import ShiftForecasts
 from shotspotter_assets.storage.catalogue import PATROLS_MADE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources
+from shotspotter_assets_tests.forecasts.patrol.cities import patrol_city
 from shotspotter_assets_tests.instances import instance_in_memory
-from shotspotter_assets_tests.patrol.cities import patrol_city
 
 DAY = date(2024, 5, 1)
 PATROLS = {

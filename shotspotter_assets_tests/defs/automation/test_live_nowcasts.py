@@ -8,10 +8,10 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.cities.publication import NowcastRules, Publication
-from shotspotter_assets.serving import nowcasting
-from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
-from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.forecasts import nowcasting
+from shotspotter_assets.forecasts.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.store_format import FORMAT_VERSION, MARKER, StoreFormat

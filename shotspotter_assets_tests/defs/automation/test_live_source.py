@@ -9,18 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.calendar import local_time
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.alerts.sources.alert_source import SourceError
+from shotspotter_assets.alerts.sources.api import http
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
-from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api import http
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.alerts.sources.api.api_server import Arcgis, Server, Socrata, serving
+from shotspotter_assets_tests.alerts.sources.api.test_arcgis import LAYER, features
 from shotspotter_assets_tests.conftest import PACKAGED_ALERTS
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, tick
-from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, Socrata, serving
-from shotspotter_assets_tests.sources.api.test_arcgis import LAYER, features
 
 CITY = "live_city"
 

@@ -7,15 +7,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from shotspotter_assets.automation import notifications as send
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import NoticesResource
-from shotspotter_assets.notifications import send
-from shotspotter_assets.serving.approval import WaitingModels
+from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.servers import Webhook, webhook_server
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, run_days, skip_message, tick, with_city
-from shotspotter_assets_tests.notifications.servers import Webhook, webhook_server
-from shotspotter_assets_tests.serving.town import serving_record
+from shotspotter_assets_tests.forecasts.town import serving_record
 
 UI = "http://dagster.city.gov"
 CITY = "landing_city"

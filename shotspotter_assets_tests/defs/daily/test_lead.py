@@ -9,13 +9,13 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.serving.forecast_facts import lead_of
-from shotspotter_assets.serving.issued_forecasts import load_record
-from shotspotter_assets.serving.score_record import ScoreRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.source_kinds import Simulated
+from shotspotter_assets.alerts.days.day_table import Day, DayTable
+from shotspotter_assets.alerts.sources.source_kinds import Simulated
+from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.forecasts.forecast_facts import lead_of
+from shotspotter_assets.forecasts.issued_forecasts import load_record
+from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import ALERTS, DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
 from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
 from shotspotter_assets.storage.store import Store

@@ -12,23 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
+from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.forecasts import training
+from shotspotter_assets.forecasts.issued_forecasts import load_record
+from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
+from shotspotter_assets.forecasts.nowcasting import Nowcaster
+from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.street_ranking import StreetScoreRecord
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
 from shotspotter_assets.pages.words import plain
-from shotspotter_assets.serving import training
-from shotspotter_assets.serving.issued_forecasts import load_record
-from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasting import Nowcaster
-from shotspotter_assets.serving.score_record import ScoreRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.street_ranking import StreetScoreRecord
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -36,8 +36,8 @@ from shotspotter_assets.storage.lineage import Origin, read_lineage, record_line
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
+from shotspotter_assets_tests.forecasts.street_town import lattice
 from shotspotter_assets_tests.instances import instance_in_memory
-from shotspotter_assets_tests.streets.town import lattice
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)

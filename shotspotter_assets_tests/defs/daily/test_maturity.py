@@ -15,11 +15,11 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
+from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.forecasts.retraining import outdated
+from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.models.forecaster_registry import check_forecasters
-from shotspotter_assets.serving.retraining import outdated
-from shotspotter_assets.serving.score_record import ScoreRecord
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days

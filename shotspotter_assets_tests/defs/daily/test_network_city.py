@@ -8,8 +8,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.serving.score_record import ScoreRecord
-from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
 from shotspotter_assets_tests.defs.chain import copy_days
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon

@@ -13,7 +13,7 @@ from shotspotter_assets.storage.catalogue import TUNED_SETTINGS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.store_format import MARKER
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
-from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
+from shotspotter_assets_tests.models.tuning.fake_aws import FakeAws, Job
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, texts
 from shotspotter_assets_tests.s3_server import S3Server
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.calendar.dates import weekdays
 from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.grid.dates import weekdays
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import daily_inputs

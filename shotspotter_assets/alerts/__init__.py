@@ -1,0 +1,1 @@
+"""Alerts: sources, rows as received, the state of days, cleaning and checks."""

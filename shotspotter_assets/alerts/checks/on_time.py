@@ -1,0 +1,113 @@
+"""Checks of a city's present: late alerts, days held back, and unusable landed files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
+from shotspotter_assets.alerts.days.known_days import MIN_CHANCE_OF_REPORTED, MIN_SILENCE_DAYS, implausible, rows_due
+from shotspotter_assets.alerts.sources.snapshot import DAILY_AT
+from shotspotter_assets.cities import local_time
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import contiguous
+from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.wording import first_of, number_of
+
+MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
+ENDED_DAYS: Final = 365  # silence after which a source has ended
+MAX_PERIODS_SHOWN: Final = 3
+
+
+def lateness(store: Store, city: City) -> Finding:
+    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, because a silent source starts no run."""
+    table = DayTable.read(store, city.name)
+    local = local_time.now().astimezone(city.zone)
+    issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
+    end = city.end or local.date()
+    awaited = min(local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2), end)
+    # A day may be stored before it is awaited, and after the end that the city's file has now.
+    last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
+    due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
+    issue_date = min(city.publication.newest_issue_date(local), end)
+    finding = alerts_on_time(table, city, last, min(due or awaited, awaited), issue_date, issued)
+    return replace(finding, passed=finding.passed or city.end is not None)
+
+
+def alerts_on_time(
+    table: DayTable, city: City, last: date, due: date, issue_date: date, last_issued: date | None = None
+) -> Finding:
+    """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last day that is over.
+
+    One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
+    """
+    newest = table.last_counted(last)
+    newest_rows = max((key for key, day in table.days.items() if day.rows and day.is_counted), default=None)
+    data = table_in_words(table, last, city.rows)
+    known = f"{data[:1].upper()}{data[1:]}."
+    if newest is None or newest_rows is None:
+        return Finding(True, known)
+    if (due - newest).days > ENDED_DAYS:
+        return Finding(True, f"The source has ended: its last alerts are from {newest_rows}.")
+    missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
+    lead = (issue_date - newest).days + 1
+    messages = {"": known}
+    if len(missing) >= MIN_MISSING_DAYS:
+        messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"
+    if city.publication.longest_lead < lead <= ENDED_DAYS:
+        issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
+        too_old = f"the day to forecast is {number_of(lead, 'day')} after the last known day{issued}"
+        messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead in the city's file."
+    numbers = {name: number for name, number in (("days_late", len(missing)), ("lead", lead)) if name in messages}
+    return Finding(not numbers, " ".join(messages.values()), numbers)
+
+
+def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
+    """Return the remedy for the newest stretch of days that nothing has reported, or that no run has stored.
+
+    A person's report does not make an implausible silence known, so the remedy names no command for it.
+    """
+    newest = contiguous(missing)[-1]
+    if not any(day in table.days for day in newest):
+        return f"Materialize raw_alerts of {city.name}."
+    counts = np.array([day.rows for key, day in table.days.items() if key < newest[0] and day.is_counted])
+    outage = implausible(counts, newest, MIN_CHANCE_OF_REPORTED) if len(newest) >= MIN_SILENCE_DAYS else None
+    if outage is not None:
+        return f"Check the city's source: {outage.why}"
+    days = " ".join(str(day) for day in dict.fromkeys([newest[0], newest[-1]]))
+    return f"Check the city's source; if there were no alerts, run: shotspotter quiet {city.name} {days}"
+
+
+def usable_days(table: DayTable) -> Finding:
+    """Check that no day is held back, because most of its rows cannot be used or because it is unusual."""
+    held_back = table.in_state("held_back")
+    if not held_back:
+        return Finding(True, "The rows of every day can be used.")
+    reasons: dict[str, list[date]] = {}
+    for key, day in sorted(held_back.items(), reverse=True):
+        reasons.setdefault(day.why, []).append(key)
+    described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
+    not_shown = len(reasons) - MAX_PERIODS_SHOWN
+    more = f" And {number_of(not_shown, 'more period')}." if not_shown > 0 else ""
+    until = "in no model and no score until the landed file or the city's file is corrected, or the day is accepted"
+    periods = f"{' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
+    message = f"{number_of(len(held_back), 'day')} held back: {until}. {periods}"
+    rejected = {key: float(day.rejected) for key, day in held_back.items()}
+    return Finding(False, message, {"held_back_days": len(held_back)}, rejected)
+
+
+def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> Finding:
+    """Check that landed files are usable (`unusable`: reasons by path); `folders` are messages about empty ones."""
+    if not unusable and not folders:
+        return Finding(True, "Every landed file can be read.")
+    bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
+    remedy = "left out until replaced, removed or described in the city's file"
+    named = first_of(bad, separator="; ")
+    messages = [f"{number_of(len(bad), 'landed file')} {remedy}: {named}.", *folders] if bad else folders
+    return Finding(False, " ".join(messages), {"unreadable": len(bad) + len(folders)})

@@ -1,0 +1,124 @@
+"""Checks of daily alerts: unusual days, silences, and fireworks."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from shotspotter_assets.alerts.checks.finding import Finding, named_days
+from shotspotter_assets.alerts.checks.spans import MIN_LEVEL_DAYS
+from shotspotter_assets.cities.local_time import contiguous
+from shotspotter_assets.storage.wording import first_of, number_of
+
+if TYPE_CHECKING:
+    from shotspotter_assets.alerts.checks.usual import Usual
+    from shotspotter_assets.alerts.checks.window import Window
+
+NOT_ENOUGH_DAYS: Final = (
+    f"No day was checked: each needs {MIN_LEVEL_DAYS} ordinary days among the days before it that this run read."
+)
+MAX_CHANCE_OF_MANY: Final = 1e-6
+MAX_CHANCE_OF_FEW: Final = 1e-4  # larger than for many: bursts make the upper tail heavier (1 in 24,000 days)
+HALF_YEAR: Final = timedelta(days=182)
+MIN_ORDINARY_DAYS: Final = 30
+MIN_FIREWORK_ALERTS: Final = 30
+MAX_RATIO: Final = 20.0  # multiple of an ordinary day: sorted data reach 19 at New Year, unsorted ones 20 to 130
+
+
+def unusual_days(window: "Window") -> Finding:
+    """Check that no day is far from its usual volume, except holidays and firework days."""
+    usual = window.usual_volume(window.silences)
+    at_least, at_most = usual.chances()
+    checked = [index for index, day in enumerate(usual.days) if day >= window.checked[0] and isfinite(at_most[index])]
+    far = [index for index in checked if at_least[index] < MAX_CHANCE_OF_MANY or at_most[index] < MAX_CHANCE_OF_FEW]
+    unusual = {usual.days[index]: float(usual.counts[index]) for index in far if not usual.special[index]}
+    means = dict(zip(usual.days, usual.mean.tolist(), strict=True))
+    described = [f"{day} ({alerts:.0f} alerts, usual {means[day]:.1f})" for day, alerts in unusual.items()]
+    message = f"{number_of(len(checked), 'day')} checked; none is far from its usual volume."
+    if unusual:
+        message = f"{number_of(len(unusual), 'day')} far from the usual volume: {first_of(described)}."
+        message += " Ask the publisher about them."
+    elif not checked:
+        message = NOT_ENOUGH_DAYS
+    if expected := [usual.days[index] for index in far if usual.special[index]]:
+        message += f" Expected on holidays: {named_days(expected)}."
+    return Finding(not unusual, message, {"checked_days": len(checked), "expected_days": len(expected)}, unusual)
+
+
+def silent_days(window: "Window") -> Finding:
+    """Check that no stretch of days without alerts is longer than chance allows."""
+    usual = window.usual
+    first = window.checked[0]
+    silent = [day for day, is_silent in zip(usual.days, usual.silences(), strict=True) if is_silent]
+    missing = {day: 0.0 for day in silent if day >= first}
+    stretches = [days for days in contiguous(silent) if days[-1] >= first]
+    checked = slice(usual.days.index(first), None)
+    if missing:
+        described = "; from ".join(f"{days[0]} to {days[-1]} ({number_of(len(days), 'day')})" for days in stretches)
+        message = f"No alert at all from {described}: the usual rate rules that out."
+        message += " Ask the publisher for the missing data."
+    elif any(map(isfinite, usual.quiet_mean[checked])):
+        message = "No stretch without alerts is longer than chance allows."
+    else:
+        message = NOT_ENOUGH_DAYS
+    if window.unknown:
+        message += f" Unknown: {named_days(window.unknown)}."
+    without_alerts = int((usual.counts[checked] == 0).sum())
+    numbers = {"missing_days": len(missing), "not_known_days": len(window.unknown)}
+    return Finding(not missing, message, {"days_without_alerts": without_alerts} | numbers, missing)
+
+
+def firework_days(window: "Window") -> Finding:
+    """Check that Independence Day and New Year are not mostly fireworks."""
+    counts = _known_counts(window)
+    occasions = _occasions(window.usual.days[0].year, window.usual.days[-1].year + 1)
+    checked = {}
+    for name, days in occasions.items():
+        ratio = _ratio(days, counts, window.usual)
+        if ratio is not None and any(day in window.checked for day in days):
+            checked[name] = ratio
+    loud = {name: ratio for name, ratio in checked.items() if ratio >= MAX_RATIO}
+    share = _share_on(occasions, {day: count for day, count in counts.items() if day >= window.checked[0]})
+    message = "No firework day with enough alerts to check."
+    if loud:
+        described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, ratio in loud.items())
+        remedy = "Exclude is_holiday_fireworks days from training and scores."
+        message = f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. {remedy}"
+    elif checked:
+        message = f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
+    numbers = {"share_on_firework_days": round(share, 4)} | {name: round(ratio, 1) for name, ratio in checked.items()}
+    loud_days = {day: ratio for name, ratio in loud.items() for day in occasions[name] if day in window.checked}
+    return Finding(not loud, message, numbers, loud_days)
+
+
+def _known_counts(window: "Window") -> dict[date, float]:
+    """Return the alerts of each day on which no data are missing."""
+    counted = zip(window.usual.days, window.usual.counts.tolist(), window.silences, strict=True)
+    return {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
+
+
+def _occasions(first_year: int, last_year: int) -> dict[str, list[date]]:
+    """Return the days of fireworks by occasion."""
+    years = range(first_year, last_year + 1)
+    july = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
+    return july | {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
+
+
+def _share_on(occasions: Mapping[str, Sequence[date]], counts: Mapping[date, float]) -> float:
+    """Return the share of all alerts on days of fireworks; 0 without alerts."""
+    total = sum(counts.values())
+    on_them = sum(counts.get(day, 0.0) for days in occasions.values() for day in days)
+    return on_them / total if total else 0.0
+
+
+def _ratio(days: list[date], counts: dict[date, float], usual: "Usual") -> float | None:
+    """Return the alerts of `days` as a multiple of ordinary days in the year around them; None without enough data."""
+    inside = [day for day in days if usual.days[0] <= day <= usual.days[-1]]
+    loud = [counts[day] for day in inside if day in counts]
+    if sum(loud) < MIN_FIREWORK_ALERTS:
+        return None
+    around = [day for day in counts if inside[0] - HALF_YEAR <= day < inside[-1] + HALF_YEAR]
+    ordinary = [counts[day] for day in around if not usual.special[(day - usual.days[0]).days]]
+    if len(ordinary) < MIN_ORDINARY_DAYS or not sum(ordinary):
+        return None
+    return (sum(loud) / len(loud)) / (sum(ordinary) / len(ordinary))

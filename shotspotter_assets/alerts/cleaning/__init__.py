@@ -1,0 +1,1 @@
+"""One table of alerts from rows as received."""

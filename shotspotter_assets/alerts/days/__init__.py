@@ -1,0 +1,1 @@
+"""The state of each day: known, unknown or held back."""

@@ -1,0 +1,92 @@
+"""The known and the missing days of a city in words, the same on pages, in records, in checks and in the status."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from typing import Final
+
+from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.cities.local_time import contiguous, days_between
+
+RECENT_DAYS: Final = timedelta(days=14)  # age of missing days that are named although later days are known
+MAX_NAMED_DAYS: Final = 3  # more days are named by the first and the last one
+
+
+def missing_days(table: DayTable, last: date) -> list[date]:
+    """Return the recent days to `last` that do not count: all after the last known one, and others of two weeks."""
+    known = table.last_counted(last)
+    if known is None:
+        return []
+    recent = days_between(known - RECENT_DAYS, known)
+    gaps = [day for day in recent if day in table.days and not table.days[day].is_counted]
+    return [*gaps, *days_between(known, last)[1:]]
+
+
+def table_in_words(table: DayTable, last: date, rows: str, arrived: Collection[date] = ()) -> str:
+    """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet.
+
+    Of `arrived` days, rows or daily files have landed that are not stored yet.
+    """
+    known = table.last_counted(last)
+    missing = [day for day in missing_days(table, last) if day not in arrived]
+    stored = [day for day in missing if day in table.days]
+    others = [day for day in missing if day not in table.days]
+    landed = sorted(day for day in arrived if known is None or day > known)
+    nothing = f"no usable day of {rows} yet" if table.days else f"no {rows} yet"
+    parts = [nothing if known is None else data_in_words(known, stored, table.in_state("held_back"), rows)]
+    if others and known is not None:
+        parts.append(f"{_named(others, known)} {_are(others)} not stored yet")
+    if landed:
+        parts.append(f"those of {days_in_words(landed)} have arrived and are not stored yet")
+    return "; ".join(parts)
+
+
+def days_in_words(days: Sequence[date]) -> str:
+    """Write days in order as "26 to 28 November 2026 and 30 November 2026"."""
+    return _joined([_stretch(stretch[0], stretch[-1]) for stretch in contiguous(days)])
+
+
+def data_in_words(
+    last_known: date, missing: Collection[date], held_back: Collection[date] = (), rows: str = "data"
+) -> str:
+    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th".
+
+    `rows` is the city's word for its rows (`City.rows`).
+    """
+    parts = [f"{rows} up to {long_day(last_known)}"]
+    if absent := [day for day in missing if day not in held_back]:
+        parts.append(f"nothing has come for {_named(absent, last_known)}")
+    if held := [day for day in missing if day in held_back]:
+        parts.append(f"{_named(held, last_known)} {_are(held)} held back")
+    return "; ".join(parts)
+
+
+def _are(days: Sequence[date]) -> str:
+    return "is" if len(days) == 1 else "are"
+
+
+def _named(days: Sequence[date], near: date) -> str:
+    is_near = len(days) <= MAX_NAMED_DAYS and all((day.year, day.month) == (near.year, near.month) for day in days)
+    if is_near:
+        named = [f"{day.day}{_ending(day.day)}" for day in days]
+        return f"the {_joined(named)}"
+    return days_in_words(days)
+
+
+def _stretch(first: date, last: date) -> str:
+    if first == last:
+        return long_day(first)
+    same_month = (first.year, first.month) == (last.year, last.month)
+    return f"{first.day if same_month else long_day(first)} to {long_day(last)}"
+
+
+def long_day(day: date) -> str:
+    """Write a day as "26 November 2026"."""
+    return f"{day.day} {day:%B %Y}"
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _ending(day: int) -> str:
+    return "th" if 11 <= day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

@@ -1,0 +1,1 @@
+"""Files of alerts that land in folders."""

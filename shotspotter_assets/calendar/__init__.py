@@ -1,1 +1,0 @@
-"""The calendar and the clock of a city."""

@@ -1,0 +1,214 @@
+"""The demonstration: the whole chain on the packaged alerts of Washington DC, or on the simulated city."""
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import click
+import numpy as np
+
+from shotspotter_assets.alerts.sources.simulated_settings import SimulatedSettings
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY, day_start
+from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
+from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
+from shotspotter_assets.commands.launch import Launch, run_launch
+from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.forecasts.nowcasting import NowcastRecord
+from shotspotter_assets.forecasts.patrol.dispatch import read_plan
+from shotspotter_assets.grid.dates import dates_of
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import long_day
+from shotspotter_assets.settings import Settings, prepare_home
+from shotspotter_assets.storage.catalogue import (
+    ALERTS,
+    FOLD_FORECASTS,
+    FOLD_REPORT,
+    FOLD_SCORES,
+    INDEX,
+    NOWCAST_HOURS,
+    NOWCAST_MINUTES,
+    PRODUCTS,
+    TOP_LOCATIONS,
+    Asset,
+)
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
+
+
+class Demonstration(NamedTuple):
+    """The fold and the issue dates of a demonstration, which stores all days to the end of the fold's test window."""
+
+    fold: date
+    first_issue: date
+    last_issue: date
+
+
+DEMONSTRATIONS: Final = {
+    # An ordinary week of December: the data end on the eve of New Year's fireworks.
+    "washington_dc_2018": Demonstration(date(2018, 10, 1), date(2018, 12, 10), date(2018, 12, 14)),
+    "simulated_city": Demonstration(date(2025, 4, 1), date(2025, 6, 26), date(2025, 6, 30)),
+}
+"""Demonstrations by city, the default one first."""
+SMALL_NETWORKS: Final = {
+    "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 7, "train_days": 730, "learning_rate": 3e-3},
+}
+"""Settings of networks that train in seconds."""
+FULL_SIZE: Final = "In full size and trained for hours, the gain of conv_lstm is -0.03 to -0.15 (docs/results.md)."
+SHOWN_PLACES: Final = 5
+NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, from the start of the last forecast day
+WORKERS: Final = 2  # runs at a time
+
+
+def run_demo(name: str, *, days_only: bool) -> None:
+    """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
+    started = time.monotonic()
+    os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ))
+    os.environ["SHOTSPOTTER_CITIES"] = str(PACKAGE_CITIES)  # those of `new-city` may lie beside the store
+    settings = Settings.from_environment(os.environ)
+    city = find_city(settings.cities, name)
+    stages = {"half a minute": [_days(city)]}
+    if not days_only:
+        stages |= {
+            "two minutes": [_fold(city), _daily_products(city), *_outcomes(city)],
+            "20 seconds": [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,))],
+            "3 seconds": [_annual_report(city)],
+            "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
+        }
+    # A fork would inherit the locks of this process's threads.
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+        warnings = set[str]()
+        for usual, stage in stages.items():
+            click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
+            warnings |= {line for lines in pool.map(run_launch, stage) for line in lines}
+    store = StoreResource(root=settings.store_root).open()
+    if not days_only:
+        _show_results(store, city)
+    if warnings:
+        click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
+    click.echo(f"\ndone in {time.monotonic() - started:.0f} s")
+    if days_only:
+        click.echo(f"Train a fold on these days: shotspotter fold {name} {DEMONSTRATIONS[name].fold}")
+    else:
+        click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
+        click.echo("Open them with: shotspotter pages")
+    click.echo("The assets, with tables, maps and plots: shotspotter ui")
+
+
+def _days(city: City) -> Launch:
+    last = city.last_test_day(DEMONSTRATIONS[city.name].fold)
+    return Launch(f"alerts and grids of {city.start} to {last}", city.name, ALERTS, range_tags(city.start, last))
+
+
+def _fold(city: City) -> Launch:
+    cutoff = DEMONSTRATIONS[city.name].fold
+    models = {"models": ["stack", "conv_lstm"], "settings": SMALL_NETWORKS}
+    assets = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
+    tags = range_tags(cutoff, cutoff)
+    return Launch(f"models and report of fold {cutoff}", city.name, assets, tags, {Asset.FOLD_MODELS: models})
+
+
+def _daily_products(city: City) -> Launch:
+    _, first, last = DEMONSTRATIONS[city.name]
+    chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
+    title = f"forecasts, patrol plans and scores of {first} to {last}"
+    return Launch(title, city.name, chain, range_tags(first, last), {Asset.LIVE_MODELS: {"settings": SMALL_NETWORKS}})
+
+
+def _outcomes(city: City) -> list[Launch]:
+    """Return the run of outcomes of the fold's test window; none for a city without them."""
+    cutoff = DEMONSTRATIONS[city.name].fold
+    tags = range_tags(cutoff, city.last_test_day(cutoff))
+    outcomes = Launch(f"outcomes from {cutoff} on", city.name, (Asset.ALERT_OUTCOMES,), tags)
+    return [outcomes] if city.has(Asset.ALERT_OUTCOMES) else []
+
+
+def _summaries(city: City) -> Launch:
+    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS)
+    start = day_start(DEMONSTRATIONS[city.name].last_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
+    nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
+    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast)
+
+
+def _annual_report(city: City) -> Launch:
+    year = DEMONSTRATIONS[city.name].fold.replace(month=1, day=1)
+    return Launch(f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year))
+
+
+def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
+    """Return the scores with those of the simulation's own risk as `truth`."""
+    from shotspotter_assets.alerts.sources.simulated import SimulatedSource
+
+    forecasts = store.read_table(FOLD_FORECASTS, city.name, fold)
+    days = (dates_of(forecasts) - np.datetime64(fold)).astype(np.int64)
+    row, column = cells_of(forecasts)
+    risk = SimulatedSource(city).true_risk(fold, city.last_test_day(fold))
+    truth = clip_probability(risk[days, row, column])
+    beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
+    rows = all_rows(beside.append_column("truth", [truth]), [])
+    return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Score(None)})
+
+
+def _show_results(store: Store, city: City) -> None:
+    """Print the fold's scores, the last forecast with its likeliest places and units, and the nowcast."""
+    store = store.of(city.target)
+    _show_scores(store, city)
+    _show_forecast(store, city)
+    _show_nowcast(store, city)
+
+
+def _show_scores(store: Store, city: City) -> None:
+    fold = DEMONSTRATIONS[city.name].fold
+    report = FoldReport.load(store, city.name, fold)
+    scores = ScoreTable.load(store, FOLD_SCORES, city.name, fold)
+    truth = ""
+    if isinstance(city.source, SimulatedSettings):
+        scores = with_truth(store, city, fold, scores)
+        truth = " truth is the risk from which alerts are drawn."
+    files = store.uri(FOLD_REPORT, city.name, fold).removesuffix(FOLD_REPORT.file)
+    click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
+    click.echo("stack combines forecasters, network among them, and serves by default.", nl=False)
+    click.echo(
+        f" conv_lstm is the report's network.{truth}\nThe networks are small here. {FULL_SIZE}\nreport and plots: {files}"
+    )
+
+
+def _show_forecast(store: Store, city: City) -> None:
+    """Print the last forecast with its likeliest places, and the units of its plan."""
+    issue = DEMONSTRATIONS[city.name].last_issue
+    facts = load_record(store, city.name, issue)
+    assert isinstance(facts, ForecastRecord)
+    interval = f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
+    expected = f"{facts.expected_alerts:.1f} alerts expected, {interval}"
+    click.echo(f"\nForecast of {long_day(facts.forecast_date)} by {facts.served}: {expected}")
+    top = store.read_table(TOP_LOCATIONS, city.name, issue).slice(0, SHOWN_PLACES)
+    places = Places(city).names(top["row"].to_numpy(), top["column"].to_numpy())
+    for place, probability in zip(places, top["probability"].to_pylist(), strict=True):
+        click.echo(f"  {probability:4.0%}  {place}")
+    plan, _ = read_plan(store, city.name, issue)
+    units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
+    click.echo(f"  patrol units by shift: {', '.join(f'{shift} {number}' for shift, number in units.items())}")
+
+
+def _show_nowcast(store: Store, city: City) -> None:
+    """Print the expected incidents and alerts, and the likeliest place, of each period of the stored nowcast."""
+    record = NowcastRecord.load(store, city.name)
+    places = Places(city)
+    click.echo(f"\nNowcast from {datetime.fromisoformat(record.now).astimezone(city.zone):%Y-%m-%d %H:%M}:")
+    for file in (NOWCAST_MINUTES, NOWCAST_HOURS):
+        for horizon, rows in store.read_table(file, city.name).to_pandas().groupby("horizon", sort=False):
+            top = rows.nlargest(1, "probability")
+            [place] = places.names(top["row"].to_numpy(), top["column"].to_numpy())
+            chance = top["probability"].item()
+            click.echo(f"  {horizon:4s} {rows['expected'].sum():5.2f} expected  {chance:5.1%}  {place}")

@@ -1,1 +1,0 @@
-"""Days of alerts: as received, cleaned, and as counts on the grid."""

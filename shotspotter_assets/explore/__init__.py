@@ -1,1 +1,0 @@
-"""Parts of the notebook `notebooks/explore.ipynb`: stored tables, figures, and small folds."""

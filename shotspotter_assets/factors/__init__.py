@@ -1,1 +1,0 @@
-"""From files of contributing factors to inputs of the forecast."""

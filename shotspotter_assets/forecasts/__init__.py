@@ -1,0 +1,1 @@
+"""Models that serve, issued forecasts, streets, plans, scores and nowcasts."""

@@ -1,0 +1,1 @@
+"""Patrol plans: units by place and shift."""

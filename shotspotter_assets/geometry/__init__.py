@@ -1,1 +1,0 @@
-"""Boxes, grids, planes and shapes on the map; nothing here depends on alerts or assets."""

@@ -1,0 +1,1 @@
+"""Calendar, cells and shapes, coverage, counts per cell, and factors by cell."""

@@ -1,1 +1,0 @@
-"""From cleaned alerts to counts per hour, gunshot type and cell."""

@@ -1,1 +1,0 @@
-"""The next minutes: the forecast of the hour, lifted after recent incidents."""

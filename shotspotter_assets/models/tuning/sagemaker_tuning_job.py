@@ -1,0 +1,170 @@
+"""A search on SageMaker: create a tuning job, wait for its end, and add its training jobs to the study as trials."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from shotspotter_assets.models.tuning.sagemaker_task_file import OBJECTIVE, TASK_CHANNEL
+from shotspotter_assets.models.tuning.search import Log, TuningTask, finished_trials
+
+NAME_START: Final = "tune-"  # start of the names of all tuning jobs of this project
+UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that have not ended
+MIN_RUNTIME_S: Final = 120  # minimum of SageMaker for the time limit of a tuning job
+SPARE_S: Final = 600  # time after the search's minutes in which training jobs may finish
+VOLUME_GB: Final = 10
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """AWS for a search; training jobs inherit the `tags`."""
+
+    sagemaker: Any  # boto3 client
+    role: str  # ARN
+    image: str  # the project's image in ECR
+    instance_type: str
+    job_minutes: float
+    task_uri: str  # the task's file on S3
+    output_uri: str  # folder on S3
+    run_id: str
+    tags: Mapping[str, str]
+    poll_s: float
+    minutes: float  # duration of the search
+    parallel: int  # training jobs at a time
+    seed: int
+
+
+def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Log) -> None:
+    """Add the training jobs of one tuning job to a study, to `trials` in all; raise RuntimeError if none has a trial."""
+    jobs = trials - len(finished_trials(study))
+    if jobs <= 0 or cloud.minutes <= 0:
+        return
+    name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
+    cloud.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, task.space, cloud, jobs))
+    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {cloud.parallel} at a time")
+    status = UNDER_WAY[0]
+    try:
+        while status in UNDER_WAY:
+            time.sleep(cloud.poll_s)
+            described = cloud.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+            status = described["HyperParameterTuningJobStatus"]
+    finally:
+        if status in UNDER_WAY:
+            cloud.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    paginator = cloud.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    pages = paginator.paginate(HyperParameterTuningJobName=name)
+    summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
+    reasons = _add_trials(task, study, summaries, log)
+    if len(reasons) == len(summaries):
+        why = "; ".join(sorted({*reasons, described.get("FailureReason", "")} - {""})) or "it has no training job"
+        raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
+
+
+def _add_trials(task: TuningTask, study: optuna.Study, summaries: Sequence[Mapping[str, Any]], log: Log) -> list[str]:
+    """Add training jobs to the study; return the reasons of those without a trial, "" where SageMaker gives none."""
+    reasons = []
+    for summary in summaries:
+        trial = _trial(task, summary)
+        if trial is None:
+            reasons.append(summary.get("FailureReason", ""))
+            log(f"{summary['TrainingJobName']}: {summary['TrainingJobStatus']}, no trial: {reasons[-1]}")
+            continue
+        study.add_trial(trial)
+        log(f"{summary['TrainingJobName']}: {trial.state.name.lower()}, log loss {trial.value}, {trial.params}")
+    return reasons
+
+
+def _trial(task: TuningTask, summary: Mapping[str, Any]) -> FrozenTrial | None:
+    """Return the trial of a training job; pruned where SageMaker stopped it early, None if it failed."""
+    loss = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
+    state = {"Completed": TrialState.COMPLETE, "Stopped": TrialState.PRUNED}.get(summary["TrainingJobStatus"])
+    if state is None or loss is None:
+        return None
+    return optuna.trial.create_trial(
+        state=state,
+        value=loss if state == TrialState.COMPLETE else None,
+        params=suggested_values(task.space, summary["TunedHyperParameters"]),
+        distributions=task.space,
+    )
+
+
+def tuning_request(name: str, space: Mapping[str, BaseDistribution], cloud: Cloud, jobs: int) -> dict[str, Any]:
+    """Return arguments of `create_hyper_parameter_tuning_job`, whose names have 32 characters at most."""
+    runtime_s = max(round(60 * cloud.minutes), MIN_RUNTIME_S) + SPARE_S
+    source = {"S3DataType": "S3Prefix", "S3Uri": cloud.task_uri, "S3DataDistributionType": "FullyReplicated"}
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVE},
+            "ResourceLimits": {
+                "MaxNumberOfTrainingJobs": jobs,
+                "MaxParallelTrainingJobs": min(cloud.parallel, jobs),
+                "MaxRuntimeInSeconds": runtime_s,
+            },
+            "ParameterRanges": parameter_ranges(space),
+            "TrainingJobEarlyStoppingType": "Auto",
+            "RandomSeed": cloud.seed,
+        },
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "TrainingImage": cloud.image,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": OBJECTIVE, "Regex": rf"{OBJECTIVE}=([-+.0-9eE]+)"}],
+            },
+            "RoleArn": cloud.role,
+            "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": cloud.output_uri},
+            "ResourceConfig": {"InstanceType": cloud.instance_type, "InstanceCount": 1, "VolumeSizeInGB": VOLUME_GB},
+            "StoppingCondition": {"MaxRuntimeInSeconds": min(round(60 * cloud.job_minutes), runtime_s)},
+        },
+        "Tags": [{"Key": tag, "Value": value} for tag, value in cloud.tags.items()],
+    }
+
+
+def parameter_ranges(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, because it has no steps."""
+    ranges: dict[str, list[dict[str, Any]]] = {}
+    for name, distribution in space.items():
+        if options := _options(distribution):
+            ranges.setdefault("Categorical", []).append({"Name": name, "Values": list(options)})
+        else:
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
+            kind = "Continuous" if isinstance(distribution, FloatDistribution) else "Integer"
+            bounds = {
+                "Name": name,
+                "MinValue": repr(distribution.low),
+                "MaxValue": repr(distribution.high),
+                "ScalingType": "Logarithmic" if distribution.log else "Linear",
+            }
+            ranges.setdefault(kind, []).append(bounds)
+    return {f"{kind}ParameterRanges": listed for kind, listed in ranges.items()}
+
+
+def suggested_values(space: Mapping[str, BaseDistribution], hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return values of the space from SageMaker's texts; other hyperparameters are left out."""
+    values: dict[str, Any] = {}
+    for name, distribution in space.items():
+        text = hyperparameters[name].strip('"')
+        if options := _options(distribution):
+            values[name] = options[text]
+        else:
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
+            # A text may miss the bounds by a rounding.
+            number = min(max(float(text), distribution.low), distribution.high)
+            values[name] = number if isinstance(distribution, FloatDistribution) else round(number)
+    return values
+
+
+def _options(distribution: BaseDistribution) -> dict[str, Any]:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return {json.dumps(choice): choice for choice in choices}
+        case IntDistribution(low=low, high=high, step=step) if step > 1:
+            return {str(number): number for number in range(low, high + 1, step)}
+    return {}

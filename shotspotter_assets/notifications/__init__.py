@@ -1,1 +1,0 @@
-"""Notices of problems, sent to a webhook and by e-mail."""

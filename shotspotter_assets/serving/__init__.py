@@ -1,1 +1,0 @@
-"""Daily products: live models, forecasts, nowcasts and their scores."""

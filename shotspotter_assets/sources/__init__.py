@@ -1,1 +1,0 @@
-"""Where alerts come from: one module per kind of source behind one protocol."""

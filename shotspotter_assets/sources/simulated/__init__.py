@@ -1,1 +1,0 @@
-"""The simulated city: beginnings of clusters, and their offspring."""
