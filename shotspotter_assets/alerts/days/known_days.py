@@ -30,6 +30,7 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.storage.arrays import Array, Integers
 
 QUIET: Final = "A person reports no alerts."
+NO_FILE: Final = "The folder has no complete file of this day."
 MIN_CHANCE_OF_ANSWERED: Final = 1e-3  # rarer silences in answers count as days that are not published yet
 MIN_CHANCE_OF_REPORTED: Final = 1e-6  # rarer silences count as an outage, whatever reported them
 MIN_SILENCE_DAYS: Final = 3  # minimum length of such a silence
@@ -54,6 +55,7 @@ class SourceReport:
     since: date | None = None  # first day that a live source is asked for; None: it begins with its first row or file
     files: Mapping[date, str] = field(default_factory=dict)  # names of landed files by the day that they cover
     unused_files: Mapping[date, str] = field(default_factory=dict)  # why the file of a day is not used, in words
+    misfits: Mapping[date, str] = field(default_factory=dict)  # why a file with the day in its name is not the day's
     spans: Sequence[tuple[date, date]] = ()  # first and last day of the rows of files of several days
     daily_since: date | None = None  # day from which on files come a day each; None for other sources
     answered_on: date | None = None  # local day of the last answer of an API; None without one
@@ -162,7 +164,7 @@ class _Timeline:
             elif day in self.report.unused_files:
                 yield day, Decision("unknown", self.report.unused_files[day])
             elif is_past and day >= self.gaps_from:
-                yield day, Decision("unknown", "Its daily file has not landed.")
+                yield day, Decision("unknown", self.report.misfits.get(day, NO_FILE))
             elif day in answered:
                 plausible = f"{len(answered)} days without a row from {days[0]} are plausible at the city's usual rate."
                 yield day, unpublished or Decision("silent", plausible)

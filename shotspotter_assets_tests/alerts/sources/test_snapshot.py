@@ -131,7 +131,7 @@ AFTER = GAP + timedelta(days=1)
 def test_the_first_daily_file_leaves_the_day_before_it_unknown(town: Town, name: str) -> None:
     town.land("history/Export.csv", *MARCH)
     town.land(f"history/{name}.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
-    assert town.decisions()[GAP] == ("unknown", "Its daily file has not landed.", False)
+    assert town.decisions()[GAP] == ("unknown", "The folder has no complete file of this day.", False)
     path = town.land(f"history/{name}.csv", f"{AFTER}")
     path.write_text(f"{path.read_text()}a,broken,row,\n")
     os.utime(path, (datetime(2024, 3, 14, 18, tzinfo=UTC).timestamp(),) * 2)
@@ -165,6 +165,27 @@ def test_a_daily_file_that_fails_or_is_empty_has_landed(
     decision = town.decisions()[GAP]
     assert decision.state == state
     assert re.match(says, decision.why), decision.why
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "rows", "says"),
+    [
+        ("Shots 2024-03-12.csv", GAP, (), "Its file Shots 2024-03-12.csv was written before the day was over."),
+        ("2024-03-12.csv", AFTER, (MARCH[-1],), "Its file 2024-03-12.csv has rows of other days."),
+        ("Shots 2024-03-12.csv", AFTER, (), "The folder has no complete file of this day."),
+    ],
+)
+def test_a_file_that_is_not_of_its_day_is_never_called_missing(
+    town: Town, name: str, written: date, rows: tuple[str, ...], says: str
+) -> None:
+    town.land("history/Export.csv", *MARCH[:-1])
+    path = town.land(f"history/{name}", *rows, written=written)
+    town.land("history/Shots Mar 11.csv", MARCH[-1], written=GAP)
+    town.land("history/Shots Mar 13.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
+    if "complete" in says:
+        assert town.decisions()[GAP].why == "Its file Shots 2024-03-12.csv has no rows."
+        path.unlink()  # archived
+    assert town.decisions()[GAP] == ("unknown", says, False)
 
 
 def test_of_rows_with_one_id_the_last_one_counts(tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def days_of_files(files: Received, form: str | None, zone: ZoneInfo) -> dict[str
     return days
 
 
+def misfits(files: Received, form: str | None, zone: ZoneInfo) -> dict[date, str]:
+    """Return sentences on files with one day in their names that are not the file of that day, by the day."""
+    dated = days_of_files(files, form, zone)
+    said = {}
+    for path, file in files.items():
+        name = PurePosixPath(path)
+        readings = _readings(name.stem, file.received.astimezone(zone).year)
+        if path not in dated and len(readings) == 1:
+            [day] = readings
+            is_early = file.received < day_start(day + ONE_DAY, zone)
+            cause = "was written before the day was over" if is_early else "has rows of other days"
+            said[day] = f"Its file {name.name} {f'is not used: {file.error}' if file.error else f'{cause}.'}"
+    return said
+
+
 def _dated(path: str, file: ReceivedFile, zone: ZoneInfo) -> date | None:
     """Return the day of a file with one date in its name, which was written after that day, and has no rows of others.
 

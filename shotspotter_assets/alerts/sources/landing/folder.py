@@ -27,7 +27,7 @@ from shotspotter_assets.alerts.days.day_words import day_of_word
 from shotspotter_assets.alerts.days.known_days import SourceReport
 from shotspotter_assets.alerts.sources.alert_source import AlertSource, NoFilesError, SourceError, UnusableFilesError
 from shotspotter_assets.alerts.sources.landing import received
-from shotspotter_assets.alerts.sources.landing.daily_files import daily_since, days_of_files, spans
+from shotspotter_assets.alerts.sources.landing.daily_files import daily_since, days_of_files, misfits, spans
 from shotspotter_assets.alerts.sources.landing.formats import FORMATS
 from shotspotter_assets.alerts.sources.landing.merged import latest_rows, merge_files
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task, read_in_subprocess
@@ -222,6 +222,7 @@ class LandingFolder(AlertSource):
             self.gives,
             files={day: PurePosixPath(path).name for path, day in day_of_path.items() if path in used},
             unused_files=reasons,
+            misfits=misfits(files, form, self.city.zone),
             spans=[] if form is not None else spans(used),
             daily_since=daily_since(used | {path: files[path] for path in why_unused}, form, self.city.zone),
         )
