@@ -1,8 +1,8 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
 from shotspotter_assets.accountability.account import Account, AnnualReport
+from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
-from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport

@@ -1,4 +1,4 @@
-"""The account of a period: figures with one sentence each, tables and sections, as records of a page and of a year."""
+"""The account of a period: figures with one sentence each, tables and sections, and the bounds that a city sets on figures."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,6 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
+from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.markdown import plain
@@ -17,6 +19,21 @@ CARD_SECTIONS: Final = ("outcomes", "plans", "burden")
 _FORMS: Final = {"share": "{:.0%}", "count": "{:,.0f}", "ratio": "{:.1f} times", "gain": "{:+.1%}"}
 """Form of a value by unit; other units follow the number."""
 Cell = str | float | int | None  # value of a table; null: unknown
+_SPREAD: Final = "Compare the ways to choose places: lots and caps on repeats spread flags."
+WATCHED: Final = {
+    "least_share_with_outcome": ("share_with_outcome", "Ask the department for the missing outcomes."),
+    "most_hours_unconfirmed": (
+        "hours_unconfirmed",
+        "Review which alerts officers are sent to, and how long they stay.",
+    ),
+    "least_share_of_plan_made": (
+        "share_of_plan_made",
+        "Ask why visits were left out; plan fewer units, or other places.",
+    ),
+    "most_burden_difference": ("burden_difference", _SPREAD),
+    "most_burden_ratio": ("burden_ratio", _SPREAD),
+}
+"""Name of the figure, and what a person may do, by key of `accountability.bounds`, which starts with `least` or `most`."""
 
 
 class Figure(BaseModel, frozen=True, extra="forbid"):
@@ -108,3 +125,21 @@ def card_section(sections: Sequence[Section]) -> str:
     lines = [f"- {plain(figure.title)}: **{plain(figure.shown)}**. {plain(figure.sentence)}" for figure in figures]
     lines += [f"- {plain(str(subject))}: {plain(str(statement))}" for subject, statement in statements]
     return "\n".join(["## Accountability", "", *lines, ""])
+
+
+def kept_bounds(account: Account, bounds: Bounds) -> Finding | None:
+    """Return a finding that passes if all bounds are kept; None without any. One on an unknown number is not kept."""
+    problems = []
+    numbers = {}
+    for key, bound in bounds.model_dump(exclude_none=True).items():
+        name, remedy = WATCHED[key]
+        figure = find_figure(account.sections, name)
+        if figure is None or figure.value is None:
+            why = "The account has no such number." if figure is None else figure.sentence
+            problems.append(f"{key} ({bound:g}) cannot be checked. {why}")
+            continue
+        numbers[name] = figure.value
+        if (figure.value < bound) == key.startswith("least") and figure.value != bound:
+            problems.append(f"{figure.title}: {figure.shown}; the city's bound is {bound:g} ({key}). {remedy}")
+    is_set = bool(problems or numbers)
+    return Finding(not problems, " ".join(problems) or "All bounds are kept.", numbers) if is_set else None

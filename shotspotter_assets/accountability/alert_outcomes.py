@@ -1,7 +1,10 @@
-"""Stored outcomes of a city's alerts, summed up over a period: outcomes, officer time and response times."""
+"""Outcomes of a city's alerts: the reports of a local day, and sums over a period."""
 
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -9,11 +12,128 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
+from shotspotter_assets.accountability.calls import Alert, Call, match_calls, named_alerts, read_calls
+from shotspotter_assets.alerts.sources.row_texts import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
+from shotspotter_assets.grid.cells import cells_at
+from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, OUTCOMES_RECORD
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 STARTS: Final = ("arrived", "dispatched", "received")  # of a report's minutes: the first one that it has
+
+
+class OutcomesRecord(StoredRecord):
+    """Counts of a day's reports, and rows filed under the day that are not used."""
+
+    stored_as = OUTCOMES_RECORD
+
+    day: date
+    alerts: int  # gunshot alerts of the day
+    with_report: int  # of these, alerts that a call of a sensor is about
+    with_outcome: int  # of these, alerts whose outcome is not open
+    unmatched: int  # calls of sensors on the day that are about no alert
+    persons: int  # calls of persons on the day
+    unknown_codes: dict[str, int]  # reports by code that `outcomes.codes` does not name
+    problems: tuple[str, ...]  # first `MAX_PROBLEMS` rows that are not used: file, row, problem and remedy
+    problem_count: int
+
+
+def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tuple[pa.Table, OutcomesRecord]:
+    """Return the outcomes of a day's alerts with the day's other calls (`ALERT_OUTCOMES`), and their record.
+
+    Args:
+        rows: Rows of the side table filed under the day and the days around it (`RAW_SCHEMA` with `row_texts`).
+        alerts: Cleaned alerts of these days with their `date`.
+        day: Local day of the alerts, and of calls that are about none.
+        city: City with `outcomes`.
+    """
+    read, problems = read_calls(rows, city)
+    gunshots = _gunshots(alerts)
+    calls, repeated = _latest_of_alerts(read, named_alerts(read, gunshots))
+    matched = match_calls(calls, gunshots, city)
+    pairs = list(zip(calls, matched, strict=True))
+    unknown = [_unknown_alert(call) for call, alert in pairs if call.names_alert and alert is None]
+    # A call outside the box that is about no alert belongs to another city.
+    here = [(call, alert) for call, alert in pairs if alert is not None or not call.is_outside]
+    reports = [_report(call, alert, city) for call, alert in here if (call.day if alert is None else alert.date) == day]
+    reports.sort(key=lambda report: report["user_id"] or math.inf)  # calls about no alert, by time, come last
+    of_day = [problem.line for problem in (*problems, *repeated, *unknown) if problem.day == day]
+    own_alerts = sum(alert.date == day for alert in gunshots)
+    return pa.Table.from_pylist(reports, ALERT_OUTCOMES.schema), _record(reports, of_day, own_alerts, day, city)
+
+
+def _gunshots(alerts: pa.Table) -> list[Alert]:
+    """Return the gunshot alerts in order, without other events of the city."""
+    columns = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type"]
+    return [
+        Alert(row["date"], row["user_id"], row["source_id"], row["time_utc"], (row["longitude"], row["latitude"]))
+        for row in alerts.select(columns).sort_by("user_id").to_pylist()
+        if row["gunshot_type"] is None or row["gunshot_type"] < FIRST_EVENT_CODE
+    ]
+
+
+def _latest_of_alerts(calls: Sequence[Call], named: Mapping[Call, Alert]) -> tuple[list[Call], list[Problem]]:
+    """Return the calls with the last of those that name an alert, and a problem for each of two at one time."""
+    last = {named[call]: call for call in calls if call in named}  # calls are in order of time
+    remedy = "has another report at the same time, and this one is left out. Remove one of the two rows"
+    replaced = {call: last[alert] for call, alert in named.items() if last[alert] is not call}
+    repeated = [
+        call.problem(f"the alert {call.alert_id} {remedy}")
+        for call, later in replaced.items()
+        if call.received == later.received
+    ]
+    return [call for call in calls if call not in replaced], repeated
+
+
+def _unknown_alert(call: Call) -> Problem:
+    """Return the problem of a call that names an id which no alert of its day or the days around it has."""
+    consequence = "left out, because its point is outside the city's box" if call.is_outside else "counted without one"
+    problem = f"no alert of the day or the days around it has the id {call.alert_id}, and the report is {consequence}"
+    return call.problem(f"{problem}. Correct the id or the time, or columns.alert_id of outcomes")
+
+
+def _report(call: Call, alert: Alert | None, city: City) -> dict[str, Any]:
+    """Return the row of `ALERT_OUTCOMES` for a call about an alert, or about none."""
+    point = call.point or (None if alert is None else alert.point)
+    row, column = (None, None) if point is None else cells_at(city, np.array(point[0]), np.array(point[1]))
+    return {
+        "user_id": None if alert is None else alert.user_id,
+        "origin": call.origin,
+        "outcome": call.outcome,
+        "code": call.code,
+        "matched_by": "" if alert is None else "id" if call.names_alert else "time and place",
+        "received_utc": call.received,
+        "dispatched_utc": call.dispatched,
+        "arrived_utc": call.arrived,
+        "cleared_utc": call.cleared,
+        "longitude": point and point[0],
+        "latitude": point and point[1],
+        "row": row,
+        "column": column,
+    }
+
+
+def _record(
+    reports: Sequence[Mapping[str, Any]], problems: Sequence[str], alerts: int, day: date, city: City
+) -> OutcomesRecord:
+    """Return the record of a day's reports."""
+    assert city.outcomes is not None
+    codes = Counter(report["code"] for report in reports if report["code"])
+    about_alerts = [report for report in reports if report["user_id"] is not None]
+    origins = Counter(report["origin"] for report in reports)
+    return OutcomesRecord(
+        city=city.name,
+        day=day,
+        alerts=alerts,
+        with_report=len(about_alerts),
+        with_outcome=sum(report["outcome"] != "open" for report in about_alerts),
+        unmatched=origins["sensor"] - len(about_alerts),
+        persons=origins["person"],
+        unknown_codes={code: codes[code] for code in sorted(codes) if city.outcomes.outcome_of(code) is None},
+        problems=tuple(problems[:MAX_PROBLEMS]),
+        problem_count=len(problems),
+    )
 
 
 class Minutes(BaseModel, frozen=True):

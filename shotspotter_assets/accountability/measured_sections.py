@@ -13,7 +13,7 @@ from shotspotter_assets.accountability.alert_outcomes import (
 )
 from shotspotter_assets.accountability.audited_days import CELL_MEAN
 from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, Estimate
-from shotspotter_assets.accountability.burden_sentences import cell_in_words
+from shotspotter_assets.accountability.burden_report import cell_in_words
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 from shotspotter_assets.accountability.policies import OBSERVED
 from shotspotter_assets.alerts.sources.side_settings import table_folder
@@ -21,7 +21,7 @@ from shotspotter_assets.alerts.sources.side_tables import read_state
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER
 from shotspotter_assets.storage.store import Store

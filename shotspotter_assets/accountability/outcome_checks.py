@@ -9,7 +9,7 @@ from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.storage.wording import first_of, number_of
 
 if TYPE_CHECKING:
-    from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
+    from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
 
 CHECKED_DAYS: Final = 35  # days to a run's last one whose records are checked, at least
 OPEN_DAYS: Final = 7  # newest of them, whose reports may still come

@@ -7,9 +7,16 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from shotspotter_assets.accountability.patrol_hours import Stretch, hours_by_shift, reported_shift, stretches_around
-from shotspotter_assets.accountability.patrol_rows import Answer, Patrol, read_patrols
-from shotspotter_assets.accountability.table_rows import MAX_PROBLEMS, Problem
+from shotspotter_assets.accountability.patrol_rows import (
+    Answer,
+    Patrol,
+    Stretch,
+    hours_by_shift,
+    read_patrols,
+    reported_shift,
+    stretches_around,
+)
+from shotspotter_assets.alerts.sources.row_texts import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts.patrol.dispatch import unit_hours

@@ -19,7 +19,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.requested_runs import retries, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.evaluation.level import newest_level
+from shotspotter_assets.evaluation.gains import newest_level
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.forecasts.seals import heads_in_words

@@ -8,18 +8,18 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import gammaln
 
-from shotspotter_assets.evaluation.distribution_scores import COUNTS, DISTRIBUTION_DEFINITIONS, distribution_rows
-from shotspotter_assets.evaluation.fold_window import FoldWindow
+from shotspotter_assets.evaluation.distribution_scores import (
+    COUNTS,
+    DISTRIBUTION_DEFINITIONS,
+    SHARES,
+    distribution_rows,
+)
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
-from shotspotter_assets.evaluation.proper_scores import SHARES
 from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.grid.dates import dates_of
-from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval
-from shotspotter_assets.models.forecaster_registry import BASELINES
-from shotspotter_assets.models.history import firework_days
-from shotspotter_assets.models.year_reference import year_reference
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
@@ -62,40 +62,6 @@ def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Ta
     flat = {name: np.broadcast_to(values, served.expected.shape).ravel() for name, values in in_order.items()}
     arrays = {name: pa.array(values, from_pandas=True) for name, values in flat.items()}
     return pa.table({name: values.cast(types.get(name, pa.float64())) for name, values in arrays.items()})
-
-
-def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[str, Array]) -> pa.Table:
-    """Return numbers of alerts on the known test days (`catalogue.FOLD_COUNTS`), by the served forecaster and baselines.
-
-    `probability` is that of `fold_report.fold_forecasts`, shape (test days, covered cells) by model.
-    """
-    history = window.history
-    fireworks = firework_days(history.city, window.days)[:, None]
-    earlier = history.alerts[: window.test.start][history.known[: window.test.start]]
-    log_m = counts.log_m(history, window.test)[window.known]
-    forecasts = {
-        name: counts.distribution(probability[name][window.known], fireworks, log_m)
-        for name in (window.record.served, *BASELINES)
-    }
-    served = forecasts[window.record.served]
-    factor_variance = counts.factor_variance(fireworks)
-    low, high = short_interval(served.total(factor_variance[:, 0]))
-    year_mean, year_size = year_reference(history, window.test)
-    row, column = np.nonzero(history.in_coverage)
-    columns = {
-        "date": window.days[:, None],
-        "row": row,
-        "column": column,
-        "alerts": window.alerts[:, history.in_coverage],
-        "total_low": low[:, None],
-        "total_high": high[:, None],
-        "factor_variance": factor_variance,
-        "year_mean": year_mean[window.known][:, None],
-        "year_size": year_size[window.known][:, None],
-        MEAN_OF_COUNTS: earlier[:, history.in_coverage].mean(axis=0),
-        **{name: forecasts[name].expected for name in BASELINES},
-    }
-    return counts_table(served, columns)
 
 
 def number_scores(counts: pa.Table) -> NumberScores:

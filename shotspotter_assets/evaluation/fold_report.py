@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
-from shotspotter_assets.evaluation.fold_window import FoldWindow
+from shotspotter_assets.evaluation.fold_tables import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability

@@ -124,7 +124,7 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
     The interval is that of the gain over the best baseline (90%, weekly block bootstrap). The conditions: the gain over a
     constant is above zero too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks
     and `MIN_POSITIVES` positives. With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
-    A candidate that is `withheld` for its level (`evaluation.level`) is not served in any case.
+    A candidate that is `withheld` for its level (`evaluation.gains.Level`) is not served in any case.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     evidence = _evidence_on(forecasts, candidate)

@@ -5,10 +5,11 @@ from typing import Final
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.count_scores import count_tables
 from shotspotter_assets.evaluation.distribution_scores import COUNTS, YEAR
+from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
-from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import (
     HORIZON,
     MINUTES,
@@ -20,7 +21,6 @@ from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 from shotspotter_assets.models.records import WITHOUT_FACTORS
 from shotspotter_assets.storage.markdown import plain
 
-FLAGGED_PERCENT: Final = 5  # daily flagged share of the covered cells, in percent
 NOT_FOR: Final = """\
 ## What it must not be used for
 

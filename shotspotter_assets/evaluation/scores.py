@@ -2,7 +2,7 @@
 
 In the definitions, p is the forecast probability and o the observed occupancy (0 or 1) of a cell-day, r the reference
 (historical mean). Sums and means are over all covered cells and test days. Formulas follow Bowers et al. (2004) for hit
-rate, Chainey et al. (2008) for PAI, and Murphy (1973) and `proper_scores` for the Brier score.
+rate, Chainey et al. (2008) for PAI, Murphy (1973) for the Brier score, and Dimitriadis, Gneiting and Jordan (2021) for CORP.
 """
 
 import warnings
@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
-from shotspotter_assets.evaluation.proper_scores import corp, recalibrated
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Values
@@ -21,6 +20,7 @@ from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Values
 Scores = dict[str, float | None]  # by name (`SCORE_DEFINITIONS`); None if undefined, as without positives
 
 AREAS: Final = (1, 5, 10, 20)  # flagged shares of the covered cells in percent, as in `hit_rate_5`
+FLAGGED_PERCENT: Final = 5  # the one of these that pages, plans and audits show
 WEIGHTS: Final = (1, 10, 100)  # weights of a positive against a negative in decisions, as in `accuracy_10`
 
 SCORE_DEFINITIONS: Final = {
@@ -179,6 +179,24 @@ def ranks_within_days(probability: Array, day: Values) -> Ranks:
     before = (first - first_of_day[ranked_day[first]])[tie]
     tied = np.diff(first, append=len(order))[tie]
     return Ranks(cells, before, tied)
+
+
+def recalibrated(probability: Values, observed: Booleans) -> Array:
+    """Return forecasts recalibrated by isotonic regression (CORP), all of shape (forecasts,)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    return np.asarray(IsotonicRegression(y_min=0, y_max=1).fit_transform(probability, observed), np.float64)
+
+
+def corp(probability: Values, observed: Booleans) -> dict[str, float]:
+    """Return the decomposition of the mean Brier score: miscalibration - discrimination + uncertainty."""
+    best = np.mean((recalibrated(probability, observed) - observed) ** 2)
+    uncertainty = observed.mean() * (1 - observed.mean())
+    return {
+        "miscalibration": float(np.mean((probability - observed) ** 2) - best),
+        "discrimination": float(uncertainty - best),
+        "uncertainty": float(uncertainty),
+    }
 
 
 @dataclass(frozen=True)

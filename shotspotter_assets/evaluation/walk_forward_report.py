@@ -13,8 +13,8 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import forecasts_table, plots, score_rows
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS, count_rows
+from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
-from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY

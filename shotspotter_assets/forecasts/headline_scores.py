@@ -19,8 +19,7 @@ from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
 from shotspotter_assets.evaluation.gains import MIN_WEEKS, weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.gate import NEVER
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.evaluation.scores import flagged_shares
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_shares
 from shotspotter_assets.evaluation.walk_forward_report import read_folds
 from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
 from shotspotter_assets.forecasts.score_record import POSITIVES, ScoreRecord

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.stored_settings import model_settings
+from shotspotter_assets.evaluation.fold_tables import type_forecasts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
-from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
 from shotspotter_assets.forecasts.intervals import weekly_offset
 from shotspotter_assets.forecasts.serving_record import BY_HAND, ServingRecord
 from shotspotter_assets.forecasts.shadow import with_shadow

@@ -11,7 +11,7 @@ from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState, day_states
 from shotspotter_assets.forecasts.seals import head_of

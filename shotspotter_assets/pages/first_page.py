@@ -32,9 +32,8 @@ from shotspotter_assets.forecasts.risk_tables import TYPE_COLUMNS
 from shotspotter_assets.forecasts.street_ranking import StreetRecord, top_street_lines
 from shotspotter_assets.grid.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.changes import changes
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod
+from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod, changes
 from shotspotter_assets.pages.words import (
     amount,
     chance,

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.grid.cells import Plane, cell_numbers, numbers_at

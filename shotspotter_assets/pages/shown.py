@@ -1,6 +1,7 @@
 """Contents of the first page, which templates, `index.js` and the published files show."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,6 +10,8 @@ import pyarrow as pa
 
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.forecasts.patrol.plan import ShiftTotals
+from shotspotter_assets.pages.words import amount, model
+from shotspotter_assets.storage.wording import number_of
 
 Row = dict[str, Any]  # a place of a period: a row of the plan's table, or of likely cells with the same names
 
@@ -86,3 +89,30 @@ class NewestForecast:
     def nothing(self) -> NoForecast | None:
         """The record of the reason for no forecast; None with a forecast, or without any record."""
         return self.record if isinstance(self.record, NoForecast) else None
+
+
+def changes(before: ShownDay, newest: ShownDay, event: str) -> str:
+    """Return the changes between two forecasts as one sentence; "" if there are none. `event` is a word for what they count."""
+    differences = "; ".join(_differences(before, newest, event))
+    return f"Since the forecast for {before.record.forecast_date:%A}: {differences}." if differences else ""
+
+
+def _differences(before: ShownDay, newest: ShownDay, event: str) -> Iterator[str]:
+    """Yield the differences in events, forecaster and units."""
+    earlier = before.record
+    record = newest.record
+    expected = amount(record.expected_alerts)
+    if expected != amount(earlier.expected_alerts):
+        yield f"{expected} {event}s expected instead of {amount(earlier.expected_alerts)}"
+    if record.served != earlier.served:
+        yield f"made by {model(record.served)} instead of {model(earlier.served)}"
+    posts = _posts(newest.table)
+    moved = (posts - _posts(before.table)).total()
+    if before.table is not None and moved:
+        yield f"{moved} of {number_of(posts.total(), 'unit')} elsewhere"
+
+
+def _posts(units: pa.Table | None) -> Counter[tuple[str, str]]:
+    """Return the number of units by shift and cell."""
+    rows = [] if units is None else units.select(["shift", "cell", "units"]).to_pylist()
+    return Counter({(row["shift"], row["cell"]): row["units"] for row in rows})

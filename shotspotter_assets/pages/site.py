@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from shotspotter_assets.accountability.account import Account, card_section
-from shotspotter_assets.accountability.bounds import kept_bounds
+from shotspotter_assets.accountability.account import Account, card_section, kept_bounds
 from shotspotter_assets.alerts.checks.city_state import open_warnings
 from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.alerts.checks.on_time import lateness
@@ -20,10 +19,10 @@ from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import LEADS
-from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
+from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL, newest_level
 from shotspotter_assets.evaluation.gate import NOT_TESTED
-from shotspotter_assets.evaluation.level import newest_level
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
+from shotspotter_assets.evaluation.model_card import NOT_FOR
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.forecasts.seals import head_of, seal_days
 from shotspotter_assets.grid.cells import cell_metres

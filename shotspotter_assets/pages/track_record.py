@@ -16,9 +16,8 @@ from shotspotter_assets.evaluation.distribution_scores import distribution_rows,
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.score_rows import Score
-from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
+from shotspotter_assets.evaluation.scores import AREAS, FLAGGED_PERCENT, reliability, score_table
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
 from shotspotter_assets.forecasts.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
 from shotspotter_assets.forecasts.score_record import ShadowScores

@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.alert_outcomes import outcome_summary
-from shotspotter_assets.accountability.day_outcomes import OutcomesRecord, day_outcomes
+from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord, day_outcomes, outcome_summary
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
 from shotspotter_assets.alerts.sources.side_settings import table_city
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings

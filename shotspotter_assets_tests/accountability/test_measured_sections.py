@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.account import Account, Figure, Section, card_section, find_figure
-from shotspotter_assets.accountability.bounds import kept_bounds
+from shotspotter_assets.accountability.account import Account, Figure, Section, card_section, find_figure, kept_bounds
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.measured_sections import (
     FLAGGED,

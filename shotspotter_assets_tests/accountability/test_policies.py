@@ -13,8 +13,7 @@ from shotspotter_assets.accountability.policies import (
     weekly_sums,
 )
 from shotspotter_assets.cities.patrol_rules import Repeats
-from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.evaluation.scores import score_cell_days
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, score_cell_days
 
 PROBABILITY = np.random.default_rng(0).gamma(0.6, 0.1, (70, 40)).clip(0, 0.9)
 NUMBER = flags_per_day(PROBABILITY)

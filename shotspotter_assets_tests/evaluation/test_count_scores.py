@@ -8,11 +8,10 @@ from shotspotter_assets.evaluation.count_scores import (
     MEAN_OF_COUNTS,
     count_rows,
     count_tables,
-    fold_counts,
     poisson_losses,
 )
 from shotspotter_assets.evaluation.distribution_scores import COUNTS
-from shotspotter_assets.evaluation.fold_window import FoldWindow
+from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution, short_interval

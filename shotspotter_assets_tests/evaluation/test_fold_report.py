@@ -20,7 +20,7 @@ from shotspotter_assets.evaluation.fold_report import (
     fold_rows,
     own_models,
 )
-from shotspotter_assets.evaluation.fold_window import FoldWindow
+from shotspotter_assets.evaluation.fold_tables import FoldWindow, hour_forecasts, type_forecasts
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
     forecasts_table,
@@ -31,7 +31,6 @@ from shotspotter_assets.evaluation.forecasts_table import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.forecasts.training import train_fold

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.evaluation.level import Level, level_of
+from shotspotter_assets.evaluation.gains import Level, level_of
 
 LEVEL = Level(days=365, last=date(2024, 12, 31), expected=100.0, observed=100, ratio=1.0, low=0.95, high=1.05)
 YEAR = 365

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.cities.local_time import day_start
-from shotspotter_assets.evaluation.minute_forecasts import EVENLY, minute_forecasts
+from shotspotter_assets.evaluation.fold_tables import EVENLY, minute_forecasts
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.incident_points import Incidents

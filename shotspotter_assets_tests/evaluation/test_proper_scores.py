@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from shotspotter_assets.evaluation.proper_scores import (
+from shotspotter_assets.evaluation.distribution_scores import (
     LEVELS,
     PIT_BINS,
     central_coverage,
-    corp,
     log_scores,
     pit_cdf,
     pit_histogram,
     pit_slope,
     ranked_probability_scores,
-    recalibrated,
     weighted_interval_scores,
 )
 from shotspotter_assets.models.alert_counts import CountDistribution
@@ -111,28 +109,6 @@ def test_the_slope_is_rejected_as_often_as_its_test_says() -> None:
         pit = np.mod(random.random(50).repeat(7) + 0.1 * random.random(350), 1)
         rejected += (pit_slope(pit, pit, week)[1] or 1) < 0.05
     assert 8 <= rejected <= 34
-
-
-def test_corp_recalibrates_as_scores_does() -> None:
-    from scores.processing import isotonic_fit
-
-    probability = RANDOM.beta(0.5, 6.0, 3_000).round(3)
-    observed = RANDOM.random(3_000) < probability**0.8
-    fitted = isotonic_fit(probability, observed.astype(float))
-    expected = np.interp(probability, fitted["fcst_sorted"], fitted["regression_values"])
-    np.testing.assert_allclose(recalibrated(probability, observed), expected, atol=1e-9)
-    parts = corp(probability, observed)
-    brier = np.mean((probability - observed) ** 2)
-    best = np.mean((expected - observed) ** 2)
-    assert parts["uncertainty"] == pytest.approx(observed.mean() * (1 - observed.mean()))
-    assert parts["miscalibration"] == pytest.approx(brier - best)
-    assert parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"] == pytest.approx(brier)
-
-
-def test_corp_of_one_forecast_or_outcome_is_defined() -> None:
-    constant = corp(np.full(10, 0.5), np.arange(10) < 2)
-    assert (constant["discrimination"], constant["miscalibration"]) == pytest.approx((0, 0.09))
-    assert (recalibrated(np.linspace(0, 0.1, 10), np.zeros(10, bool)) == 0).all()
 
 
 def test_a_ranked_probability_score_of_an_undefined_distribution_ends() -> None:

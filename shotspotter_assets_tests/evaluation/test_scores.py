@@ -12,8 +12,15 @@ from sklearn.metrics import accuracy_score, average_precision_score, confusion_m
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
-from shotspotter_assets.evaluation.proper_scores import recalibrated
-from shotspotter_assets.evaluation.scores import AREAS, SCORE_DEFINITIONS, reliability, score_cell_days, score_table
+from shotspotter_assets.evaluation.scores import (
+    AREAS,
+    SCORE_DEFINITIONS,
+    corp,
+    recalibrated,
+    reliability,
+    score_cell_days,
+    score_table,
+)
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table, score_days
 
@@ -211,3 +218,26 @@ def test_a_gain_is_shown_if_its_whole_interval_is_above_zero():
     assert (shown.is_shown, zero.is_shown, unknown.is_shown) == (True, False, False)
     assert (shown.text(), unknown.text("+.3f")) == ("+0.5000 (+0.1000, +0.9000)", "-")
     assert (zero.ends(), unknown.ends()) == ({"gain": 0.5, "low": 0.0, "high": 0.9}, {})
+
+
+def test_corp_recalibrates_as_scores_does() -> None:
+    from scores.processing import isotonic_fit
+
+    random = np.random.default_rng(0)
+    probability = random.beta(0.5, 6.0, 3_000).round(3)
+    observed = random.random(3_000) < probability**0.8
+    fitted = isotonic_fit(probability, observed.astype(float))
+    expected = np.interp(probability, fitted["fcst_sorted"], fitted["regression_values"])
+    np.testing.assert_allclose(recalibrated(probability, observed), expected, atol=1e-9)
+    parts = corp(probability, observed)
+    brier = np.mean((probability - observed) ** 2)
+    best = np.mean((expected - observed) ** 2)
+    assert parts["uncertainty"] == pytest.approx(observed.mean() * (1 - observed.mean()))
+    assert parts["miscalibration"] == pytest.approx(brier - best)
+    assert parts["miscalibration"] - parts["discrimination"] + parts["uncertainty"] == pytest.approx(brier)
+
+
+def test_corp_of_one_forecast_or_outcome_is_defined() -> None:
+    constant = corp(np.full(10, 0.5), np.arange(10) < 2)
+    assert (constant["discrimination"], constant["miscalibration"]) == pytest.approx((0, 0.09))
+    assert (recalibrated(np.linspace(0, 0.1, 10), np.zeros(10, bool)) == 0).all()

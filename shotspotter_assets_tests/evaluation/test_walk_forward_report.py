@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.scores import flagged_shares, score_cell_days

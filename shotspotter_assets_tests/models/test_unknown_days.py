@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
+from shotspotter_assets.evaluation.fold_tables import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes

@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.accountability.account import Account, AnnualReport, find_figure
-from shotspotter_assets.accountability.bounds import WATCHED, kept_bounds
+from shotspotter_assets.accountability.account import WATCHED, Account, AnnualReport, find_figure, kept_bounds
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.accountability import Accountability, Bounds

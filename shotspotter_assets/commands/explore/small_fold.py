@@ -9,8 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, today
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
-from shotspotter_assets.evaluation.fold_window import FoldWindow
-from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
+from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.forecasts.training import train_fold
 from shotspotter_assets.models.city_history import CityHistory

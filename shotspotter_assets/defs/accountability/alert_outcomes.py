@@ -44,7 +44,7 @@ def _checks(city: City) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"{city.name}__outcome_checks", specs=specs)
     def outcome_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         """Look at the records of the run's days and of the days before them."""
-        from shotspotter_assets.accountability.day_outcomes import OutcomesRecord
+        from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
 
         of_run = run_days(context, city)
         first = min(of_run[0], of_run[-1] - timedelta(days=CHECKED_DAYS - 1))
@@ -61,7 +61,7 @@ def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Tabl
     A call of a sensor is matched with its alert by id, or else by time and place, one to one. The day's calls that match no
     alert, and those of persons, are beside them. A code that the city's file does not name is open.
     """
-    from shotspotter_assets.accountability.day_outcomes import day_outcomes
+    from shotspotter_assets.accountability.alert_outcomes import day_outcomes
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     alerts = store.read_present(CLEANED, city.name, day - ONE_DAY, day + ONE_DAY)

@@ -30,7 +30,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     from shotspotter_assets.accountability.audited_days import read_audited_days
     from shotspotter_assets.accountability.burden_audit import BurdenAudit
     from shotspotter_assets.accountability.burden_report import burden_files
-    from shotspotter_assets.accountability.frontier import frontier_picture
+    from shotspotter_assets.accountability.policies import frontier_picture
     from shotspotter_assets.accountability.residents import Residents
     from shotspotter_assets.accountability.visit_effects import visit_effects
     from shotspotter_assets.alerts.days.day_table import DayTable

@@ -45,8 +45,7 @@ def definitions(city: City) -> dg.Definitions:
 
         A bound on a number that nobody has provided cannot be checked, and warns too.
         """
-        from shotspotter_assets.accountability.account import Account
-        from shotspotter_assets.accountability.bounds import kept_bounds
+        from shotspotter_assets.accountability.account import Account, kept_bounds
 
         account = Account.find(store.open(), city.name)
         finding = None if account is None else kept_bounds(account, city.accountability.bounds)

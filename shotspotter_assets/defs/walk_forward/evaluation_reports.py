@@ -72,10 +72,9 @@ def definitions(city: City) -> dg.Definitions:
 @for_each_target
 def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config: ReportConfig) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
-    from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts
+    from shotspotter_assets.evaluation.count_scores import count_rows
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_leads, fold_pictures, fold_report
-    from shotspotter_assets.evaluation.fold_window import FoldWindow
-    from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
+    from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_counts, fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.forecasts.stored_alerts import stored_incidents
     from shotspotter_assets.models.city_history import CityHistory
