@@ -40,17 +40,33 @@ class LiveModels:
         waits = "" if self.waiting is None else self.waiting.models.version
         return f"{'no models' if self.record is None else self.record.data_version} {waits}".rstrip()
 
-    def write(self, store: Store, city: str, issue_date: date) -> str:
-        """Write files and then records instead of earlier records of the day; return the last one's address, "" for none."""
+    def write(self, store: Store, city: str, issue_date: date, before: "DayRecords") -> str | None:
+        """Write files and then records instead of those `before`; return the last one's address, "" for none.
+
+        Only newly trained models replace other records than those `before`, which another run has stored meanwhile. Others
+        return None, and must be chosen again.
+        """
         records = {WAITING_MODELS: self.waiting, SERVING_RECORD: self.record}
         files = self.files
+        is_trained = bool(files) and not (self.record and self.record.is_interim)
         path = ""
-        for record in filter(None, records.values()):
-            path = write_models(store, LIVE_MODEL, record, files)
-            files = {}  # new files are those of the first record
-        for file in (file for file, record in records.items() if record is None):
-            store.delete(file, city, issue_date)
+        with store.alone("chosen_models", city):
+            if not is_trained and day_records(store, city, issue_date) != before:
+                return None
+            for record in filter(None, records.values()):
+                path = write_models(store, LIVE_MODEL, record, files)
+                files = {}  # new files are those of the first record
+            for file in (file for file, record in records.items() if record is None):
+                store.delete(file, city, issue_date)
         return path
+
+
+DayRecords = tuple[ServingRecord | None, WaitingModels | None]
+
+
+def day_records(store: Store, city: str, issue_date: date) -> DayRecords:
+    """Return the sound records of a day: models that serve, and models that wait."""
+    return ServingRecord.find_sound(store, city, issue_date), WaitingModels.find_sound(store, city, issue_date)
 
 
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:

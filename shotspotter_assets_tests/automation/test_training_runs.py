@@ -4,16 +4,21 @@ import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.defs.requested_runs import LONG_TAG
+from shotspotter_assets.forecasts import retraining
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.retraining import LiveModels
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import PRODUCTS, STATUS, Asset
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 
 ONE_DAY = timedelta(days=1)
@@ -113,6 +118,34 @@ def test_the_newest_day_waits_for_no_training_and_its_rows_outdate_none(town: Li
     assert (models(town).version, models(town).training_due) == (trained.version, "")
     assert Stored.read(town.store, town.city).is_current(Asset.RISK_FORECASTS, TODAY)
     assert forecast(town).models_from == TODAY
+
+
+def test_models_trained_during_a_step_of_the_chain_are_not_replaced(
+    town: LivingCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = training(town)
+    choose = retraining.choose_models
+    trained: list[ServingRecord] = []
+
+    def choose_before_a_training_ends(store: Store, stored: CityHistory, *args: Any, **how: Any) -> LiveModels:
+        chosen = choose(store, stored, *args, **how)
+        if stored.issue_date == TODAY:
+            monkeypatch.undo()
+            assert chosen.record is not None
+            assert chosen.record.is_interim
+            assert town.run(request)
+            trained.append(models(town))
+        return chosen
+
+    town.land("late.csv", row(YESTERDAY, 40))
+    monkeypatch.setattr(retraining, "choose_models", choose_before_a_training_ends)
+    for _ in range(4):
+        for one in town.tick():
+            if assets_of(one) != TRAINING and "fold_models" not in assets_of(one):
+                assert town.run(one, checks=False)
+    [stored] = trained
+    assert (models(town).version, models(town).is_interim) == (stored.version, False)
+    assert models(town).training_due == ""
 
 
 def test_a_claim_of_a_training_outdates_no_forecast(town: LivingCity) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.forecasts.approval import WaitingModels, approve, serve_approved, waiting_models
-from shotspotter_assets.forecasts.retraining import LiveModels, choose_models, reusable_record
+from shotspotter_assets.forecasts.retraining import LiveModels, choose_models, day_records, reusable_record
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
@@ -57,7 +57,7 @@ class Office:
     def keep(self, live: LiveModels) -> tuple[str, str]:
         """Write the models of a day, and return the versions that serve and that wait."""
         day = (live.record or live.waiting).issue_date
-        live.write(self.store, self.city.name, day)
+        live.write(self.store, self.city.name, day, day_records(self.store, self.city.name, day))
         record = self.record(day)
         waiting = WaitingModels.find(self.store, self.city.name, day)
         assert (record, waiting) == (live.record, live.waiting)

@@ -66,10 +66,20 @@ def live_models(log: Log, store: Store, city: City, issue_date: date, config: Li
 @for_each_target
 def _models_of_target(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:
     """Choose and store the models of a target, unless the stored ones can stay; return their panel."""
-    from shotspotter_assets.forecasts.approval import WaitingModels
+    shown = None
+    while shown is None:
+        shown = _chosen_models(log, store, city, issue_date, config)
+    return shown
+
+
+def _chosen_models(
+    log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig
+) -> panel.Metadata | None:
+    """Choose and store models; return None if another run, such as a training, has stored others meanwhile."""
     from shotspotter_assets.forecasts.retraining import (
         LiveModels,
         choose_models,
+        day_records,
         known_history,
         reusable_record,
         withheld_reason,
@@ -80,10 +90,11 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
     now = local_time.now()
     settings = changes(config.settings)
     history = known_history(store, city, issue_date, now)
+    before = day_records(store, city.name, issue_date)
     is_forced = config.retrain or config.serve_from or settings
     withheld = withheld_reason(store, history)
     reusable = None if is_forced else reusable_record(store, history, now, withheld)
-    waiting = WaitingModels.find_sound(store, city.name, issue_date)
+    _, waiting = before
     if reusable is not None and (waiting is None or reusable != waiting.models):
         note = "Left as it is: its data are unchanged, or its forecast was issued."
         version = LiveModels(reusable, waiting=waiting).data_version
@@ -98,8 +109,8 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
         serve_from=_day(city, config.serve_from),
         withheld=withheld,
     )
-    path = live.write(store, city.name, issue_date)
-    return _shown(live, path, city, issue_date, log)
+    path = live.write(store, city.name, issue_date, before)
+    return None if path is None else _shown(live, path, city, issue_date, log)
 
 
 def _shown(live: "LiveModels", path: str, city: City, issue_date: date, log: Log) -> panel.Metadata:
