@@ -13,6 +13,7 @@ from shotspotter_assets.alerts.checks.city_now import (
     held_back_days,
     stored_now,
 )
+from shotspotter_assets.alerts.checks.on_time import awaited_days
 from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
 from shotspotter_assets.alerts.sources.side_settings import sections_of
 from shotspotter_assets.alerts.sources.snapshot import Snapshot
@@ -101,13 +102,15 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     ]
     landed = {*snapshot.rows, *(day for report in snapshot.reports[:1] for day in report.files)}
     arrived = [day for day in days.due if day in landed]
+    newest = days.last or max(stored.table.days, default=date.min)
+    _, due_day = awaited_days(stored.table, city, now)
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
         waiting=[run for run in (*daily, *training) if run.waits_for],
         waits=waits,
         arrived=arrived,
-        data=table_in_words(stored.table, days.last or max(stored.table.days, default=date.min), city.rows, arrived),
+        data=table_in_words(stored.table, newest, due_day, city.rows, arrived),
         blocked=blocked,
     )
 
@@ -135,7 +138,7 @@ def _has_other_rows(other: RunUnderWay, run: DueRun) -> bool:
 def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
     """Yield a sentence about the recent days for which nothing has come, once all others are stored."""
     if days.last is not None and not days.due and missing_days(stored.table, days.last):
-        words = table_in_words(stored.table, days.last, stored.city.rows)
+        words = table_in_words(stored.table, days.last, days.last, stored.city.rows)
         yield f"{words[:1].upper()}{words[1:]}."
 
 

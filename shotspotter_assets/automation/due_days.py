@@ -8,9 +8,9 @@ from typing import Final
 
 from shotspotter_assets.alerts.days.day_decisions import day_decisions
 from shotspotter_assets.alerts.days.day_table import DayTable, Decision
-from shotspotter_assets.alerts.days.days_in_words import days_in_words
+from shotspotter_assets.alerts.days.days_in_words import days_in_words, has_ended
 from shotspotter_assets.alerts.days.known_days import Decisions
-from shotspotter_assets.alerts.sources.snapshot import MAX_SILENT_DAYS, Snapshot
+from shotspotter_assets.alerts.sources.snapshot import Snapshot
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
@@ -125,7 +125,7 @@ def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[
         return []
     first = last - timedelta(days=RECENT_DAYS - 1)
     newest = max(table.days, default=date.min)
-    if (last - newest).days <= MAX_SILENT_DAYS:
+    if not has_ended(newest, last):
         first = min(first, newest + ONE_DAY)
     return sorted(day for day in days if day < first and day not in table.days)
 
@@ -174,7 +174,7 @@ def _waits(city: City, left_out: Sequence[date], unanswered: date | None, last: 
             f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
             "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
         )
-    if city.end is None and unanswered is None and (today - last).days > MAX_SILENT_DAYS:
+    if city.end is None and unanswered is None and has_ended(last, today):
         waits.append(
             f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
             "`automation: recent`, folds of the year before it are trained then."

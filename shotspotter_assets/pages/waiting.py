@@ -21,7 +21,7 @@ MAX_AGE: Final = timedelta(minutes=15)  # an unchanged state is written again af
 def read_now(store: Store, city: City) -> CityNow:
     """Return the kept state; of one that was kept before a run stored days, only its time and stage hold."""
     of_store = stored_now(city, DayTable.read(store, city.name))
-    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json) if city.is_automated else None
+    kept = store.read_index(WAITING, city.name, _kept) if city.is_automated else None
     if kept is None or kept.table == of_store.table:
         return kept or of_store
     return of_store.model_copy(update={"at": kept.at, "stage": kept.stage})
@@ -39,7 +39,7 @@ def folder_of(city: City, target: str) -> str:
 
 def show_now(store: Store, city: City, now: CityNow) -> None:
     """Keep the state of a city if it changed or is old, and renew it on the pages."""
-    kept = store.read_index(WAITING, city.name, CityNow.model_validate_json)
+    kept = store.read_index(WAITING, city.name, _kept)
     is_recent = kept is not None and kept.at is not None and now.at is not None and now.at - kept.at < MAX_AGE
     if kept is not None and is_recent and kept == now.model_copy(update={"at": kept.at}):
         return
@@ -58,6 +58,11 @@ def renew_waiting(store: Store, city: City) -> None:
         status = PAGE.named(file=folder + STATUS.file)
         store.update(status, view.name, Status.model_validate_json, partial(_renewed, store, view))
         store.update(PAGE.named(file=f"{folder}waiting.js"), view.name, bytes, partial(_script, store, view, status))
+
+
+def _kept(content: bytes) -> CityNow | None:
+    """Return a kept state; None for the sentences that 1.0.0 kept instead."""
+    return None if content.startswith(b"[") else CityNow.model_validate_json(content)
 
 
 def _renewed(store: Store, city: City, status: Status | None) -> bytes | None:

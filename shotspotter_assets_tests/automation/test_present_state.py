@@ -137,3 +137,9 @@ def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: Livin
     town.settle(checks=False)
     assert untrue(town, ALWAYS + SHOWN) == []
     assert Said(town).status_file["made"] == ""
+
+
+def test_a_source_that_has_ended_is_said_to_have_ended_everywhere(town: LivingCity) -> None:
+    town.now += timedelta(days=400)
+    assert said(town)["data"] == "alerts up to 15 March 2026; the source has ended"
+    assert Said(town).status["alerts"] == ["Alerts up to 15 March 2026; the source has ended."]

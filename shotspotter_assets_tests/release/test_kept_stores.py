@@ -75,13 +75,14 @@ def test_each_release_has_a_kept_store() -> None:
     assert {name: size for name, file in ARCHIVES.items() if (size := file.stat().st_size) > MAX_ARCHIVE_BYTES} == {}
 
 
-def test_no_day_of_a_kept_store_is_due(town: LivingCity) -> None:
+def test_no_day_of_a_kept_store_is_due(town: LivingCity, caplog: pytest.LogCaptureFixture) -> None:
     """Audits and patrols made are due: 1.0.0 shrank ratios, and took a missing row of a log for a visit not made."""
     due = {asset for request in town.tick() for asset in assets_of(request)}
     assert due == {"burden_audits", "patrols_made", "city_pages"}
     status = status_of(town)
     assert f"newest known day  {LAST}" in status
     assert "A. Smith" in status
+    assert "damaged" not in caplog.text
 
 
 def test_a_kept_burden_audit_is_read_until_it_is_rebuilt(town: LivingCity) -> None:

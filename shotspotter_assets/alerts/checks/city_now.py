@@ -6,8 +6,10 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from shotspotter_assets.alerts.checks.on_time import awaited_days
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.alerts.days.days_in_words import days_in_words, long_day, table_in_words
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.storage.wording import number_of
@@ -31,10 +33,11 @@ class CityNow(BaseModel):
 
 def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityNow:
     """Return the state that follows from the stored days alone."""
+    _, due = awaited_days(table, city, at or local_time.now())
     return CityNow(
         at=at,
         table=table.version(date.min, date.max),
-        data=table_in_words(table, max(table.days, default=date.min), city.rows),
+        data=table_in_words(table, max(table.days, default=date.min), due, city.rows),
         stage=NEXT if city.is_automated else MANUAL,
         waits=tuple(held_back_days(table, city)),
     )

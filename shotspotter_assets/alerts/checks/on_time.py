@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.alerts.days.day_table import DayTable
-from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
+from shotspotter_assets.alerts.days.days_in_words import MAX_SILENT_DAYS, has_ended, missing_days, table_in_words
 from shotspotter_assets.alerts.days.known_days import MIN_CHANCE_OF_REPORTED, MIN_SILENCE_DAYS, implausible, rows_due
 from shotspotter_assets.alerts.sources.snapshot import DAILY_AT
 from shotspotter_assets.cities import local_time
@@ -21,7 +21,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import first_of, number_of
 
 MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
-ENDED_DAYS: Final = 365  # silence after which a source has ended
 MAX_PERIODS_SHOWN: Final = 3
 
 
@@ -31,13 +30,20 @@ def lateness(store: Store, city: City) -> Finding:
     local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
     end = city.end or local.date()
-    awaited = min(local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2), end)
+    awaited, due = awaited_days(table, city, local)
     # A day may be stored before it is awaited, and after the end that the city's file has now.
     last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
-    due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
     issue_date = min(city.publication.newest_issue_date(local), end)
-    finding = alerts_on_time(table, city, last, min(due or awaited, awaited), issue_date, issued)
+    finding = alerts_on_time(table, city, last, due, issue_date, issued)
     return replace(finding, passed=finding.passed or city.end is not None)
+
+
+def awaited_days(table: DayTable, city: City, now: datetime) -> tuple[date, date]:
+    """Return the last day that is stored by now, whether it has rows or not, and the last one whose rows are due."""
+    local = now.astimezone(city.zone)
+    awaited = min(local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2), city.end or local.date())
+    due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
+    return awaited, min(due or awaited, awaited)
 
 
 def alerts_on_time(
@@ -48,19 +54,16 @@ def alerts_on_time(
     One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
-    newest_rows = max((key for key, day in table.days.items() if day.rows and day.is_counted), default=None)
-    data = table_in_words(table, last, city.rows)
+    data = table_in_words(table, last, due, city.rows)
     known = f"{data[:1].upper()}{data[1:]}."
-    if newest is None or newest_rows is None:
+    if newest is None or has_ended(newest, due) or not any(day.rows and day.is_counted for day in table.days.values()):
         return Finding(True, known)
-    if (due - newest).days > ENDED_DAYS:
-        return Finding(True, f"The source has ended: its last alerts are from {newest_rows}.")
     missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
     lead = (issue_date - newest).days + 1
     messages = {"": known}
     if len(missing) >= MIN_MISSING_DAYS:
         messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"
-    if city.publication.longest_lead < lead <= ENDED_DAYS:
+    if city.publication.longest_lead < lead <= MAX_SILENT_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
         too_old = f"the day to forecast is {number_of(lead, 'day')} after the last known day{issued}"
         messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead in the city's file."

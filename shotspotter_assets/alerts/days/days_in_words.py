@@ -8,6 +8,7 @@ from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.local_time import contiguous, days_between
 
 RECENT_DAYS: Final = timedelta(days=14)  # age of missing days that are named although later days are known
+MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 MAX_NAMED_DAYS: Final = 3  # more days are named by the first and the last one
 
 
@@ -21,16 +22,19 @@ def missing_days(table: DayTable, last: date) -> list[date]:
     return [*gaps, *days_between(known, last)[1:]]
 
 
-def table_in_words(table: DayTable, last: date, rows: str, arrived: Collection[date] = ()) -> str:
+def table_in_words(table: DayTable, last: date, due: date, rows: str, arrived: Collection[date] = ()) -> str:
     """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet.
 
-    Of `arrived` days, rows or daily files have landed that are not stored yet.
+    Of `arrived` days, rows or daily files have landed that are not stored yet. `due` is the last day whose rows are due: a
+    source without rows for long before it has ended.
     """
     known = table.last_counted(last)
     missing = [day for day in missing_days(table, last) if day not in arrived]
     stored = [day for day in missing if day in table.days]
     others = [day for day in missing if day not in table.days]
     landed = sorted(day for day in arrived if known is None or day > known)
+    if known is not None and not landed and has_ended(known, due):
+        return f"{rows} up to {long_day(known)}; the source has ended"
     nothing = f"no usable day of {rows} yet" if table.days else f"no {rows} yet"
     parts = [nothing if known is None else data_in_words(known, stored, table.in_state("held_back"), rows)]
     if others and known is not None:
@@ -38,6 +42,11 @@ def table_in_words(table: DayTable, last: date, rows: str, arrived: Collection[d
     if landed:
         parts.append(f"those of {days_in_words(landed)} have arrived and are not stored yet")
     return "; ".join(parts)
+
+
+def has_ended(newest: date, due: date) -> bool:
+    """Return True if the newest rows are so much older than the day whose rows are due that the source has ended."""
+    return (due - newest).days > MAX_SILENT_DAYS
 
 
 def days_in_words(days: Sequence[date]) -> str:

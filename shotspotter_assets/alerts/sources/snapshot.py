@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.alerts.days.day_table import Day, DayRows, DayTable
 from shotspotter_assets.alerts.days.day_words import NO_WORDS, Words
+from shotspotter_assets.alerts.days.days_in_words import has_ended
 from shotspotter_assets.alerts.days.known_days import SourceReport
 from shotspotter_assets.alerts.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.alerts.sources.landing.folder import Landed, LandingFolder
@@ -34,7 +35,6 @@ POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some pub
 PATIENCE: Final = Patience(answer_seconds=20, retries=1)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
-MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 MIN_ROWS_OUTSIDE: Final = 10
 MAX_SHARE_OUTSIDE: Final = 0.2  # of real cities at most 3% of the rows lie outside their districts
 
@@ -152,8 +152,7 @@ class Snapshot:
         reported = [day for day in {*self.rows, *self.reported} if day <= yesterday]
         last = yesterday if local.time() >= DAILY_AT or yesterday in reported else yesterday - timedelta(days=1)
         newest = max(reported, default=None)
-        # A source ends with its newest row after a long silence.
-        if newest is not None and (last - newest).days > MAX_SILENT_DAYS:
+        if newest is not None and has_ended(newest, last):
             last = newest
         return min(last, self.city.end or last)
 
