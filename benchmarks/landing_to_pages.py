@@ -23,7 +23,7 @@ import psutil
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import load_cities
-from shotspotter_assets.defs.requested_runs import LONG_TAG
+from shotspotter_assets.defs.requested_runs import BACKFILL_TAG, LONG_TAG
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store import Store
@@ -35,7 +35,7 @@ ZONE: Final = "America/New_York"
 HISTORY_DAYS: Final = 180
 EVERY_S: Final = 120  # seconds between two files that land while models are trained
 MAX_WAIT_S: Final = 3_600
-LONG_TAGS: Final = {LONG_TAG, "dagster/backfill"}
+LONG_TAGS: Final = {LONG_TAG, BACKFILL_TAG}
 CITY_FILE: Final = """
 name: town
 time_zone: America/New_York

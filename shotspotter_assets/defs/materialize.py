@@ -11,6 +11,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import catalogue_facts, panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, mapping_of, partitions_of, run_days
+from shotspotter_assets.defs.requested_runs import give_way
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Partitions, Whole
@@ -87,6 +88,7 @@ def city_asset(
         """Write the partitions of a run."""
         from shotspotter_assets.automation.stored import Stored
 
+        give_way(context.run.tags)
         opened = store.open()
         config = context.op_execution_context.op_config
         make = body if launchpad is None else partial(body, config=launchpad.model_validate(config))

@@ -1,5 +1,6 @@
 """Tags and config of due runs, and the runs under way."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
@@ -20,6 +21,8 @@ REPLACES_TAG: Final = "shotspotter/replaces"  # version of the stored partitions
 REASON_TAG: Final = "shotspotter/reason"
 PRIORITY_TAG: Final = "dagster/priority"
 LONG_TAG: Final = "shotspotter/long"  # of runs that `dagster.yaml` limits, so that a place is free for the newest day
+BACKFILL_TAG: Final = "dagster/backfill"  # of a person's runs, which `dagster.yaml` limits too
+NICENESS: Final = 10  # of processes that give way: about a tenth of the share of another one
 WAITING: Final = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
@@ -78,6 +81,12 @@ def tags_of(city: City, run: DueRun) -> dict[str, str]:
     """Return the tags of a due run: its city, its days, and whether it is long."""
     days = {} if run.days is None else range_tags(*run.days)
     return {CITY_TAG: city.name} | days | ({LONG_TAG: "true"} if run.is_long else {})
+
+
+def give_way(tags: Mapping[str, str]) -> None:
+    """Lower the priority of this process if its run is long or of a backfill, so that the newest day's run is not slowed."""
+    if tags.keys() & {LONG_TAG, BACKFILL_TAG}:
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 
 def config_of(run: DueRun) -> Mapping[str, Mapping[str, Any]]:
