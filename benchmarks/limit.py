@@ -23,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from stack_members import MEMBERS, members_of, stack_of
 
+from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import observed_of, without_firework_days
-from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.grid.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.history import History

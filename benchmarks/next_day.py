@@ -22,8 +22,8 @@ from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.alerts.sources.simulated import SimulatedSource
+from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
-from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.forecaster_registry import NETWORK

@@ -32,7 +32,7 @@ from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.evaluation.count_scores import MIN_EXPECTED, poisson_losses
-from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.estimates import Gain, weekly_gain, weekly_sums
 from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.alert_counts import AlertCounts
@@ -282,7 +282,7 @@ def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
         row |= {"expected_over_observed": float((errors[name].sum() + observed.sum()) / observed.sum())}
         gains = {"count_gain": over_mean[name]} | ({"gain": occurrence[name]} if name in occurrence else {})
         for key, gain in gains.items():
-            row |= {key: gain.gain, f"{key}_low": gain.low, f"{key}_high": gain.high, f"{key}_text": gain.text()}
+            row |= {key: gain.value, f"{key}_low": gain.low, f"{key}_high": gain.high, f"{key}_text": gain.text()}
         rows.append(row)
     return rows
 

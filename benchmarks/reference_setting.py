@@ -25,8 +25,8 @@ import numpy as np
 from benchmark_cities import Fold, history_of, parser
 from reference_network import FULL_SIZE
 
+from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import observed_of
-from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.estimates import ENDS, draws_of_weeks, weekly_sums
 from shotspotter_assets.evaluation.forecasts_table import observed_of
-from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, weekly_sums
 from shotspotter_assets.evaluation.plots import line_style, new_figure
 from shotspotter_assets.grid.dates import dates_of
 
@@ -49,11 +49,8 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     ]
     alerts = np.stack([sums.positives for sums in sums_of_bins], axis=1)
     expected = np.stack([sums.losses[model] for sums in sums_of_bins], axis=1)
-    weeks = len(alerts)
-    drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
-    low, high = np.quantile(
-        (drawn @ alerts) / np.maximum(drawn @ expected, 1e-12), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0
-    )
+    drawn = draws_of_weeks(len(alerts))
+    low, high = np.quantile((drawn @ alerts) / np.maximum(drawn @ expected, 1e-12), ENDS, axis=0)
     number = np.bincount(which, minlength=BINS)
     return WeeklyReliability(expected.sum(axis=0) / number, alerts.sum(axis=0) / number, low, high)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.cities.accountability import Bounds
+from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.markdown import plain
@@ -16,8 +17,10 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 UNKNOWN: Final = "unknown"
 NO_SENSORS: Final = "no sensors"  # of an area without a covered cell, where nothing is known
 CARD_SECTIONS: Final = ("outcomes", "plans", "burden")
-_FORMS: Final = {"share": "{:.0%}", "count": "{:,.0f}", "ratio": "{:.1f} times", "gain": "{:+.1%}"}
-"""Form of a value by unit; other units follow the number."""
+_FORMS: Final = {"share": ".0%", "count": ",.0f", "ratio": ".1f", "gain": "+.1%"}
+"""Form of a value by unit; those of other units have one decimal."""
+_WORDS: Final = {"share": "", "count": "", "ratio": " times", "gain": ""}
+"""Word after a value by unit; other units are words themselves."""
 Cell = str | float | int | None  # value of a table; null: unknown
 _SPREAD: Final = "Compare the ways to choose places: lots and caps on repeats spread flags."
 WATCHED: Final = {
@@ -48,19 +51,28 @@ class Figure(BaseModel, frozen=True, extra="forbid"):
     sentence: str
 
     @property
+    def number(self) -> str:
+        """The value with its unit, in words; a share that is neither none nor all is not rounded to it."""
+        if self.value is None:
+            return UNKNOWN
+        text = f"{self.value:{self._form}}"
+        if self.unit == "share" and 0 < self.value < 1:
+            text = {"0%": "<1%", "100%": ">99%"}.get(text, text)
+        return text + _WORDS.get(self.unit, f" {self.unit}")
+
+    @property
+    def interval(self) -> str:
+        """Both ends of the interval; "" without one."""
+        return Estimate(self.value, self.low, self.high).interval(self._form)
+
+    @property
     def shown(self) -> str:
         """The value with its unit and interval, in words."""
-        texts = [_in_words(value, self.unit) for value in (self.value, self.low, self.high) if value is not None]
-        interval = f" ({texts[1].split()[0]} to {texts[2].split()[0]})" if len(texts) == 3 else ""
-        return (texts or [UNKNOWN])[0] + interval
+        return f"{self.number} ({self.interval})" if self.interval else self.number
 
-
-def _in_words(value: float, unit: str) -> str:
-    """Return a value with its unit; a share that is neither none nor all is not rounded to it."""
-    text = _FORMS.get(unit, "{:,.1f} " + unit).format(value)
-    if unit == "share" and 0 < value < 1:
-        return {"0%": "<1%", "100%": ">99%"}.get(text, text)
-    return text
+    @property
+    def _form(self) -> str:
+        return _FORMS.get(self.unit, ",.1f")
 
 
 class FigureTable(BaseModel, frozen=True, extra="forbid"):

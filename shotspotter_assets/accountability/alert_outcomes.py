@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from shotspotter_assets.accountability.calls import Alert, Call, match_calls, named_alerts, read_calls
 from shotspotter_assets.alerts.sources.row_texts import MAX_PROBLEMS, Problem
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import cells_at
+from shotspotter_assets.grid.tensors import is_gunshot
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, OUTCOMES_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -65,11 +65,11 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
 
 def _gunshots(alerts: pa.Table) -> list[Alert]:
     """Return the gunshot alerts in order, without other events of the city."""
-    columns = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type"]
+    columns = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude"]
+    gunshots = alerts.filter(pa.array(is_gunshot(alerts["gunshot_type"])))
     return [
         Alert(row["date"], row["user_id"], row["source_id"], row["time_utc"], (row["longitude"], row["latitude"]))
-        for row in alerts.select(columns).sort_by("user_id").to_pylist()
-        if row["gunshot_type"] is None or row["gunshot_type"] < FIRST_EVENT_CODE
+        for row in gunshots.select(columns).sort_by("user_id").to_pylist()
     ]
 
 
@@ -182,8 +182,7 @@ def outcome_summary(store: Store, city: City, first: date, last: date) -> Outcom
     alerts = store.read_present(CLEANED, city.name, first, last, ["gunshot_type"])
     number = 0
     if alerts is not None:
-        is_gunshot = pc.less(alerts["gunshot_type"], FIRST_EVENT_CODE).fill_null(True)
-        number = pc.sum(is_gunshot).as_py() or 0
+        number = int(is_gunshot(alerts["gunshot_type"]).sum())
     frame = read_outcomes(store, city, first, last).to_pandas()
     about_alerts = frame[frame["user_id"].notna()]
     of_sensors = frame[frame["origin"] == "sensor"]

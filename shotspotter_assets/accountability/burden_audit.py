@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from shotspotter_assets.accountability.policies import OBSERVED, PLANS, Sums, rate, ratio
 from shotspotter_assets.accountability.residents import QUARTERS, Population
+from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.evaluation.gains import LEVEL
-from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import BURDEN_AUDIT
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -33,41 +32,6 @@ MEASURES: Final = {
 }
 Row = dict[str, Any]
 UNDEFINED: Final = "undefined, because nothing was counted there"
-
-
-class Estimate(BaseModel, frozen=True, extra="forbid"):
-    """A value with its 90% interval, whose ends are null if it cannot be given."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def of(cls, values: Array) -> Self | None:
-        """Return the first value with the percentile interval of the others, its draws; None if it is undefined (NaN).
-
-        With so many undefined draws that the interval's end may be one of them, there is no interval.
-        """
-        value = float(values[0])
-        defined = values[1:][np.isfinite(values[1:])]
-        if not np.isfinite(value):
-            return None
-        if len(defined) <= len(values[1:]) * (1 + LEVEL) / 2:
-            return cls(value=value)
-        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-        return cls(value=value, low=low, high=high)
-
-    def nearest_to(self, level: float) -> float:
-        """Return the point of the interval that is nearest to a level: the most careful statement of a difference."""
-        low = self.value if self.low is None else self.low
-        high = self.value if self.high is None else self.high
-        return min(max(level, low), high)
-
-    def text(self, form: str = ",.1f") -> str:
-        """Return the value and its interval, as "33.6 (33.1 to 34.2)"."""
-        if self.low is None or self.high is None:
-            return f"{self.value:{form}} (no interval)"
-        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
 
 
 class Comparison(BaseModel, frozen=True, extra="forbid"):
@@ -184,7 +148,7 @@ def burden_row(
 ) -> Row:
     """Return a row of `catalogue.BURDEN`; without an estimate, it gives the reason."""
     row = {"measure": measure, "kind": kind, "group": group, "policy": policy}
-    return row | ({"left_out": reason} if estimate is None else estimate.model_dump())
+    return row | ({"left_out": reason} if estimate is None else vars(estimate))
 
 
 def widest_pair(compared: Sequence[Comparison]) -> tuple[str, str] | None:
@@ -192,5 +156,5 @@ def widest_pair(compared: Sequence[Comparison]) -> tuple[str, str] | None:
     served = [one for one in compared if (one.policy, one.kind) == (SERVED, "group")]
     if not served:
         return None
-    widest = max(served, key=lambda one: one.difference.value)
+    widest = max(served, key=lambda one: one.difference.value or 0.0)
     return widest.first, widest.second

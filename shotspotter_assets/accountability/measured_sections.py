@@ -12,7 +12,7 @@ from shotspotter_assets.accountability.alert_outcomes import (
     outcome_summary,
 )
 from shotspotter_assets.accountability.audited_days import CELL_MEAN
-from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, Estimate
+from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison
 from shotspotter_assets.accountability.burden_report import cell_in_words
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
 from shotspotter_assets.accountability.policies import OBSERVED
@@ -20,6 +20,7 @@ from shotspotter_assets.alerts.sources.side_settings import table_folder
 from shotspotter_assets.alerts.sources.side_tables import read_state
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState
@@ -184,7 +185,7 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     """Compare areas, groups and incomes by the days on which the served forecast flags them."""
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
-    served.sort(key=lambda pair: -pair.difference.value)
+    served.sort(key=lambda pair: -(pair.difference.value or 0.0))
     frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
     by_kind = {kind: [pair for pair in served if pair.kind == kind] for kind in KINDS}
     figures = _unknown(OF_BURDEN, NO_AUDIT if audit is None else audit.note or TOO_FEW_DAYS)
@@ -218,7 +219,7 @@ def _largest(
     no_ratio = f" No ratio is given for {missing}, because {TOO_FEW_FLAGS}." if len(estimates) < len(served) else ""
     if not estimates:
         return Figure(name=name, title=title, unit=unit, sentence=no_ratio.strip())
-    pair, largest = max(estimates, key=lambda one: one[1].value)
+    pair, largest = max(estimates, key=lambda one: one[1].value or 0.0)
     more, fewer = pair.exposure
     days = f"{more:.1f} days a year ({pair.first}), against {fewer:.1f} ({pair.second})"
     sentence = (

@@ -9,9 +9,10 @@ import pyarrow as pa
 from shotspotter_assets.accountability.audited_days import AuditedDays
 from shotspotter_assets.accountability.residents import Population
 from shotspotter_assets.cities.patrol_rules import Repeats
+from shotspotter_assets.evaluation.estimates import MIN_WEEKS_FOR_INTERVAL, draws_of_weeks
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_cells, ranks_within_days
+from shotspotter_assets.forecasts.patrol.lottery import capped_shares
 from shotspotter_assets.grid.dates import YEAR_DAYS, weeks
 from shotspotter_assets.storage.arrays import Array, Days, Integers
 from shotspotter_assets.storage.catalogue import FRONTIER
@@ -91,18 +92,11 @@ def lot_chances(probability: Array, number: Integers, power: float) -> Array:
     Chances of a day sum to `number`, so that means over draws are known exactly, without drawing. Shape (days, cells).
     """
     weights = np.nan_to_num(probability) ** power
-    is_certain = np.zeros(weights.shape, dtype=bool)
-    while True:
-        left = np.where(is_certain, 0.0, weights)
-        factor = ratio(number - is_certain.sum(axis=1), left.sum(axis=1))
-        chances = left * np.nan_to_num(factor)[:, None] + is_certain
-        is_over = (chances > 1) & ~is_certain
-        if not is_over.any():
-            return np.asarray(chances)
-        is_certain |= is_over
+    room = np.isfinite(probability).astype(np.int64)
+    return np.array([capped_shares(weights[day], room[day], int(number[day])) for day in range(len(weights))])
 
 
-def weekly_sums(days: Days, policy: Policy, occupied: Array) -> Sums:
+def _sums_by_week(days: Days, policy: Policy, occupied: Array) -> Sums:
     """Return the sums of each calendar week, Monday to Sunday; `occupied` is 1 on days with an alert, (days, cells)."""
     is_covered = np.isfinite(policy.flags)
     flags = np.nan_to_num(policy.flags)
@@ -118,22 +112,14 @@ def weekly_sums(days: Days, policy: Policy, occupied: Array) -> Sums:
 
 
 def sums_of_draws(days: Days, policies: Mapping[str, Policy], occupied: Array) -> dict[str, Sums]:
-    """Return the sums of each policy in all weeks and in each draw of weeks, drawn alike for all policies."""
-    times = draws_of_weeks(days, np.random.default_rng(0))
+    """Return the sums of each policy in all weeks and, unless there are too few, in draws of weeks, alike for all policies."""
+    weeks = len(_starts_of_weeks(days))
+    draws = draws_of_weeks(weeks, DRAWS if weeks >= MIN_WEEKS_FOR_INTERVAL else 0)
+    times = np.vstack([np.ones((1, weeks)), draws])
     return {
-        name: {layer: times @ weekly for layer, weekly in weekly_sums(days, policy, occupied).items()}
+        name: {layer: times @ weekly for layer, weekly in _sums_by_week(days, policy, occupied).items()}
         for name, policy in policies.items()
     }
-
-
-def draws_of_weeks(days: Days, random: np.random.Generator) -> Array:
-    """Return ones, and how often each draw has each week, shape (1 + DRAWS, weeks); ones alone for too few weeks.
-
-    Weeks are drawn whole, because neighbouring days and cells depend on each other.
-    """
-    number = len(_starts_of_weeks(days))
-    draws = DRAWS if number >= MIN_WEEKS_FOR_INTERVAL else 0
-    return np.vstack([np.ones((1, number)), random.multinomial(number, np.full(number, 1 / number), size=draws)])
 
 
 def rate(sums: Sums, measure: str, weights: Array) -> Array:

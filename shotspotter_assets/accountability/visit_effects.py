@@ -18,6 +18,7 @@ from shotspotter_assets.accountability.visit_trial import Change, Trial, changes
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.evaluation.estimates import CONFIDENCE
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid
 from shotspotter_assets.grid.cells import cell_numbers, numbers_at
 from shotspotter_assets.grid.dates import local_dates
@@ -51,11 +52,11 @@ class VisitEffect(Change):
         place = f"{_PLACES[self.where]} {_TIMES[self.when]}"
         if self.note:
             return f"{place}, by {self.cause}: {self.note}"
-        share, low, high = (value / self.expected for value in (self.estimate, self.low, self.high))
-        interval = f"90% interval {low:+.0%} to {high:+.0%}"
-        if self.low <= 0 <= self.high:
-            return f"{place} no change by {self.cause} is shown ({share:+.0%}, {interval})."
-        return f"{place} {self.cause} changes the number of {event}s by {share:+.0%} ({interval})."
+        share = self.map(lambda alerts: alerts / self.expected)
+        interval = f"{CONFIDENCE:.0%} interval {share.interval('+.0%')}"
+        if self.nearest_to(0.0) == 0:
+            return f"{place} no change by {self.cause} is shown ({share.value:+.0%}, {interval})."
+        return f"{place} {self.cause} changes the number of {event}s by {share.value:+.0%} ({interval})."
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _effects(trial: Trial, visited: Array, cause: str) -> Iterator[VisitEffect]:
 
 def _too_wide(change: Change, days: int) -> str:
     """Return the reason why a change of so many days is not known yet; "" if it is."""
-    half = (change.high - change.low) / 2 / change.expected if change.expected else np.inf
+    half = change.half_width / change.expected if change.expected else np.inf
     if half <= MAX_HALF_WIDTH:
         return ""
     rule = f"not enough yet: the 90% interval is {half:.0%} of the expected number to either side, more than {MAX_HALF_WIDTH:.0%}"

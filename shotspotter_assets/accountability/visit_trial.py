@@ -7,14 +7,14 @@ visits of the cell and of its neighbours, in the shift and in the days before: e
 an exposure mapping as in Aronow and Samii (2017). There is a statistic for each exposure; the estimates set all to zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Final, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from shotspotter_assets.evaluation.gains import LEVEL
+from shotspotter_assets.evaluation.estimates import CONFIDENCE, Estimate
 from shotspotter_assets.forecasts.patrol.lottery import QUANTA, random_order
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
@@ -70,15 +70,12 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Estimate):
     """Change of the number of alerts by one visit, with an interval; those of all `EXPOSURES` hold together with 90%."""
 
-    where: Where
-    when: When
-    estimate: float
-    low: float
-    high: float
-    expected: float  # alerts forecast for the same cells and hours
+    where: Where = field(kw_only=True)
+    when: When = field(kw_only=True)
+    expected: float = field(kw_only=True)  # alerts forecast for the same cells and hours
 
 
 def changes(trial: Trial, visited: Array) -> list[Change]:
@@ -104,7 +101,7 @@ def changes(trial: Trial, visited: Array) -> list[Change]:
     errors = np.linalg.solve(statistics[:, 1:], noise.T)
     spread = errors.std(axis=1)
     # All intervals together hold with the level: somebody who looks at each finds no change by chance that often.
-    half = np.quantile(abs(errors / spread[:, None]).max(axis=0), LEVEL) * spread
+    half = np.quantile(abs(errors / spread[:, None]).max(axis=0), CONFIDENCE) * spread
     return [_change(trial, number, float(estimates[number]), float(half[number])) for number in range(len(EXPOSURES))]
 
 
@@ -128,14 +125,7 @@ def _change(trial: Trial, number: int, share: float, half: float) -> Change:
     weight = np.where(trial.is_decided, trial.expected_units * (1 - trial.expected_units), 0.0)
     expected = trial.after(np.where(trial.is_known[:, None], trial.expected, 0.0), where, when)
     mean = float((weight * expected).sum() / weight.sum())
-    return Change(
-        where,
-        when,
-        estimate=share * mean,
-        low=(share - half) * mean,
-        high=(share + half) * mean,
-        expected=mean,
-    )
+    return Change(share * mean, (share - half) * mean, (share + half) * mean, where=where, when=when, expected=mean)
 
 
 def _sums_again(trial: Trial, values: Singles, random: np.random.Generator) -> Array:

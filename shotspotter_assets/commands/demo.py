@@ -18,9 +18,10 @@ from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
 from shotspotter_assets.commands.launch import Launch, run_launch
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
+from shotspotter_assets.evaluation.score_rows import ALL, ScoreTable, all_rows
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
@@ -157,7 +158,7 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
     truth = clip_probability(risk[days, row, column])
     beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
     rows = all_rows(beside.append_column("truth", [truth]), [])
-    return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Score(None)})
+    return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Estimate(None)})
 
 
 def _show_results(store: Store, city: City) -> None:

@@ -19,7 +19,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.requested_runs import retries, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.evaluation.gains import newest_level
+from shotspotter_assets.evaluation.estimates import newest_level
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.forecasts.seals import heads_in_words
@@ -123,7 +123,7 @@ def _serving_facts(city: City, store: Store, table: DayTable, present: CityNow) 
         if shown is not None:
             lacks += filter(None, [made_text(present, table, shown.issued_at, shown.last_known, city)])
         level = newest_level(of_target, city.name)
-        levels += [] if level is None else [before + level.text()]
+        levels += [] if level is None else [before + level.sentence()]
         served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)
         if served_on is None:
             serves.append(f"{before}nothing yet")

@@ -14,9 +14,9 @@ from shotspotter_assets.evaluation.distribution_scores import (
     SHARES,
     distribution_rows,
 )
+from shotspotter_assets.evaluation.estimates import Estimate, weekly_sums
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.evaluation.gains import weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score, ScoreTable, loss_rows
+from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.alert_counts import CountDistribution
@@ -108,7 +108,7 @@ def count_rows(counts: pa.Table) -> Rows:
         loss_rows(weekly, len(number), [MEAN_OF_COUNTS], COUNTS, ALL)
         | distribution_rows(counts)
         | {
-            (COUNTS, ALL, name, score): Score(value)
+            (COUNTS, ALL, name, score): Estimate(value)
             for name, scores_of_name in scores.items()
             for score, value in scores_of_name.items()
         }

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.estimates import Estimate, weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, gain_name
+from shotspotter_assets.evaluation.score_rows import ALL, Rows, gain_name
 from shotspotter_assets.grid.dates import dates_of, weeks
 from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
 from shotspotter_assets.models.year_reference import negative_binomial
@@ -165,15 +165,15 @@ def distribution_rows(counts: pa.Table) -> Rows:
     number = stored["alerts"].to_numpy()
     ranked = ranked_probability_scores(cells.cumulative(), number)
     rows = {
-        (COUNTS, ALL, SERVED, "log_score_cells"): Score(float(log_scores(cells.pmf(number)).mean())),
-        (COUNTS, ALL, SERVED, "rps_cells"): Score(float(ranked.mean())),
+        (COUNTS, ALL, SERVED, "log_score_cells"): Estimate(float(log_scores(cells.pmf(number)).mean())),
+        (COUNTS, ALL, SERVED, "rps_cells"): Estimate(float(ranked.mean())),
     }
     for name, forecast in totals.forecasts.items():
         means = {score: float(loss.mean()) for score, loss in losses[name].items()}
         for score, value in (means | _calibration(forecast, totals)).items():
-            rows[COUNTS, ALL, name, f"{score}_city"] = Score(value)
+            rows[COUNTS, ALL, name, f"{score}_city"] = Estimate(value)
     for score in ("log_score", "rps"):
         by_name = {name: losses[name][score] for name in losses}
         gain = weekly_gain(weekly_sums(totals.days, np.ones(len(totals.days)), by_name), SERVED, YEAR)
-        rows[COUNTS, ALL, SERVED, f"{score}_city_{gain_name(YEAR)}"] = Score(gain.gain, gain.low, gain.high)
+        rows[COUNTS, ALL, SERVED, f"{score}_city_{gain_name(YEAR)}"] = gain
     return rows

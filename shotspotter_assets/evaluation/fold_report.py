@@ -11,9 +11,10 @@ from pydantic import Field
 
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
+from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.fold_tables import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
-from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
+from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
@@ -102,7 +103,7 @@ def fold_report(window: FoldWindow, probability: Mapping[str, Array]) -> tuple[F
     if window.history.city.is_of_gunfire:
         rows |= all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
     seconds = {name: trained.seconds_to_train for name, trained in window.record.models.items()}
-    rows |= {(ALL, ALL, name, "seconds_to_train"): Score(seconds.get(name)) for name in probability}
+    rows |= {(ALL, ALL, name, "seconds_to_train"): Estimate(seconds.get(name)) for name in probability}
     report = FoldReport(
         city=window.record.city,
         cutoff=window.record.cutoff,

@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.evaluation.estimates import CONFIDENCE, MIN_WEEKS, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import LEVEL, MIN_WEEKS, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
@@ -124,7 +124,7 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
     The interval is that of the gain over the best baseline (90%, weekly block bootstrap). The conditions: the gain over a
     constant is above zero too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks
     and `MIN_POSITIVES` positives. With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
-    A candidate that is `withheld` for its level (`evaluation.gains.Level`) is not served in any case.
+    A candidate that is `withheld` for its level (`evaluation.estimates.Level`) is not served in any case.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     evidence = _evidence_on(forecasts, candidate)
@@ -197,9 +197,8 @@ def shown_types(validated: pa.Table) -> tuple[str | None, str]:
 
 def _percent(gain: Gain) -> str:
     """Return a gain as a change of the observed outcome's probability: "+0.5%, 90% interval -1.4% to +2.3%"."""
-    if gain.gain is None:
+    if gain.value is None:
         return "no event to compare on"
-    if gain.low is None or gain.high is None:
-        return f"{np.expm1(gain.gain):+.1%}, too few weeks for an interval"
-    middle, low, high = (f"{np.expm1(value):+.1%}" for value in gain.ends().values())
-    return f"{middle}, {LEVEL:.0%} interval {low} to {high}"
+    ends = gain.map(np.expm1).interval("+.1%")
+    interval = f"{CONFIDENCE:.0%} interval {ends}" if ends else "too few weeks for an interval"
+    return f"{np.expm1(gain.value):+.1%}, {interval}"

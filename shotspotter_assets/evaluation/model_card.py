@@ -48,7 +48,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
     environment.filters |= {
         "percent": lambda share: "-" if share is None else f"{share:.1%}",
         "number": lambda number: "-" if number is None else f"{number:.3f}",
-        "signed": lambda number: "-" if number is None else f"{number:+.3f}",
         "plain": plain,
     }
     served = report.verdict.served

@@ -9,7 +9,7 @@ import numpy as np
 
 from shotspotter_assets.cities.box import Box
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.scores import Reliability
 from shotspotter_assets.grid.cells import Plane, cell_middles
 from shotspotter_assets.storage.arrays import Array, Booleans, Values
@@ -110,9 +110,9 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     for number, (name, by_fold) in enumerate(gains.items()):
         offset = 0.5 * ((number + 0.5) / len(gains) - 0.5)
         points = [
-            (folds.index(fold) + offset, gain.gain, gain.low, gain.high)
+            (folds.index(fold) + offset, gain.value, gain.low, gain.high)
             for fold, gain in by_fold.items()
-            if gain.gain is not None
+            if gain.value is not None
         ]
         x, middle, low, high = np.array(points, dtype=np.float64).reshape(-1, 4).T
         # A percentile interval of few weeks may leave its own mean out.

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.evaluation.estimates import Estimate, Gain, WeeklySums, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import Gain, WeeklySums, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
@@ -28,17 +28,7 @@ NO_MODEL: Final = ""
 TYPES: Final = "gunshot_types"  # facet of the type scores
 
 Key = tuple[str, str, str, str]  # facet, group, model and score
-
-
-class Score(NamedTuple):
-    """A value with the ends of its interval; None if undefined."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-Rows = dict[Key, Score]
+Rows = dict[Key, Estimate]
 
 
 @dataclass(frozen=True)
@@ -52,14 +42,16 @@ class ScoreTable:
         """Read the scores of a fold or, without a cutoff, of a city."""
         return cls(
             {
-                (row["facet"], row["group"], row["model"], row["score"]): Score(row["value"], row["low"], row["high"])
+                (row["facet"], row["group"], row["model"], row["score"]): Estimate(
+                    row["value"], row["low"], row["high"]
+                )
                 for row in store.read_table(file, city, cutoff).to_pylist()
             }
         )
 
     def to_arrow(self) -> pa.Table:
         """Return the table to store (`catalogue.FOLD_SCORES`)."""
-        columns = zip(*((*key, *score) for key, score in self.rows.items()), strict=True)
+        columns = zip(*((*key, score.value, score.low, score.high) for key, score in self.rows.items()), strict=True)
         return pa.table([list(column) for column in columns], schema=FOLD_SCORES.schema)
 
     def value(self, score: str, model: str = NO_MODEL, facet: str = ALL, group: str = ALL) -> float | None:
@@ -98,7 +90,7 @@ def all_rows(
     for name, constant in (("never", 0.0), ("always", 1.0)):
         scores.setdefault(name, decisions(np.full(len(observed), constant), observed))
     return gain_rows(forecasts, baselines, facet, group) | {
-        (facet, group, name, score): Score(value)
+        (facet, group, name, score): Estimate(value)
         for name, scores_of_name in scores.items()
         for score, value in scores_of_name.items()
     }
@@ -125,7 +117,7 @@ def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) 
     observed = observed_of(forecasts)
     weekly = weekly_losses(forecasts, model_names(forecasts))
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
-    rows = {(facet, group, NO_MODEL, name): Score(float(value)) for name, value in size.items()}
+    rows = {(facet, group, NO_MODEL, name): Estimate(float(value)) for name, value in size.items()}
     return rows | loss_rows(weekly, len(observed), over, facet, group)
 
 
@@ -137,18 +129,18 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     models = [name.removesuffix("_0") for name in alerts.column_names if name.endswith("_0")]
     losses = {name: _type_losses(alerts, name, observed) for name in models}
     weekly = weekly_sums(dates_of(alerts), np.ones(len(alerts)), losses)
-    rows = {(TYPES, ALL, NO_MODEL, "alerts"): Score(float(len(alerts)))}
+    rows = {(TYPES, ALL, NO_MODEL, "alerts"): Estimate(float(len(alerts)))}
     return rows | loss_rows(weekly, len(alerts), [TRAILING_MIX], TYPES, ALL)
 
 
 def loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, group: str) -> Rows:
     """Return the number of weeks, and the mean loss of each model over a number of forecasts, with its gains."""
-    rows = {(facet, group, NO_MODEL, "weeks"): Score(float(len(weekly.positives)))}
+    rows = {(facet, group, NO_MODEL, "weeks"): Estimate(float(len(weekly.positives)))}
     for name, losses in weekly.losses.items():
-        rows[facet, group, name, "log_loss"] = Score(float(losses.sum() / number) if number else None)
+        rows[facet, group, name, "log_loss"] = Estimate(float(losses.sum() / number) if number else None)
         for other in over:
             gain = weekly_gain(weekly, name, other)
-            rows[facet, group, name, gain_name(other)] = Score(gain.gain, gain.low, gain.high)
+            rows[facet, group, name, gain_name(other)] = gain
     return rows
 
 

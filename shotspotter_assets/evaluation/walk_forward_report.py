@@ -171,7 +171,7 @@ def read_folds(store: Store, city: str, file: StoredTable) -> Folds:
 def walk_forward_rows(report: WalkForwardReport, scores: score_rows.ScoreTable) -> list[dict[str, Any]]:
     """Return each model's gain over the best baseline with its interval, the best model first."""
     gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
-    return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
+    return [{"model": name, "gain": gain.value, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
 
 def walk_forward_decisions(report: WalkForwardReport, scores: score_rows.ScoreTable) -> list[dict[str, Any]]:

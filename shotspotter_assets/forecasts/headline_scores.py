@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR, days_between
+from shotspotter_assets.evaluation.estimates import MIN_WEEKS, weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
-from shotspotter_assets.evaluation.gains import MIN_WEEKS, weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.gate import NEVER
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_shares
 from shotspotter_assets.evaluation.walk_forward_report import read_folds
@@ -98,7 +98,7 @@ def _gain(issued: Mapping[date, Mapping[str, float]]) -> dict[str, Any]:
     weekly = weekly_sums(np.array([*issued], "datetime64[D]"), sums[POSITIVES], sums)
     best = weekly.best(simple)
     gain = weekly_gain(weekly, SERVED, best)
-    return {"best": best, "gain": gain.gain, "low": gain.low, "high": gain.high}
+    return {"best": best, "gain": gain.value, "low": gain.low, "high": gain.high}
 
 
 def last_shown_lead(losses: pa.Table) -> int | None:

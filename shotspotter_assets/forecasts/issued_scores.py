@@ -11,8 +11,8 @@ from scipy.special import entr
 
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table, number_scores
+from shotspotter_assets.evaluation.estimates import MIN_WEEKS, Level, level_of, table_gain
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import MIN_WEEKS, Level, level_of, table_gain
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.forecasts.forecast_facts import (

@@ -252,7 +252,7 @@ def withheld_reason(store: Store, stored: CityHistory) -> str:
     if level is None or not level.withholds(bool(newest.gate.withheld)):
         return ""
     back = "It may serve again once the ratio itself is within that range (level: withhold in the city's file)."
-    return f"{candidate} is withheld for its level. {level.text()} {back}"
+    return f"{candidate} is withheld for its level. {level.sentence()} {back}"
 
 
 def training_reason(

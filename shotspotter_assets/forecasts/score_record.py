@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from shotspotter_assets.evaluation.count_scores import NumberScores
-from shotspotter_assets.evaluation.gains import Gain, Level
+from shotspotter_assets.evaluation.estimates import Gain, Level
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, Verdict
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.stored_settings import model_settings
+from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.fold_tables import type_forecasts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
 from shotspotter_assets.forecasts.intervals import weekly_offset
 from shotspotter_assets.forecasts.serving_record import BY_HAND, ServingRecord
@@ -307,7 +307,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         served=registry.NEW_CITY,
         candidate=registry.NEW_CITY,
         best_baseline=registry.HISTORICAL_MEAN,
-        gain=Gain(gain=None, low=None, high=None, weeks=0),
+        gain=Gain(None),
         predicted_over_observed=None,
         positives=int(history.observed.sum()),
         reasons=(why,),

@@ -24,6 +24,11 @@ ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "us
 COUNTED_COLUMNS: Final = ("user_id", "incident_id")  # columns of cleaned alerts that `miscounted_alerts` reads
 
 
+def is_gunshot(codes: pa.ChunkedArray) -> Booleans:
+    """Return True for codes of gunshots, of unknown type too, and False for the city's other events."""
+    return pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
+
+
 def type_layers(city: City) -> int:
     """Return the number of type layers: gunshot types, the unknown type, and the city's `event_types`."""
     return FIRST_EVENT_CODE + len(city.event_types)

@@ -154,8 +154,7 @@ def _service(states: Mapping[date, DayState]) -> tuple[Figure, ...]:
 
 def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
     """Return the shares of cells with an alert that were caught, and the gain over the best simple method."""
-    nats = track.whole.gain
-    gain, low, high = (None if end is None else math.expm1(end) for end in (nats.gain, nats.low, nats.high))
+    gain = track.whole.gain.map(math.expm1)
     days = number_of(track.whole.days, "day")
     days += ", test days of folds included" * any(row.made == FROM_FOLD for row in track.months)
     return (
@@ -176,9 +175,9 @@ def _scores(city: City, track: TrackRecord) -> tuple[Figure, ...]:
         Figure(
             name="gain",
             title="Gain over the best simple method",
-            value=gain,
-            low=low,
-            high=high,
+            value=gain.value,
+            low=gain.low,
+            high=gain.high,
             unit="gain",
             sentence="Mean rise of the probability given to what happened; brackets: 90% interval, from four weeks on.",
         ),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from shotspotter_assets.evaluation.gains import Level
+from shotspotter_assets.evaluation.estimates import Level
 from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.forecasts.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.pages.shown import NewestForecast

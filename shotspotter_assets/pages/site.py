@@ -18,8 +18,8 @@ from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.estimates import MIN_WEEKS_FOR_INTERVAL, newest_level
 from shotspotter_assets.evaluation.fold_report import LEADS
-from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL, newest_level
 from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT

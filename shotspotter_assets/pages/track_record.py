@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
 from shotspotter_assets.evaluation.distribution_scores import distribution_rows, stored_distributions
+from shotspotter_assets.evaluation.estimates import Estimate, Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.evaluation.score_rows import Score
 from shotspotter_assets.evaluation.scores import AREAS, FLAGGED_PERCENT, reliability, score_table
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
 from shotspotter_assets.forecasts.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
@@ -59,7 +58,7 @@ class TrackRecord:
     whole: TrackRow
     months: Sequence[TrackRow]
     charts: Mapping[str, object]  # for `track.js`
-    totals: Mapping[str, Score]  # scores of the city's number by name; empty if no distribution of it is stored
+    totals: Mapping[str, Estimate]  # scores of the city's number by name; empty if no distribution of it is stored
     shadow: ShadowScores | None
 
     @property
@@ -102,7 +101,7 @@ def track_record(store: Store, city: City, last: date, first: date | None = None
 
 def _scored_forecasts(
     store: Store, city: City, first: date, last: date
-) -> tuple[pa.Table, Names, dict[str, Score], ShadowScores | None] | None:
+) -> tuple[pa.Table, Names, dict[str, Estimate], ShadowScores | None] | None:
     """Return the scored forecasts from `first` to `last`, the origin of each row, the totals, and the shadow; None without any.
 
     While few forecasts are stored, the test days of folds stand beside them.
@@ -115,7 +114,7 @@ def _scored_forecasts(
     tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
     forecasts = {day: table for day, table in forecasts.items() if day not in tested}
     origins = {day: ISSUED if day in issued else REPLAYED for day in forecasts}
-    totals: dict[str, Score] = {}
+    totals: dict[str, Estimate] = {}
     shadow = None
     history = CityHistory.find(store, city, last, min(forecasts, default=last))
     if history is not None and (known := known_forecasts(forecasts, history)):
@@ -128,12 +127,12 @@ def _scored_forecasts(
     return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()]), totals, shadow
 
 
-def _totals(counts: pa.Table) -> dict[str, Score]:
+def _totals(counts: pa.Table) -> dict[str, Estimate]:
     """Return the scores of the city's number by the served forecast, by name, and their days; none without distributions."""
     rows = distribution_rows(counts)
     scores = {score: value for (_, _, method, score), value in rows.items() if method == SERVED}
     stored, _ = stored_distributions(counts)
-    return {**scores, "days": Score(float(len(stored["date"].unique())))} if scores else {}
+    return {**scores, "days": Estimate(float(len(stored["date"].unique())))} if scores else {}
 
 
 def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from shotspotter_assets.storage.store_format import FORMAT_VERSION, checked_vers
 from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 
 
-class StoredRecord(BaseModel, frozen=True):
+class StoredRecord(BaseModel, frozen=True, serialize_by_alias=True):
     """Facts of one partition; a field of the file's `date_name` holds the partition's date.
 
     Fields that programs no longer have are left out.

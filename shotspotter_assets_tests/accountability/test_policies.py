@@ -4,13 +4,12 @@ import pytest
 from shotspotter_assets.accountability.policies import (
     Policy,
     capped_flags,
-    draws_of_weeks,
     flags_per_day,
     gini,
     lot_chances,
     rate,
+    sums_of_draws,
     top_flags,
-    weekly_sums,
 )
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, score_cell_days
@@ -67,13 +66,11 @@ def test_chances_are_the_means_of_draws() -> None:
     chances = lot_chances(PROBABILITY, NUMBER, 1.0)
     occupied = (np.random.default_rng(1).random(PROBABILITY.shape) < PROBABILITY).astype(float)
     days = np.datetime64("2024-01-01") + np.arange(70)
-    expected = weekly_sums(days, Policy(chances * occupied), occupied)["flags"].sum()
     random = np.random.default_rng(2)
-    drawn = [
-        weekly_sums(days, Policy((random.random(chances.shape) < chances) * occupied), occupied)["flags"].sum()
-        for _ in range(200)
-    ]
-    assert np.mean(drawn) == pytest.approx(expected, rel=0.02)
+    drawn = [Policy((random.random(chances.shape) < chances) * occupied) for _ in range(200)]
+    policies = {"mean": Policy(chances * occupied), **{str(number): draw for number, draw in enumerate(drawn)}}
+    mean, *caught = (sums["flags"][0].sum() for sums in sums_of_draws(days, policies, occupied).values())
+    assert np.mean(caught) == pytest.approx(mean, rel=0.02)
 
 
 def test_rates_are_those_of_hand_counted_days() -> None:
@@ -81,10 +78,8 @@ def test_rates_are_those_of_hand_counted_days() -> None:
     occupied = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
     policy = Policy(flags, np.array([[0.5, 0.25], [0.5, 0.25], [0.5, np.nan]]))
     days = np.array(["2024-01-05", "2024-01-08", "2024-01-09"], "datetime64[D]")
-    weekly = weekly_sums(days, policy, occupied)
-    assert weekly["covered"].tolist() == [[1, 1], [2, 1]]
-    sums = {name: draws_of_weeks(days, np.random.default_rng(0)) @ values for name, values in weekly.items()}
-    assert len(sums["covered"]) == 1, "two weeks give no interval"
+    sums = sums_of_draws(days, {"hand": policy}, occupied)["hand"]
+    assert sums["covered"].tolist() == [[3, 2]], "two weeks give no interval"
     everywhere = np.ones((1, 2))
     assert rate(sums, "flagged_days", np.array([[300.0, 100.0]])) == pytest.approx(365.2425 * 600 / 1_100)
     assert rate(sums, "calibration", everywhere) == pytest.approx(2.0 / 2)

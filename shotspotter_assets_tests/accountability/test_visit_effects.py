@@ -127,7 +127,7 @@ def test_visits_made_stand_beside_sending_only_with_a_complete_log(
     sending = effects.effects[0]
     assert sending == visit_effects(trial_store, CITY, FIRST, last).effects[0], "no log changes the effect of sending"
     if log_is_complete:
-        assert effects.effects[4].estimate < 1.3 * sending.estimate < 0, "half of the sent units stayed away"
+        assert effects.effects[4].value < 1.3 * sending.value < 0, "half of the sent units stayed away"
 
 
 def made_rows(lots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -47,7 +47,7 @@ def test_a_large_effect_is_found_where_and_when_it_is() -> None:
     assert found["cell", "shift"].high < 0
     assert found["cell", "next days"].high < 0
     assert found["around", "next days"].low < 0 < found["around", "next days"].high
-    assert found["cell", "shift"].estimate == pytest.approx(-0.4 * found["cell", "shift"].expected, rel=0.25)
+    assert found["cell", "shift"].value == pytest.approx(-0.4 * found["cell", "shift"].expected, rel=0.25)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_effects_of_sending_and_of_visits_made(
 
 def mean_share(found: list[list[Change]]) -> float:
     """Mean over the seeds of the change in the cell during the shift, as a share of the expected alerts."""
-    return float(np.mean([here.estimate / here.expected for here, *_ in found]))
+    return float(np.mean([here.value / here.expected for here, *_ in found]))
 
 
 def test_unknown_shifts_count_neither_as_quiet_nor_as_busy() -> None:

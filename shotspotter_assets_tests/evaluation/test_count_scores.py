@@ -41,7 +41,7 @@ def test_numbers_are_scored_by_their_definitions() -> None:
     assert scores.value("within_80_cells", SERVED, COUNTS) == 0.75
     assert scores.value("within_80_city", SERVED, COUNTS) == 0.5
     gained = poisson_losses(np.array([1.0, 0.5, 1.0, 0.5]), np.array([2, 0, 0, 1])).mean() - np.mean(losses)
-    assert scores.gain(MEAN_OF_COUNTS, SERVED, COUNTS).gain == pytest.approx(gained)
+    assert scores.gain(MEAN_OF_COUNTS, SERVED, COUNTS).value == pytest.approx(gained)
     assert [row["numbers by"] for row in count_tables(scores)["numbers"]] == [SERVED, MEAN_OF_COUNTS]
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.fold_report import (
     LEADS,
     FoldReport,
@@ -30,7 +31,6 @@ from shotspotter_assets.evaluation.forecasts_table import (
     pool_tables,
     without_firework_days,
 )
-from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.forecasts.training import train_fold

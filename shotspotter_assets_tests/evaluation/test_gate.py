@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.evaluation.gains import table_gain
+from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.gate import RULES, Interval, shown_types, verdict_on
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, all_rows, decision_rows, type_rows
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, random_table, with_column
@@ -40,7 +40,7 @@ def test_a_better_forecast_is_served_and_the_reasons_say_so():
     verdict = verdict_on(FORECASTS, "better")
     assert verdict.passed
     assert (verdict.served, verdict.candidate, verdict.best_baseline) == ("better", "better", "historical_mean")
-    assert 0 < verdict.gain.low < verdict.gain.gain < verdict.gain.high
+    assert 0 < verdict.gain.low < verdict.gain.value < verdict.gain.high
     assert verdict.predicted_over_observed == pytest.approx(1, abs=0.1)
     assert verdict.outcome == "better"
     assert re.fullmatch(
@@ -190,15 +190,15 @@ def test_score_rows_are_the_multiclass_log_loss_of_known_types():
     loss = found.value("log_loss", "knowing", TYPES)
     assert loss == pytest.approx(-np.log(p[np.arange(len(p)), [row["gunshot_type"] for row in rows]]).mean())
     gain = found.gain("trailing_mix", "knowing", TYPES)
-    assert gain.gain == pytest.approx(found.value("log_loss", "trailing_mix", TYPES) - loss)
+    assert gain.value == pytest.approx(found.value("log_loss", "trailing_mix", TYPES) - loss)
     assert 0 < gain.low < gain.high
-    assert found.gain("trailing_mix", "trailing_mix", TYPES).gain == 0
+    assert found.gain("trailing_mix", "trailing_mix", TYPES).value == 0
 
 
 def test_no_typed_alert_gives_no_score():
     found = scores_of(typed_forecasts().set_column(4, "gunshot_type", pa.nulls(800, pa.int8())))
     assert (found.value("alerts", facet=TYPES), found.value("log_loss", "knowing", TYPES)) == (0, None)
-    assert found.gain("trailing_mix", "knowing", TYPES).gain is None
+    assert found.gain("trailing_mix", "knowing", TYPES).value is None
 
 
 def test_decisions_of_a_weight_are_those_at_its_odds():

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.evaluation.gains import Level, level_of
+from shotspotter_assets.evaluation.estimates import Level, level_of
 
-LEVEL = Level(days=365, last=date(2024, 12, 31), expected=100.0, observed=100, ratio=1.0, low=0.95, high=1.05)
+LEVEL = Level(1.0, 0.95, 1.05, days=365, last=date(2024, 12, 31), expected=100.0, observed=100)
 YEAR = 365
 DAYS = np.datetime64("2024-01-01") + np.arange(YEAR)
 
 
 def level(ratio: float | None, low: float | None, high: float | None) -> Level:
-    return replace(LEVEL, ratio=ratio, low=low, high=high)
+    return replace(LEVEL, value=ratio, low=low, high=high)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_the_ratio_and_its_interval_scale_with_the_forecast(factor, seed):
     random = np.random.default_rng(seed)
     observed = random.poisson(3.0, YEAR)
     one, scaled = (level_of(DAYS, np.full(YEAR, 3.0 * times), observed) for times in (1.0, factor))
-    assert (scaled.ratio, scaled.low, scaled.high) == pytest.approx(
-        (one.ratio * factor, one.low * factor, one.high * factor)
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
+        (one.value * factor, one.low * factor, one.high * factor)
     )
-    assert scaled.low <= scaled.ratio <= scaled.high
+    assert scaled.low <= scaled.value <= scaled.high
     assert (scaled.days, scaled.last, scaled.observed) == (365, date(2024, 12, 30), observed.sum())
 
 
@@ -59,13 +59,13 @@ def test_chance_accuses_no_quiet_city_and_a_busy_one_shows_its_level():
     assert sum(one.is_off for one in levels) <= 2
     busy = level_of(DAYS, np.full(YEAR, 12.0), random.poisson(10.0, YEAR))
     assert busy.is_off
-    assert f"is {busy.ratio:.2f} (90% interval " in busy.text()
+    assert f"is {busy.value:.2f} (90% interval " in busy.sentence()
 
 
 def test_few_weeks_or_no_alert_have_no_interval():
     short = level_of(DAYS[:70], np.full(70, 5.0), np.ones(70, int))
-    assert (short.ratio, short.low, short.is_off) == (5.0, None, False)
-    assert "fewer than 12 weeks" in short.text()
+    assert (short.value, short.low, short.is_off) == (5.0, None, False)
+    assert "fewer than 12 weeks" in short.sentence()
     silent = level_of(DAYS, np.ones(YEAR), np.zeros(YEAR, int))
-    assert (silent.ratio, silent.low, silent.is_off) == (None, None, False)
-    assert "unknown" in silent.text()
+    assert (silent.value, silent.low, silent.is_off) == (None, None, False)
+    assert "unknown" in silent.sentence()

@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.scores import reliability
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)

@@ -9,8 +9,8 @@ import pytest
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.evaluation.estimates import weekly_gain, weekly_sums
 from shotspotter_assets.evaluation.fold_report import LEADS
-from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.forecasts.headline_scores import (
     MIN_DAYS,
     flip_flop_index,
@@ -82,7 +82,7 @@ def test_each_month_has_the_numbers_of_its_year(store: Store) -> None:
     gain = weekly_gain(weekly_sums(np.array(year, "datetime64[D]"), columns["positives"], columns), "served", "ewma")
     last = rows[-1]
     assert (last["issued_days"], last["best"], last["unknown"]) == (len(year), "ewma", "")
-    assert (last["gain"], last["low"], last["high"]) == (gain.gain, gain.low, gain.high)
+    assert (last["gain"], last["low"], last["high"]) == (gain.value, gain.low, gain.high)
     assert (last["tested_days"], last["lead"]) == (92, 14)
     assert last["flip_flop"] == pytest.approx((0.1 * 275 + 0.3 * 90) / 365)
 

@@ -73,7 +73,7 @@ def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> No
     assert (bad.rolling_gate.passed, bad.rolling_gate.served) == (False, "historical_mean")
     assert bad.rolling.is_off
     assert bad.rolling.drift > abs(good.rolling.drift)
-    gain = bad.rolling.gain_over["historical_mean"].gain
+    gain = bad.rolling.gain_over["historical_mean"].value
     assert gain < 0
     assert len(bad.warnings()) == 2
 

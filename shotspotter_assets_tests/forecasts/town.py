@@ -11,7 +11,7 @@ from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
-from shotspotter_assets.evaluation.gains import Gain
+from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastRecord, write_forecast
 from shotspotter_assets.forecasts.serving_record import ServingRecord

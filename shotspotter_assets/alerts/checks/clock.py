@@ -4,7 +4,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.alerts.checks.finding import Finding, Problems
-from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
 
 if TYPE_CHECKING:
     from shotspotter_assets.alerts.checks.spans import Block
@@ -21,11 +20,11 @@ STEPS_SECONDS: Final = {"day": 86_400, "hour": 3600, "minute": 60}
 def clock(window: "Window") -> Finding:
     """Check that times are as exact as the city's file states, on the city's clock, and not filled in."""
     from shotspotter_assets.grid.dates import is_holiday_fireworks, wall_clock
+    from shotspotter_assets.grid.tensors import is_gunshot
 
     city = window.city
     seconds = (wall_clock(window.alerts["time_utc"], city.zone).astype("int64") % (STEPS_SECONDS["day"] * 10**6)) / 1e6
-    is_gunshot = window.alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy() <= UNKNOWN_TYPE_CODE
-    shows_night = is_gunshot & ~is_holiday_fireworks(window.dates)
+    shows_night = is_gunshot(window.alerts["gunshot_type"]) & ~is_holiday_fireworks(window.dates)
     problems = Problems()
     precision = None
     for block, inside in window.full_blocks(window.dates, MIN_CLOCK_ALERTS):

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from shotspotter_assets.alerts.cleaning.incidents import incident_numbers
 from shotspotter_assets.alerts.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.alerts.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS, RAW_SCHEMA
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import Plane
 from shotspotter_assets.grid.dates import dates_of, is_holiday_fireworks, local_dates, rows_by_day, rows_of_days
+from shotspotter_assets.grid.tensors import is_gunshot
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 
@@ -240,7 +241,7 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     user_id = _user_ids(rows)
     degrees = np.column_stack([rows["longitude"].to_numpy(), rows["latitude"].to_numpy()])
     codes = type_codes(rows["gunshot_type"], city)
-    gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
+    gunshot = is_gunshot(codes)
     # Other events are an incident each.
     incident_id = user_id.copy()
     seconds = rows["time_utc"].cast(pa.int64()).to_numpy()[gunshot] / 1e6

@@ -40,7 +40,7 @@ def definitions(city: City) -> dg.Definitions:
             context,
             store,
             city,
-            words=lambda record: "" if record.level is None else record.level.text(),
+            words=lambda record: "" if record.level is None else record.level.sentence(),
             has_failed=lambda record: record.level is not None and record.level.is_off,
         )
 
@@ -131,9 +131,9 @@ def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }
         if HISTORICAL_MEAN in rolling.gain_over:  # it is not where it is the candidate itself
-            numbers[f"last weeks: gain over {HISTORICAL_MEAN}"] = rolling.gain_over[HISTORICAL_MEAN].gain
+            numbers[f"last weeks: gain over {HISTORICAL_MEAN}"] = rolling.gain_over[HISTORICAL_MEAN].value
     if record.level is not None:
-        numbers["last 365 days: level"] = record.level.text()
+        numbers["last 365 days: level"] = record.level.sentence()
     if record.shadow is not None:
         numbers["last weeks: shadow"] = record.shadow.text()
     gate = record.rolling_gate

@@ -133,7 +133,7 @@ def _shown(live: "LiveModels", path: str, city: City, issue_date: date, log: Log
         **record.model_dump(mode="json", include=RECORD_FACTS),
         "why": panel.bullets(record.reasons),
         "trained": record.trained,
-        **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
+        **panel.rounded(record.gate.gain.ends("gate_gain")),
         "path": dg.MetadataValue.path(path),
     }
 

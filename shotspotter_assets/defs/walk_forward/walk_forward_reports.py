@@ -119,7 +119,6 @@ def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Me
     from shotspotter_assets.evaluation.count_scores import count_tables
 
     verdict = report.verdict
-    gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
     sizes = {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
     return {
         "served": verdict.served,
@@ -129,11 +128,11 @@ def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Me
         **{name: panel.table(rows) for name, rows in count_tables(scores).items()},
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
-        **panel.rounded(gain | sizes),
+        **panel.rounded(verdict.gain.ends("gain") | sizes),
     }
 
 
 def _numbers(verdict: "Verdict") -> panel.Metadata:
     """Return the numbers behind a verdict, as the check shows them."""
     served = {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
-    return served | verdict.gain.ends()
+    return served | verdict.gain.ends("gain")

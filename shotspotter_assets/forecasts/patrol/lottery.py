@@ -85,8 +85,8 @@ def unit_quanta(problem: CoverProblem, number: int, power: float) -> Integers:
         is_fixed |= is_short
 
 
-def _shared(weight: Array, room: Integers, number: int) -> Integers:
-    """Share `number` units among cells in proportion to their weights, at most `room` each, in quanta; shape (cells,)."""
+def capped_shares(weight: Array, room: Integers, number: int) -> Array:
+    """Share a number of units among cells in proportion to their weights, at most `room` each; shape (cells,)."""
     is_full = room == 0
     while True:
         left = number - int(room[is_full].sum())
@@ -94,12 +94,17 @@ def _shared(weight: Array, room: Integers, number: int) -> Integers:
         units = np.where(is_full, room, weight * (left / total if total else 0.0))
         is_over = ~is_full & (units >= room)
         if not is_over.any():
-            break
+            return units
         is_full |= is_over
+
+
+def _shared(weight: Array, room: Integers, number: int) -> Integers:
+    """Return `capped_shares` in quanta, in sum `number` units; shape (cells,)."""
+    units = capped_shares(weight, room, number)
     quanta = np.floor(units * QUANTA).astype(np.int64)
     # What rounding lost goes to the cells in turn, one quantum each.
     lost = number * QUANTA - int(quanta.sum())
-    open_cells = np.flatnonzero(~is_full)
+    open_cells = np.flatnonzero(units < room)
     quanta[open_cells[:lost]] += 1
     return quanta
 

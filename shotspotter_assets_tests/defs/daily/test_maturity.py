@@ -100,7 +100,7 @@ def test_a_shadow_is_stated_and_scored(chains: dict[str | None, Chain]) -> None:
     cells = zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)
     observed = np.array([cell in came for cell in cells])
     losses = [-np.log(np.where(observed, p, 1 - p)).sum() for p in (day["probability"].to_numpy(), shadow)]
-    assert scores.shadow.gain.gain == pytest.approx((losses[0] - losses[1]) / observed.sum())
+    assert scores.shadow.gain.value == pytest.approx((losses[0] - losses[1]) / observed.sum())
     assert ScoreRecord.load(chains[None].store, CITY, NEXT).model_dump(exclude={"shadow"}) == scores.model_dump(
         exclude={"shadow"}
     )
@@ -201,7 +201,7 @@ def test_a_candidate_whose_level_is_off_is_withheld_and_status_says_so(
     level = ScoreRecord.load(chain.store, CITY, NEXT).level
     text = status_text(Settings(chain.cities, str(chain.root), str(tmp_path)), CITY, instance)
     assert record.gate.withheld in text
-    assert level.text() in text
+    assert level.sentence() in text
 
 
 def city(chain: Chain) -> City:
