@@ -1,8 +1,10 @@
 import os
 import re
 import time
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as dt_time
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -202,6 +204,46 @@ def test_of_rows_with_one_id_the_last_one_counts(tmp_path: Path) -> None:
         account = clean_alerts(raw, [date(2024, 3, 2)], town.city)[date(2024, 3, 2)]
         rounds = dict(zip(account.alerts["source_id"].to_pylist(), account.alerts["rounds"].to_pylist(), strict=True))
         assert rounds == {"A": 9 if name == "b" else 7, "B": 2}, name
+
+
+EVE = "2024-03-05T04:50:00Z"  # 4 March at 23:50, local
+NIGHT = "2024-03-05T05:10:00Z"  # 5 March at 0:10
+LATE = "2024-03-05T15:50:00Z"
+
+
+@pytest.mark.parametrize(
+    ("files", "days"),
+    [
+        ([f"A,{EVE}\nB,{EVE}"], {"A": [4], "B": [4]}),
+        ([f"A,{EVE}\nB,{EVE}", f"A,{NIGHT}"], {"A": [5], "B": [4]}),
+        ([f"A,{EVE}", f"A,{NIGHT}"], {"A": [5]}),
+        ([f"A,{NIGHT}\nB,{NIGHT}", f"A,{EVE}"], {"A": [4], "B": [5]}),
+        ([f"A,{EVE}", f"A,{NIGHT}", f"A,{EVE}"], {"A": [4]}),
+        ([f"A,{EVE}\nB,{EVE}\nA,{NIGHT}"], {"A": [5], "B": [4]}),
+        ([f"A,{NIGHT}\nA,{EVE}"], {"A": [4]}),
+        ([f"A,{EVE}", f"A,{LATE}"], {"A": [4, 5]}),
+        ([f"A,{EVE}", "A,2024-03-12T05:10:00Z"], {"A": [4, 12]}),
+    ],
+)
+def test_an_id_that_moves_past_midnight_is_one_alert(
+    tmp_path: Path, files: list[str], days: dict[str, list[int]]
+) -> None:
+    town = Town(tmp_path, a_city(FILES | {"columns": {**FILES["columns"], "source_id": "id"}}))
+    for number, content in enumerate(files):
+        path = town.land(f"dale/{9 - number}.csv")
+        rows = [",".join([*row.split(",")[::-1], "-76.5,38.5"]) for row in content.split("\n")]
+        path.write_text("\n".join(["when,id,lon,lat", *rows]))
+        os.utime(path, (time.time() - 3600 * (9 - number),) * 2)
+        for day in town.changed() or range(1, 21):
+            town.make(day, day)
+        assert town.changed() == []
+    raw = read_sources(town.readers, FIRST, LAST)
+    found: dict[str, list[int]] = {}
+    for day, key in zip(raw["date"].to_pylist(), raw["source_id"].to_pylist(), strict=True):
+        found.setdefault(key, []).append(day.day)
+    assert found == days
+    stored = DayTable.read(town.store, "dale").days
+    assert {day.day: entry.rows for day, entry in stored.items() if entry.rows} == Counter(chain(*days.values()))
 
 
 def test_a_rename_an_export_a_split_and_a_merge_change_no_day(town: Town) -> None:

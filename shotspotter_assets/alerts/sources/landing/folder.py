@@ -29,13 +29,14 @@ from shotspotter_assets.alerts.sources.alert_source import AlertSource, NoFilesE
 from shotspotter_assets.alerts.sources.landing import received
 from shotspotter_assets.alerts.sources.landing.daily_files import daily_since, days_of_files, misfits, spans
 from shotspotter_assets.alerts.sources.landing.formats import FORMATS
-from shotspotter_assets.alerts.sources.landing.merged import latest_rows, merge_files
+from shotspotter_assets.alerts.sources.landing.merged import latest_rows, merge_files, without_moved
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.alerts.sources.landing.received import FileVersion, Received, ReceivedFile
 from shotspotter_assets.alerts.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City, Limits
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.storage.catalogue import MERGED
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -48,6 +49,7 @@ FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; object
 _MERGED: Final = TypeAdapter(
     dict[str, tuple[str, int]]
 )  # version and number of merged rows by what they are merged from
+NO_ROWS: Final = ("", 0)  # version and number of the rows of a day whose alerts have all moved to another day
 MAX_MERGED: Final = 20_000  # maximum number of stored versions of merged days
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,7 @@ class LandingFolder(AlertSource):
         self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
         self._is_side_table = source.side_columns is not None
+        self._has_ids = not self._is_side_table and source.columns.source_id is not None
         self._latest_counts = self._is_side_table or source.columns.source_id is not None
         self._meaning = meaning_of(city, source)
         since = max(city.live_since, default=city.start)
@@ -131,8 +134,8 @@ class LandingFolder(AlertSource):
             raise UnusableFilesError(errors[0])
         for error in received.unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
-        asked = {day: paths for day, paths in landed.paths.items() if first <= day <= last}
-        return self._merged_rows(files, asked).sort_by(ORDER)
+        asked = [day for day in landed.paths if first <= day <= last]
+        return self._merged_rows(files, landed.paths, asked).sort_by(ORDER)
 
     def refresh(self, max_seconds: float = math.inf) -> Landed:
         """List the folder, read files that are new or changed, and return its content.
@@ -231,18 +234,25 @@ class LandingFolder(AlertSource):
         files = received.read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
-    def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]]) -> pa.Table:
-        """Read the rows of days from the files that hold them (`paths`), merged."""
-        pairs = [(path, day) for day, files_of_day in paths.items() for path in files_of_day]
+    def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]], days: Collection[date]) -> pa.Table:
+        """Read the rows of `days` from the files that hold each day (`paths`), merged."""
+        around = {near for day in days for near in self._days_around(day) if near in paths}
+        pairs = [(path, day) for day in around for path in paths[day]]
         tables = [RAW_SCHEMA.empty_table()]
         for path, of_path in groupby(sorted(pairs), itemgetter(0)):
             rows = received.read_rows(self._store, self.city.name, path, files[path])
             tables.append(rows.filter(_is_of([day for _, day in of_path], rows)))
         together = pa.concat_tables(tables)
-        is_shared = _is_of([day for day, files_of_day in paths.items() if len(files_of_day) > 1], together)
+        is_shared = _is_of([day for day in around if len(paths[day]) > 1], together)
         shared = together.filter(is_shared)
         merged = latest_rows(shared) if self._is_side_table else merge_files(shared, self.city.box)
-        return pa.concat_tables([together.filter(pc.invert(is_shared)), merged])
+        rows = pa.concat_tables([together.filter(pc.invert(is_shared)), merged])
+        rows = without_moved(rows, self.city.box, is_one_file=False) if self._has_ids else rows
+        return rows.filter(_is_of([*days], rows))
+
+    def _days_around(self, day: date) -> list[date]:
+        """Return the days whose rows decide which ones count on a day: an alert with an id may move past midnight."""
+        return [day - ONE_DAY, day, day + ONE_DAY] if self._has_ids else [day]
 
     def _versions(
         self, files: Received, used: Mapping[date, Mapping[str, tuple[str, int]]]
@@ -250,22 +260,28 @@ class LandingFolder(AlertSource):
         """Return version and number of the merged rows of each day.
 
         The version is a hash of the rows alone. A day with the same rows in all of its files has the version of any of them;
-        only days with differing files are read, once.
+        only days with differing files, or where ids may move between files, are read, once.
         """
         differing: dict[date, str] = {}
-        for day, rows in used.items():
-            if len(rows) > 1:
-                parts = "".join(f"{version} {files[path].received}" for path, (version, _) in rows.items())
+        for day in used:
+            around = [(near, used[near]) for near in self._days_around(day) if near in used]
+            if len({path for _, rows in around for path in rows}) > 1:
+                parts = "".join(
+                    f"{near} {version} {files[path].received}"
+                    for near, rows in around
+                    for path, (version, _) in rows.items()
+                )
                 differing[day] = sha256(str(day), str(self.city.box.edges), parts)
         versions = dict(self._store.read_index(self._merged_file, self.city.name, _MERGED.validate_json) or {})
-        unread = {day: used[day] for day, key in differing.items() if key not in versions}
+        unread = [day for day, key in differing.items() if key not in versions]
         if unread:
-            merged = rows_by_origin(self._merged_rows(files, unread), dict.fromkeys(files, self.address))
-            versions |= {differing[day]: merged[day][self.address] for day in unread}
+            merged = rows_by_origin(self._merged_rows(files, used, unread), dict.fromkeys(files, self.address))
+            versions |= {differing[day]: merged.get(day, {}).get(self.address, NO_ROWS) for day in unread}
             newest = dict(list(versions.items())[-MAX_MERGED:])
             self._store.write_bytes(self._merged_file, _MERGED.dump_json(newest), self.city.name)
         of_first = {day: next(iter(rows.values())) for day, rows in used.items()}
-        return of_first | {day: versions[key] for day, key in differing.items()}
+        merged_days = of_first | {day: versions[key] for day, key in differing.items()}
+        return {day: version for day, version in merged_days.items() if version != NO_ROWS}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
         version = self._version_of(file)
@@ -274,6 +290,7 @@ class LandingFolder(AlertSource):
             used = " The rows of its last good version are used until then."
             error = str(rows) + (used if last_good.is_read_as(self._meaning) else "")
             return last_good.model_copy(update={"version": version, "error": error})
+        rows = without_moved(rows, self.city.box, is_one_file=True) if self._has_ids else rows
         days = received.write_rows(self._store, self.city.name, file.path, version, rows)
         places = received.places_of(rows, self.city.box)
         return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days, places=places)

@@ -1,15 +1,22 @@
 """Rows of several landed files as one set of rows, in which names of files do not matter."""
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.sources.schema import PLACE_DECIMALS, PUBLISHED
 from shotspotter_assets.cities.box import Box
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.storage.fingerprints import row_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MAX_MOVE: Final = timedelta(
+    hours=6
+)  # maximum correction of an alert's time beyond midnight; Wilmington, DE: 4 h 50 min
 
 
 def merge_files(rows: pa.Table, box: Box) -> pa.Table:
@@ -40,6 +47,37 @@ def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     best_first = by_file.sort_values(["counts", "received", "hash"], ascending=[False, True, True])
     file_of_alert = best_first.drop_duplicates("alert").set_index("alert")["file"]
     return rows.filter(pa.array(frame["file"] == frame["alert"].map(file_of_alert)))
+
+
+def without_moved(rows: pa.Table, box: Box, *, is_one_file: bool) -> pa.Table:
+    """Return rows (`RAW_SCHEMA`) without alerts that a row received later moves to the day before or after.
+
+    Rows of two consecutive days are one alert if they have the same id, lie in the city's box, and are less than `MAX_MOVE`
+    apart, because some publishers use ids again. Of several files, only rows of different ones are compared: those of each
+    file `is_one_file` were compared when it was read.
+    """
+    import pandas as pd
+
+    if pc.count_distinct(rows["date"]).as_py() < 2:
+        return rows
+    names = ["date", "time_utc", "source_id", "longitude", "latitude", "received_from", "received_row", "received_at"]
+    frame = rows.select([*names, "as_received"]).to_pandas()
+    usable = frame[_have_usable_id(frame) & box.holds(frame["longitude"], frame["latitude"])]
+    by_receipt = usable.sort_values(["received_at", "received_row", "date"])
+    by_receipt["order"] = range(len(by_receipt))
+    by_receipt["date"] = pd.to_datetime(by_receipt["date"])
+    days = by_receipt.groupby(["source_id", "date"], as_index=False).agg(
+        begins=("time_utc", "min"), ends=("time_utc", "max"), order=("order", "max"), file=("received_from", "last")
+    )
+    later = days.shift(-1)
+    is_one = later["source_id"].eq(days["source_id"]) & (later["date"] - days["date"]).eq(ONE_DAY)
+    is_one &= (later["begins"] - days["ends"]) < MAX_MOVE
+    is_one &= is_one_file | later["file"].ne(days["file"])
+    is_later_newer = later["order"] > days["order"]
+    is_moved = (is_one & is_later_newer) | (is_one & ~is_later_newer).shift(1, fill_value=False)
+    moved = pd.MultiIndex.from_frame(days.loc[is_moved, ["source_id", "date"]])
+    is_left_out = pd.MultiIndex.from_frame(by_receipt[["source_id", "date"]]).isin(moved)
+    return rows.filter(pa.array(~frame.index.isin(by_receipt.index[is_left_out])))
 
 
 def latest_rows(rows: pa.Table) -> pa.Table:
