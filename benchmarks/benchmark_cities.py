@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.city import City

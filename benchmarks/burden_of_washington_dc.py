@@ -23,7 +23,7 @@ from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.pages.places import read_layers
 
 NAME = "washington_dc_burden"

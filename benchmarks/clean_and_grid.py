@@ -128,7 +128,7 @@ def in_a_process(version: str, folder: str) -> dict[str, Any]:
 
 def ours(folder: str) -> dict[str, Any]:
     """Read, clean and grid all days, a stretch at a time."""
-    from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+    from shotspotter_assets.alerts.cleaning import clean_alerts
     from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
     from shotspotter_assets.grid.tensors import sparse_tensors
     from shotspotter_assets.storage.store import Store

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.benchmark_cities import print_head, print_row
 from benchmarks.reports.feedback_figure import feedback_figure
 from benchmarks.reports.feedback_measures import MEASURES, Run
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.alerts.sources.simulated_background import Background
 from shotspotter_assets.cities.city import City

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from benchmark_cities import TESTED, UNSEEN, folds, print_head, print_row
 from stack_members import members_of
 
-from shotspotter_assets.alerts.sources.source_kinds import Simulated
+from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
@@ -44,7 +44,7 @@ def city_with(units: int, radius_m: float, *, rules: bool) -> City:
         start=date(2024, 1, 1),
         box=Box(west=-77.0485, south=38.81475, east=-76.9005, north=38.96875),
         grid=Grid(rows=ROWS, columns=COLUMNS),
-        source=Simulated(kind="simulated"),
+        source=SimulatedSettings(kind="simulated"),
         patrol=PatrolRules(
             shifts=tuple(Shift(name=name, start=start, end=end, units=units) for name, start, end in HOURS),
             radius_m=radius_m,

@@ -26,7 +26,7 @@ from benchmark_cities import Fold, dated, print_head, print_row
 from pydantic import ValidationError
 from stack_members import MEMBERS, members_of, stack_of
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.cities.local_time import days_between

@@ -13,18 +13,19 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from shotspotter_assets.alerts.sources.side_settings import sections_of, table_city
-from shotspotter_assets.alerts.sources.simulated_settings import SimulatedSettings
-from shotspotter_assets.alerts.sources.source_kinds import OutcomesOfAnySource, PatrolsOfAnySource, SourceOfAnyKind
+from shotspotter_assets.alerts.sources.source_kinds import (
+    OutcomesOfAnySource,
+    PatrolsOfAnySource,
+    SimulatedSettings,
+    SourceOfAnyKind,
+)
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, TabularSettings
-from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.accountability import AuditLayer, SideTable
 from shotspotter_assets.cities.city import City, Coverage
-from shotspotter_assets.cities.explanations import explain
-from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
-from shotspotter_assets.cities.layers import Layer, Streets
-from shotspotter_assets.cities.side_table import SideTable
+from shotspotter_assets.cities.layers import Factor, Layer, Streets
 from shotspotter_assets.cities.source_settings import SourceSettings
-from shotspotter_assets.cities.strict_model import CityFileError
+from shotspotter_assets.cities.strict_model import CityFileError, explain
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 SCHEMA: Final = PACKAGE_CITIES / "city.schema.json"  # JSON Schema of city files, for editors

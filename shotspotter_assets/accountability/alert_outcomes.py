@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from shotspotter_assets.accountability.calls import Alert, Call, match_calls, named_alerts, read_calls
-from shotspotter_assets.alerts.sources.row_texts import MAX_PROBLEMS, Problem
+from shotspotter_assets.alerts.sources.raw_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import cells_at
 from shotspotter_assets.grid.tensors import is_gunshot

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.alerts.sources.row_texts import Point, Problem, TableRow, read_instant, read_rows
+from shotspotter_assets.alerts.sources.raw_rows import Point, Problem, TableRow, read_instant, read_rows
+from shotspotter_assets.cities.accountability import Origin, Outcome
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.outcomes import Origin, Outcome
 from shotspotter_assets.grid.cells import METRES_PER_DEGREE, Plane
 
 LATER_STEPS: Final = ("dispatched", "arrived", "cleared")  # after the receipt, in order

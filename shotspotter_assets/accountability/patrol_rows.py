@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.alerts.sources.row_texts import Problem, TableRow, read_instant, read_rows
+from shotspotter_assets.alerts.sources.raw_rows import Problem, TableRow, read_instant, read_rows
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts.patrol.shifts import shift_window

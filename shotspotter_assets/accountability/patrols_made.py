@@ -16,7 +16,7 @@ from shotspotter_assets.accountability.patrol_rows import (
     reported_shift,
     stretches_around,
 )
-from shotspotter_assets.alerts.sources.row_texts import MAX_PROBLEMS, Problem
+from shotspotter_assets.alerts.sources.raw_rows import MAX_PROBLEMS, Problem
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts.patrol.dispatch import unit_hours

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from scipy.sparse import csr_array
 
-from shotspotter_assets.cities.audit_layer import AuditFigure, AuditLayer
+from shotspotter_assets.cities.accountability import AuditFigure, AuditLayer
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cell_values import MISSING_FIGURES
 from shotspotter_assets.grid.cells import Plane, cell_shapes

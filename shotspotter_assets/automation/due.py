@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from shotspotter_assets.alerts.checks.city_now import (
+from shotspotter_assets.alerts.days.city_now import (
     BEING_FORECAST,
     FAILED,
     NEXT,
     CityNow,
+    awaited_days,
     held_back_days,
     stored_now,
 )
-from shotspotter_assets.alerts.checks.on_time import awaited_days
 from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
 from shotspotter_assets.alerts.sources.side_settings import sections_of
 from shotspotter_assets.alerts.sources.snapshot import Snapshot

@@ -13,19 +13,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from shotspotter_assets.cities.accountability import Accountability
-from shotspotter_assets.cities.acknowledged import Acknowledged
-from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.accountability import Accountability, AuditLayer, Outcomes, Patrols
 from shotspotter_assets.cities.box import Box, Grid
-from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
-from shotspotter_assets.cities.outcomes import Outcomes
+from shotspotter_assets.cities.layers import BaseMap, Factors, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules
-from shotspotter_assets.cities.patrols import Patrols
-from shotspotter_assets.cities.publication import NowcastRules, Publication
+from shotspotter_assets.cities.publication import Acknowledged, NowcastRules, Publication
 from shotspotter_assets.cities.source_settings import SourceSettings
-from shotspotter_assets.cities.strict_model import StrictModel
+from shotspotter_assets.cities.strict_model import NAME_PATTERN, StrictModel
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.stored_file import GUNFIRE
 
@@ -36,7 +31,6 @@ GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or fir
 UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
 FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
 GUNSHOTS: Final = "gunshots"  # event of targets: gunshot alerts of all types
-NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 CONTACT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:.+")  # owners in Dagster
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s

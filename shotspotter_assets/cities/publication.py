@@ -1,6 +1,7 @@
-"""Publication of a city's source: delay, cadence, and the longest lead of forecasts."""
+"""Publication of a city's source: delay, cadence and longest lead, and accepted warnings and files."""
 
 from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -58,3 +59,33 @@ class NowcastRules(StrictModel):
     """Cadence of automatic nowcasts: after each new alert, and on the hour."""
 
     every_seconds: int = Field(default=60, ge=30, le=3600)  # seconds between polls of the source
+
+
+class Acknowledged(StrictModel):
+    """Accepted days of one check's warnings, or one accepted landed file."""
+
+    check: str | None = None  # name of a check of `cleaned_alerts`
+    first: date | None = None
+    last: date | None = None  # first and last flagged day; without `last`, one day
+    file: str | None = None  # name of a landed file, without folders
+    by: str = Field(min_length=1, max_length=80)
+    on: date
+    note: str = Field(default="", max_length=200)
+
+    @model_validator(mode="after")
+    def _names_days_or_a_file(self) -> "Acknowledged":
+        days = (self.check, self.first, self.last)
+        if any(days) if self.file is not None else None in days[:2]:
+            raise ValueError("write either check with first (and last), or file")
+        if self.first and self.last and self.last < self.first:
+            raise ValueError(f"last ({self.last}) must not be before first ({self.first})")
+        if self.file is not None and PurePosixPath(self.file).name != self.file:
+            raise ValueError(f"{self.file!r} must be the name of a file, without folders")
+        return self
+
+    def holds(self, day: date) -> bool:
+        """Return True for a day whose warning is accepted."""
+        return self.first is not None and self.first <= day <= (self.last or self.first)
+
+    def __str__(self) -> str:
+        return f"Acknowledged by {self.by} on {self.on}{f': {self.note}' if self.note else ''}"

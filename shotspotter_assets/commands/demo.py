@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import click
 import numpy as np
 
-from shotspotter_assets.alerts.sources.simulated_settings import SimulatedSettings
+from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city

@@ -7,8 +7,7 @@ from typing import Final
 import dagster as dg
 from pydantic import BaseModel
 
-from shotspotter_assets.alerts.checks.city_now import CityNow, made_text, stored_now
-from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.city_now import CityNow, lateness, made_text, stored_now
 from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.alerts.sources.alert_source import SourceError

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.days.day_decisions import day_decisions
 from shotspotter_assets.alerts.days.day_table import Day, DayRows, DayTable
 from shotspotter_assets.alerts.days.day_words import NO_WORDS

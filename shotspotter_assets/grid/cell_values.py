@@ -8,7 +8,7 @@ import shapely
 from scipy.special import ndtr
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
+from shotspotter_assets.cities.layers import CellFactor, PointFactor, PolygonFactor
 from shotspotter_assets.grid.cells import Plane, cell_metres, cell_middles, cell_shapes
 from shotspotter_assets.grid.shapes import read_shapes, require_column, rows_in_box
 from shotspotter_assets.storage.arrays import Array, Shapes

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.cities.layers import SeriesFactor
 from shotspotter_assets.grid.cell_values import MISSING_FIGURES, cell_values
 from shotspotter_assets.storage.arrays import Array, Booleans, Days
 from shotspotter_assets.storage.fingerprints import sha256

@@ -1,8 +1,8 @@
-"""Published or estimated starts of coverage by cell: first covered days, NaT out of the sensors' reach."""
+"""Published or estimated starts of coverage by cell (NaT out of the sensors' reach), and the districts of cells."""
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,13 @@ from scipy.ndimage import maximum_filter1d
 from scipy.special import xlogy
 
 from shotspotter_assets.cities.city import City, Coverage
-from shotspotter_assets.grid.cells import cell_middles
-from shotspotter_assets.grid.shapes import Areas, area_name, read_areas
-from shotspotter_assets.storage.arrays import Array, Booleans, Days
+from shotspotter_assets.grid.cells import cell_middles, quadrants
+from shotspotter_assets.grid.shapes import Areas, area_name, areas_of_cells, read_areas
+from shotspotter_assets.storage.arrays import Array, Booleans, Days, Names
+
+if TYPE_CHECKING:
+    from geopandas import GeoSeries
+
 
 MIN_CELL_ALERTS: Final = 3  # minimum of a covered cell in a window; one or two may be misplaced points
 MAX_RATE_BEFORE: Final = 0.1  # before coverage, as a share of the later rate: misplaced points, alerts of cells beside
@@ -83,3 +87,21 @@ def published_starts(coverage: Coverage, longitude: Array, latitude: Array) -> D
             inside = shapely.intersects_xy(area, longitude, latitude)
             starts[inside] = np.fmin(starts[inside], np.datetime64(coverage.areas[name], "D"))
     return starts
+
+
+OUTSIDE: Final = "outside the published areas"
+
+
+def district_areas(city: City, layer: "GeoSeries | None" = None) -> Areas | None:
+    """Return the named areas of the districts; None for a city without any, whose districts are quarters of the grid.
+
+    Districts are the shapes of the layer `districts`, indexed by name, if it is given, else the areas of the coverage.
+    """
+    if layer is not None:
+        return list(layer.items())
+    return None if city.coverage is None else coverage_areas(city.coverage)
+
+
+def cell_districts(city: City, areas: Areas | None, outside: str = "") -> Names:
+    """Return the name of the district that each cell's middle lies in, `outside` where none does; shape (rows, columns)."""
+    return quadrants(city.shape) if areas is None else areas_of_cells(city, areas, outside)

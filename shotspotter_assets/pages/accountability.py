@@ -15,7 +15,7 @@ from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState, day_states
 from shotspotter_assets.forecasts.seals import head_of
-from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.places import CityLayers, read_layers
 from shotspotter_assets.pages.rendering import render

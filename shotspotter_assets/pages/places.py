@@ -10,7 +10,7 @@ import shapely
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.grid.cells import Plane, cell_metres, cell_middles, cell_name, cell_shapes, quadrants
-from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.grid.shapes import (
     area_name,
     named_rows,

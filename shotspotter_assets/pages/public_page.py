@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, next_day_forecasts
 from shotspotter_assets.forecasts.seals import head_of
 from shotspotter_assets.grid.cells import Plane, cell_metres
-from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render

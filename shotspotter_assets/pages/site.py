@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from shotspotter_assets.accountability.account import Account, card_section, kept_bounds
-from shotspotter_assets.alerts.checks.city_state import open_warnings
+from shotspotter_assets.alerts.checks.all_checks import open_warnings
 from shotspotter_assets.alerts.checks.finding import Finding
-from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.city_now import lateness
 from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time

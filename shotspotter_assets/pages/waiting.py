@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from shotspotter_assets.alerts.checks.city_now import CityNow, made_text, stored_now
+from shotspotter_assets.alerts.days.city_now import CityNow, made_text, stored_now
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.addresses import Status

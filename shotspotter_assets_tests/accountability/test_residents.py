@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from shotspotter_assets.accountability.residents import Residents
-from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.accountability import AuditLayer
 from shotspotter_assets.cities.city import City
 from shotspotter_assets_tests.accountability.layers import EAST, WEST, audit_section, write_halves, write_polygons
 from shotspotter_assets_tests.evaluation.cities import square_city

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.accountability.residents import Residents
-from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.accountability import AuditLayer
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.wording import CHECKOUT
 

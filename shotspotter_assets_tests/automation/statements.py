@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from shotspotter_assets.alerts.checks.city_now import held_back_days
+from shotspotter_assets.alerts.days.city_now import held_back_days
 from shotspotter_assets.alerts.sources.snapshot import Snapshot, take_snapshot
 from shotspotter_assets.commands.status import status_text
 from shotspotter_assets.pages.words import plain

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.city_now import lateness
 from shotspotter_assets.alerts.sources.schema import PUBLISHED
 from shotspotter_assets.automation.due_days import MAX_NAMED
 from shotspotter_assets.automation.stored import Stored

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.city_now import lateness
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS

@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import refused_part
 from shotspotter_assets.cities.folds import Folds
+from shotspotter_assets.cities.layers import refused_part
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import refuse_other_settings, settings_version

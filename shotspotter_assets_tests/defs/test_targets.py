@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.alerts.checks.on_time import lateness
+from shotspotter_assets.alerts.days.city_now import lateness
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record

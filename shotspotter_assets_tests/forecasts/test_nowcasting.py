@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.alerts.sources.schema import read_sources

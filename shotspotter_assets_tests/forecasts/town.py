@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between

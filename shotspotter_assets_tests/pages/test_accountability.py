@@ -13,9 +13,9 @@ from shotspotter_assets.accountability.account import WATCHED, Account, AnnualRe
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.accountability import Accountability, Bounds
-from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
+from shotspotter_assets.cities.publication import Acknowledged
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan

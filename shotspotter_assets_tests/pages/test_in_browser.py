@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.checks.city_now import BEING_FORECAST, stored_now
+from shotspotter_assets.alerts.days.city_now import BEING_FORECAST, stored_now
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import day_start

@@ -8,7 +8,7 @@ import shapely
 from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer, Streets
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
-from shotspotter_assets.grid.districts import cell_districts, district_areas
+from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.words import (
     CLASSES,

@@ -11,15 +11,14 @@ import pyarrow.compute as pc
 import pytest
 from markupsafe import escape
 
-from shotspotter_assets.alerts.checks.city_now import stored_now
-from shotspotter_assets.alerts.checks.city_state import keep_findings
+from shotspotter_assets.alerts.checks.all_checks import keep_findings
 from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.alerts.days.city_now import stored_now
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
-from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.box import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.publication import NowcastRules
+from shotspotter_assets.cities.publication import Acknowledged, NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.forecasts import issued_forecasts
 from shotspotter_assets.forecasts.daily_forecast import withheld

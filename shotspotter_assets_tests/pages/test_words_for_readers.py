@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.alerts.checks.city_state import keep_findings
-from shotspotter_assets.alerts.checks.on_time import alerts_on_time
+from shotspotter_assets.alerts.checks.all_checks import keep_findings
+from shotspotter_assets.alerts.days.city_now import alerts_on_time
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.forecasts.daily_forecast import withheld
 from shotspotter_assets.forecasts.forecast_facts import with_shadow_column

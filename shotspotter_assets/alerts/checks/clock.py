@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from shotspotter_assets.alerts.checks.finding import Finding, Problems
 
 if TYPE_CHECKING:
-    from shotspotter_assets.alerts.checks.spans import Block
+    from shotspotter_assets.alerts.checks.finding import Block
     from shotspotter_assets.alerts.checks.window import Window
     from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
@@ -45,7 +45,7 @@ def clock(window: "Window") -> Finding:
 
 def _check_zone(window: "Window", block: "Block", hours: "Integers", counts: "Booleans", problems: Problems) -> None:
     """Look for times in another zone by the local hours of counted alerts: in the whole block, otherwise in its months."""
-    from shotspotter_assets.alerts.checks.night import ALL, ALL_OR_HALF, wrong_zone
+    from shotspotter_assets.alerts.checks.usual import ALL, ALL_OR_HALF, wrong_zone
 
     inside = block.holds(window.dates) & counts
     if inside.sum() >= MIN_CLOCK_ALERTS:

@@ -1,12 +1,36 @@
-"""The finding of a check, and its texts."""
+"""The finding of a check, its texts, and blocks of days."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.alerts.checks.spans import Block
 from shotspotter_assets.storage.wording import first_of, number_of
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.arrays import Booleans, Days
+
+
+QUARTER_DAYS: Final = 91
+MIN_LEVEL_DAYS: Final = 56  # minimum number of ordinary days before a day for its usual level
+
+
+@dataclass(frozen=True)
+class Block:
+    """Contiguous days, such as a year or a month, both ends included."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+    def holds(self, dates: "Days") -> "Booleans":
+        """Flag the dates in the block."""
+        import numpy as np
+
+        return (dates >= np.datetime64(self.first)) & (dates <= np.datetime64(self.last))
+
 
 Numbers = Mapping[str, float | int | str]
 MAX_DAYS_NAMED: Final = 10

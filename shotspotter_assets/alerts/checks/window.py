@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.alerts.checks.spans import QUARTER_DAYS, Block
+from shotspotter_assets.alerts.checks.finding import QUARTER_DAYS, Block
 from shotspotter_assets.alerts.checks.usual import Usual, usual_volume
-from shotspotter_assets.alerts.cleaning.alerts import BEFORE_START, OTHER_EVENT
-from shotspotter_assets.alerts.cleaning.held_back import UNDATED
+from shotspotter_assets.alerts.cleaning import BEFORE_START, OTHER_EVENT
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.alerts.days.known_days import YEAR_DAYS
+from shotspotter_assets.alerts.days.stored_states import UNDATED
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.grid.dates import dates_of, rows_by_day

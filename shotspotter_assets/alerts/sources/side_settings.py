@@ -3,8 +3,8 @@
 from typing import Final
 
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, SideColumns, TabularSettings
+from shotspotter_assets.cities.accountability import SideTable
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.side_table import SideTable
 from shotspotter_assets.storage.catalogue import FROM_TABLES
 from shotspotter_assets.storage.specs import Partitions
 

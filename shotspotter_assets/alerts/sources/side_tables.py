@@ -1,6 +1,6 @@
 """Tables beside a city's alerts: their rows by local day, read as alerts are, and the versions of each day in the store.
 
-A section of the city's file (`cities.side_table`) names the source. Landed files and answers are kept apart from those of
+A section of the city's file (`cities.accountability`) names the source. Landed files and answers are kept apart from those of
 alerts. Of several versions of a row, the one received last counts.
 """
 
@@ -76,7 +76,7 @@ def _versions(snapshot: Snapshot, before: TableState) -> dict[date, str]:
 def table_rows(city: City, readers: Sequence[AlertSource], store: Store, first: date, last: date) -> pa.Table:
     """Read the rows of a `table_city` filed under some days (`RAW_SCHEMA`), none where no file can be used.
 
-    `as_received` holds the further columns (`sources.row_texts`). Raises SourceError if the source cannot be read.
+    `as_received` holds the further columns (`sources.raw_rows`). Raises SourceError if the source cannot be read.
     """
     tables = [RAW_SCHEMA.empty_table()]
     for reader in readers:

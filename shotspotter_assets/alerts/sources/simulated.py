@@ -26,7 +26,7 @@ from shotspotter_assets.alerts.sources.simulated_background import (
     Beginnings,
     Day,
 )
-from shotspotter_assets.alerts.sources.simulated_settings import SimulatedSettings
+from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import cell_metres, grid_degrees
 from shotspotter_assets.storage.arrays import Array, Integers

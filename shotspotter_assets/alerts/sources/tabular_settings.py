@@ -1,14 +1,57 @@
-"""Settings of sources whose rows have their own columns, points and forms of time: landed files, and sources asked over HTTP."""
+"""Settings of sources whose rows have their own columns, points and forms of time, and paths to values in rows of JSON."""
 
+import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from shotspotter_assets.alerts.sources.json_rows import check_path
-from shotspotter_assets.cities.city import Day
+from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource
+from shotspotter_assets.cities.city import City, Day
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
+
+Row = dict[str, Any]  # a row of JSON
+PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")  # a literal key; any other path is a JMESPath
+
+
+def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; it returns None for nothing."""
+    if path not in keys and not PLAIN_KEY.fullmatch(path):
+        with suppress(ValueError):  # of a name with blanks, which these rows do not have
+            return _search(path)
+    return lambda row: row.get(path) if isinstance(row, dict) else None
+
+
+def check_path(path: str) -> str:
+    """Return a path to a value; raise ValueError if it is neither a plain key nor a JMESPath."""
+    if not PLAIN_KEY.fullmatch(path):
+        _search(path)
+    return path
+
+
+def _search(path: str) -> Callable[[Any], Any]:
+    """Return a function that looks up a JMESPath, None for nothing; raise ValueError if the path is not one."""
+    import jmespath
+
+    try:
+        compiled = jmespath.compile(path)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
+
+    def search(content: Any) -> Any:
+        try:
+            return compiled.search(content)
+        except (jmespath.exceptions.JMESPathError, TypeError):  # A function of the path does not take this type.
+            return None
+
+    return search
+
+
+JmesPath = Annotated[str, AfterValidator(check_path)]
+
 
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}  # units per second by `time_format`
 NaiveTimes = Literal["reject", "local", "utc"]  # times without a zone: unusable, the city's, or UTC
@@ -140,7 +183,7 @@ class ApiSettings(TabularSettings):
 
 
 class LandingSettings(TabularSettings):
-    """Files that are landed in a folder."""
+    """Files in `landing/<city>/`, local or on S3: Parquet, CSV, JSON lines, GeoJSON, XLSX, zipped shapefile."""
 
     kind: Literal["landing"]
     arrival: ClassVar = "landed"
@@ -159,3 +202,10 @@ class LandingSettings(TabularSettings):
         if not path.is_dir():
             raise ValueError(f"{path} does not exist")
         return self.model_copy(update={"path": path})
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        """Return the reader of the folder `path`, or of the source's folder below the landing root."""
+        from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
+
+        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or city.name}")
+        return LandingFolder(city, self, folder, access.store, access.s3_client)

@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from shotspotter_assets.alerts.cleaning.alerts import REASONS, USABLE, duplicate_rows, row_reasons
-from shotspotter_assets.alerts.cleaning.spellings import are_unlisted
-from shotspotter_assets.alerts.sources.raw_rows import to_raw
-from shotspotter_assets.alerts.sources.row_texts import BROKEN, LINE
+from shotspotter_assets.alerts.cleaning import REASONS, USABLE, duplicate_rows, row_reasons
+from shotspotter_assets.alerts.sources.raw_rows import BROKEN, LINE, to_raw
 from shotspotter_assets.alerts.sources.schema import FIRST_POSSIBLE_DAY
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
+from shotspotter_assets.alerts.spellings import are_unlisted
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY

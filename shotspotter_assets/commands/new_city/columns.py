@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.alerts.cleaning.spellings import SPELLINGS, normalised
 from shotspotter_assets.alerts.sources.raw_rows import read_coordinates
 from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings
 from shotspotter_assets.alerts.sources.written_times import CLOCK, read_times
+from shotspotter_assets.alerts.spellings import SPELLINGS, normalised
 from shotspotter_assets.commands.new_city.reading import Alerts, NewCityError
 
 COLUMN: Final = "--column "  # beginning of the option that names a column, followed by `OURS=`

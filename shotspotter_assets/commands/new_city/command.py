@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from shotspotter_assets.cities.city import NAME_PATTERN
+from shotspotter_assets.cities.strict_model import NAME_PATTERN
 from shotspotter_assets.commands.new_city.city_text import CityText, describe_city
 from shotspotter_assets.commands.new_city.columns import Question
 from shotspotter_assets.commands.new_city.reading import Alerts, NewCityError, read_alerts

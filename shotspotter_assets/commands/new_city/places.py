@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from shotspotter_assets.alerts.checks.points import MIN_STEPS
+from shotspotter_assets.alerts.checks.row_shares import MIN_STEPS
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.raw_rows import read_points
 from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings

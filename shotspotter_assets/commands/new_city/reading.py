@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from shotspotter_assets.alerts.sources.landing.folder import local_files
 from shotspotter_assets.alerts.sources.landing.formats import FORMATS
-from shotspotter_assets.alerts.sources.raw_rows import lines_of
-from shotspotter_assets.alerts.sources.row_texts import BROKEN, LINE
+from shotspotter_assets.alerts.sources.raw_rows import BROKEN, LINE, lines_of
 from shotspotter_assets.alerts.sources.tabular_settings import EveryColumn, LandingSettings
 from shotspotter_assets.storage.arrays import Booleans
 from shotspotter_assets.storage.wording import first_of, number_of

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.checks.clock import MIN_COARSE_SHARE, STEPS_SECONDS
-from shotspotter_assets.alerts.checks.night import GUNFIRE_SHARES, MIN_LOG_LIKELIHOOD_RATIO
+from shotspotter_assets.alerts.checks.usual import GUNFIRE_SHARES, MIN_LOG_LIKELIHOOD_RATIO
 from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings
 from shotspotter_assets.alerts.sources.written_times import read_times
 from shotspotter_assets.commands.new_city.columns import Question, epoch_unit

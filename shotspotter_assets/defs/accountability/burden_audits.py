@@ -34,7 +34,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     from shotspotter_assets.accountability.residents import Residents
     from shotspotter_assets.accountability.visit_effects import visit_effects
     from shotspotter_assets.alerts.days.day_table import DayTable
-    from shotspotter_assets.grid.districts import cell_districts, district_areas
+    from shotspotter_assets.grid.coverage import cell_districts, district_areas
     from shotspotter_assets.pages.places import read_layers
     from shotspotter_assets.storage.fingerprints import sha256
 

@@ -87,7 +87,7 @@ class _Tick:
 
     def manual_result(self) -> dg.SensorResult:
         """Show the stored days, and request no run."""
-        from shotspotter_assets.alerts.checks.city_now import stored_now
+        from shotspotter_assets.alerts.days.city_now import stored_now
         from shotspotter_assets.alerts.days.day_table import DayTable
         from shotspotter_assets.pages.waiting import show_now
 
@@ -157,7 +157,7 @@ class _Tick:
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
-        from shotspotter_assets.alerts.checks.on_time import lateness, readable_files
+        from shotspotter_assets.alerts.days.city_now import lateness, readable_files
 
         folders = snapshot.folders_without_files if len(self._city.all_sources) > 1 else []
         unusable = {"files": dict(snapshot.unusable), "folders": folders}

@@ -104,7 +104,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
     """Yield a message for each late city, for days held back, models that wait for approval, and unusable files."""
-    from shotspotter_assets.alerts.checks.on_time import lateness, usable_days
+    from shotspotter_assets.alerts.days.city_now import lateness, usable_days
     from shotspotter_assets.alerts.days.day_table import DayTable
     from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
     from shotspotter_assets.forecasts.approval import waiting_models

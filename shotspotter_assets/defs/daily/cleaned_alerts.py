@@ -19,7 +19,7 @@ from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED, As
 from shotspotter_assets.storage.wording import number_of
 
 if TYPE_CHECKING:
-    from shotspotter_assets.alerts.cleaning.alerts import Account, CleanedDay
+    from shotspotter_assets.alerts.cleaning import Account, CleanedDay
 
 MAX_SPELLINGS: Final = 20
 MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of each
@@ -37,7 +37,7 @@ def definitions(city: City) -> dg.Definitions:
         """
         import pyarrow as pa
 
-        from shotspotter_assets.alerts.cleaning.alerts import DAYS_BEFORE, clean_alerts
+        from shotspotter_assets.alerts.cleaning import DAYS_BEFORE, clean_alerts
         from shotspotter_assets.alerts.days.day_table import DayTable
         from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
         from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
@@ -75,7 +75,7 @@ def _rows_are_conserved(city: City) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset_key(city, Asset.CLEANED_ALERTS), partitions_def=day_partitions(city), blocking=True)
     def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
-        from shotspotter_assets.alerts.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
+        from shotspotter_assets.alerts.cleaning import IDENTITY, RECOUNTED, unaccounted_rows
 
         opened = store.open()
         days = run_days(context, city)
@@ -106,7 +106,7 @@ def _data_quality(city: City) -> dg.AssetChecksDefinition:
     )
     def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         """Compare the run's days with the stored ones of the 547 days before them."""
-        from shotspotter_assets.alerts.checks.city_state import keep_findings
+        from shotspotter_assets.alerts.checks.all_checks import keep_findings
         from shotspotter_assets.alerts.checks.window import Window
 
         opened = store.open()
@@ -119,7 +119,7 @@ def _data_quality(city: City) -> dg.AssetChecksDefinition:
 
 
 def _metadata(account: "Account") -> panel.Metadata:
-    from shotspotter_assets.alerts.cleaning.alerts import REASONS
+    from shotspotter_assets.alerts.cleaning import REASONS
 
     counted = ("received", "duplicates", "equal_rows", "untyped", "incidents")
     metadata: panel.Metadata = {name: getattr(account, name) for name in counted}

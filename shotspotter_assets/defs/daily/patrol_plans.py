@@ -88,7 +88,7 @@ def _with_plan(
     from shotspotter_assets.forecasts.patrol.plan import plan_day
     from shotspotter_assets.forecasts.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.forecasts.pictures import patrol_map
-    from shotspotter_assets.grid.districts import OUTSIDE, cell_districts, district_areas
+    from shotspotter_assets.grid.coverage import OUTSIDE, cell_districts, district_areas
     from shotspotter_assets.storage.fingerprints import sha256
 
     day = issue_date + ONE_DAY

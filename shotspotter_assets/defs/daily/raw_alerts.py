@@ -93,14 +93,14 @@ def _checks(city: City) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
         """The days whose alerts must be there by the city's rule, or by its usual lateness, are known."""
-        from shotspotter_assets.alerts.checks.on_time import lateness
+        from shotspotter_assets.alerts.days.city_now import lateness
 
         return panel.check_result(lateness(store.open(), city))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
         """No landed file of the city is left out because it cannot be used."""
-        from shotspotter_assets.alerts.checks.on_time import readable_files
+        from shotspotter_assets.alerts.days.city_now import readable_files
         from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
 
         finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
@@ -109,7 +109,7 @@ def _checks(city: City) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
         """No day is held back because most of its rows cannot be used, or because nobody has accepted its number."""
-        from shotspotter_assets.alerts.checks.on_time import usable_days
+        from shotspotter_assets.alerts.days.city_now import usable_days
         from shotspotter_assets.alerts.days.day_table import DayTable
 
         finding = usable_days(DayTable.read(store.open(), city.name))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.cities.layers import SeriesFactor
 from shotspotter_assets.grid import dates
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History, firework_days

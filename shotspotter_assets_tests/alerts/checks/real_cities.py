@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.checks.window import CONTEXT_DAYS, Window
-from shotspotter_assets.alerts.cleaning.alerts import CleanedDay, clean_alerts
+from shotspotter_assets.alerts.cleaning import CleanedDay, clean_alerts
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shotspotter_assets.alerts.checks.all_checks import ALL_CHECKS
 from shotspotter_assets.alerts.checks.finding import Finding
-from shotspotter_assets.alerts.checks.night import GUNFIRE_HOURS
+from shotspotter_assets.alerts.checks.usual import GUNFIRE_HOURS
 from shotspotter_assets.alerts.checks.window import Window
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.cities.city import City

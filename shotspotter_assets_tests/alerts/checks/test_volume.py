@@ -9,9 +9,9 @@ import pytest
 
 from shotspotter_assets.alerts.checks.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.alerts.checks.finding import share_finding
-from shotspotter_assets.alerts.checks.quarters import level_change
 from shotspotter_assets.alerts.checks.row_shares import share_untyped
 from shotspotter_assets.alerts.checks.usual import special_days, usual_volume
+from shotspotter_assets.alerts.checks.volume import level_change
 from shotspotter_assets.alerts.checks.window import BLOCK_DAYS, Block, Window
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.grid.dates import rows_of_days

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shotspotter_assets.alerts.sources.alert_source import AlertSource, NoFilesError, SourceError
-from shotspotter_assets.alerts.sources.json_rows import finder
 from shotspotter_assets.alerts.sources.raw_rows import to_raw
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA, keep_first_seen, read_sources
-from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings, NaiveTimes
+from shotspotter_assets.alerts.sources.tabular_settings import Columns, LandingSettings, NaiveTimes, finder
 from shotspotter_assets.alerts.sources.written_times import read_times
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets_tests.conftest import TEST_CITIES

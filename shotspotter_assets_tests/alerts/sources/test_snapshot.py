@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.alerts.cleaning.alerts import clean_alerts
+from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.alerts.days.known_days import Decisions, decide_days
 from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource, SourceError

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from traitlets.config.loader import PyFileConfigLoader
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.cities.layers import SeriesFactor
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.commands.explore.explorer import FIGURE, Explorer, setting_widget
 from shotspotter_assets.commands.explore.figures import alerts_by_type, alerts_map, forecast_beside_observed, scores

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shotspotter_assets.alerts.checks.night import GUNFIRE_SHARES
+from shotspotter_assets.alerts.checks.usual import GUNFIRE_SHARES
 
 LONGITUDE = -72.58
 LATITUDE = 42.11

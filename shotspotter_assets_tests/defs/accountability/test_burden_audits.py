@@ -5,7 +5,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
-from shotspotter_assets.cities.audit_layer import AuditLayer
+from shotspotter_assets.cities.accountability import AuditLayer
 from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER, FRONTIER_PICTURE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.layers import write_halves

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
-from shotspotter_assets.alerts.sources.source_kinds import Simulated
+from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.forecasts.forecast_facts import lead_of
 from shotspotter_assets.forecasts.issued_forecasts import load_record
@@ -27,7 +27,7 @@ FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
 NEXT = DAY + timedelta(days=1)
 ALERTS_PER_DAY = 20.0
-SIMULATED = Simulated(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+SIMULATED = SimulatedSettings(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
 SOURCE = CITIES["landing_city"].source
 
 

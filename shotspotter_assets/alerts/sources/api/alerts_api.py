@@ -11,8 +11,14 @@ from pydantic import Field, model_validator
 
 from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.alerts.sources.api.api_source import ApiReader, AskedDays, Page, Request
-from shotspotter_assets.alerts.sources.json_rows import JmesPath, Row, finder
-from shotspotter_assets.alerts.sources.tabular_settings import EPOCH_UNITS, ApiSettings, SentToken
+from shotspotter_assets.alerts.sources.tabular_settings import (
+    EPOCH_UNITS,
+    ApiSettings,
+    JmesPath,
+    Row,
+    SentToken,
+    finder,
+)
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel

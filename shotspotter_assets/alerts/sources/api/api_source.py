@@ -8,8 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
-from shotspotter_assets.alerts.sources.json_rows import Row, finder
-from shotspotter_assets.alerts.sources.tabular_settings import EPOCH_UNITS, ApiSettings, SentToken
+from shotspotter_assets.alerts.sources.tabular_settings import EPOCH_UNITS, ApiSettings, Row, SentToken, finder
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY

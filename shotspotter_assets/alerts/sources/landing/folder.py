@@ -31,7 +31,11 @@ from shotspotter_assets.alerts.sources.landing.daily_files import daily_since, d
 from shotspotter_assets.alerts.sources.landing.formats import FORMATS
 from shotspotter_assets.alerts.sources.landing.merged import latest_rows, merge_files, without_moved
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task, read_in_subprocess
-from shotspotter_assets.alerts.sources.landing.received import FileVersion, Received, ReceivedFile
+from shotspotter_assets.alerts.sources.landing.received import (
+    FileVersion,
+    Received,
+    ReceivedFile,
+)
 from shotspotter_assets.alerts.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities import local_time

@@ -15,10 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
-from shotspotter_assets.alerts.sources.json_rows import Row
-from shotspotter_assets.alerts.sources.raw_rows import table_of_rows
-from shotspotter_assets.alerts.sources.row_texts import BROKEN, LINE
-from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
+from shotspotter_assets.alerts.sources.raw_rows import BROKEN, LINE, table_of_rows
+from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, Row
 from shotspotter_assets.cities.box import WGS84
 from shotspotter_assets.storage.arrays import Integers
 

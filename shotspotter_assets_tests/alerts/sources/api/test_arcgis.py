@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
-from shotspotter_assets.alerts.sources.api.arcgis import ArcgisLayer
+from shotspotter_assets.alerts.sources.api.open_data import ArcgisLayer
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets_tests.alerts.sources.api.api_server import QUICK, Arcgis, Server, serving

@@ -17,8 +17,7 @@ from starlette.routing import Route
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.api import http
 from shotspotter_assets.alerts.sources.api.http import JsonApi
-from shotspotter_assets.alerts.sources.json_rows import finder
-from shotspotter_assets.alerts.sources.tabular_settings import Patience, SentToken
+from shotspotter_assets.alerts.sources.tabular_settings import Patience, SentToken, finder
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets_tests.alerts.sources.api.api_server import Server, serving
 

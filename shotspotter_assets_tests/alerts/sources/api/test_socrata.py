@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
-from shotspotter_assets.alerts.sources.api.socrata import SocrataDataset
+from shotspotter_assets.alerts.sources.api.open_data import SocrataDataset
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.grid.cells import cell_metres

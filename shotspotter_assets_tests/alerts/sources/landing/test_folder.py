@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
-from shotspotter_assets.alerts.sources.api.arcgis import ArcgisSettings
+from shotspotter_assets.alerts.sources.api.open_data import ArcgisSettings
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.alerts.sources.landing.reader import Batch, read_in_subprocess
 from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.alerts.sources.tabular_settings import Columns
-from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.publication import Acknowledged
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Store

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.alerts.cleaning.alerts import REASONS, clean_alerts, location_ids, unaccounted_rows
-from shotspotter_assets.alerts.cleaning.incidents import MAX_METRES, MAX_MINUTES, incident_numbers
-from shotspotter_assets.alerts.cleaning.spellings import type_codes, unknown_spellings
+from shotspotter_assets.alerts.cleaning import REASONS, clean_alerts, location_ids, unaccounted_rows
+from shotspotter_assets.alerts.incidents import MAX_METRES, MAX_MINUTES, incident_numbers
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
+from shotspotter_assets.alerts.spellings import type_codes, unknown_spellings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import load_city

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from shotspotter_assets.alerts.checks.finding import Finding
-from shotspotter_assets.alerts.checks.on_time import alerts_on_time, lateness, readable_files, usable_days
+from shotspotter_assets.alerts.days.city_now import alerts_on_time, lateness, readable_files, usable_days
 from shotspotter_assets.alerts.days.day_table import Day, DayState, DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.publication import Publication

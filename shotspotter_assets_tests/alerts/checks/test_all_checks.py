@@ -1,9 +1,9 @@
 from datetime import date, timedelta
 
-from shotspotter_assets.alerts.checks.city_state import keep_findings
+from shotspotter_assets.alerts.checks.all_checks import keep_findings
 from shotspotter_assets.alerts.checks.finding import Finding
-from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.publication import Acknowledged
 from shotspotter_assets.storage.catalogue import CITY_STATE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.alerts.checks.sound_city import CITY

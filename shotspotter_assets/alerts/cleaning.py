@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.alerts.cleaning.incidents import incident_numbers
-from shotspotter_assets.alerts.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
+from shotspotter_assets.alerts.incidents import incident_numbers
 from shotspotter_assets.alerts.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS, RAW_SCHEMA
+from shotspotter_assets.alerts.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import Plane
 from shotspotter_assets.grid.dates import dates_of, is_holiday_fireworks, local_dates, rows_by_day, rows_of_days

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.grid.districts import OUTSIDE, cell_districts, district_areas
+from shotspotter_assets.grid.coverage import OUTSIDE, cell_districts, district_areas
 from shotspotter_assets.grid.shapes import polygon_feature
 from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets_tests.evaluation.cities import square_city

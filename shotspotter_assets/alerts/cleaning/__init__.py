@@ -1,1 +1,0 @@
-"""One table of alerts from rows as received."""
