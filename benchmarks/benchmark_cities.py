@@ -29,8 +29,7 @@ from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.training_windows import split_days
+from shotspotter_assets.models.history import History, split_days
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE = 0.15

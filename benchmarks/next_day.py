@@ -25,9 +25,8 @@ from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.scores import score_table
-from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.forecaster import SharedStart, log_losses
 from shotspotter_assets.models.forecaster_registry import NETWORK
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")

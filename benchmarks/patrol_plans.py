@@ -25,7 +25,7 @@ from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.forecasts.patrol.optimum import MAX_SECONDS, optimum
+from shotspotter_assets.forecasts.patrol.cover import MAX_SECONDS, optimum
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.storage.arrays import Array, Booleans
 

@@ -37,9 +37,9 @@ from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN
 from shotspotter_assets.models.history import firework_days
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.store import Store
 

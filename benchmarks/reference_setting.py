@@ -28,10 +28,9 @@ from reference_network import FULL_SIZE
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.grid.coverage import estimate_coverage
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, log_losses
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
-from shotspotter_assets.models.probability import log_losses
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)

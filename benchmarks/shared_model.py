@@ -17,10 +17,15 @@ from benchmark_cities import BENCHMARKS, history_of, parser, print_head, print_r
 from scipy.special import expit
 
 from shotspotter_assets.grid.coverage import estimate_coverage
-from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.shared_regression import PACKAGE_FILE, SharedModels, SharedRows, fit_shared
-from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.forecaster import SharedStart, log_losses
+from shotspotter_assets.models.next_day.shared_regression import (
+    MIN_SCALE,
+    PACKAGE_FILE,
+    SharedModels,
+    SharedRows,
+    fit_shared,
+    fit_shrunk_regression,
+)
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 
 PLACES = {

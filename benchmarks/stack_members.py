@@ -14,10 +14,9 @@ import pyarrow as pa
 from benchmark_cities import Fold
 
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStart
+from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStart, clip_probability, log_losses
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.stack import FittedStack, Periods, combined, prior_weights
 from shotspotter_assets.storage.arrays import Array
 

@@ -9,15 +9,15 @@ from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.forecasts.seals import Seal
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.site import PagesRecord

@@ -20,7 +20,7 @@ from shotspotter_assets.grid.cells import cell_numbers
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, PLAN
 from shotspotter_assets.storage.store import Store

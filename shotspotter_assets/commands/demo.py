@@ -26,8 +26,8 @@ from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_r
 from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
 from shotspotter_assets.grid.dates import dates_of
+from shotspotter_assets.models.forecaster import clip_probability
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import long_day
 from shotspotter_assets.settings import Settings, prepare_home

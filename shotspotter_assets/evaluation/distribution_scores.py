@@ -16,8 +16,7 @@ from shotspotter_assets.evaluation.estimates import Estimate, weekly_gain, weekl
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, gain_name
 from shotspotter_assets.grid.dates import dates_of, weeks
-from shotspotter_assets.models.alert_counts import CountDistribution, total_of_sums
-from shotspotter_assets.models.year_reference import negative_binomial
+from shotspotter_assets.models.alert_counts import CountDistribution, negative_binomial, total_of_sums
 from shotspotter_assets.storage.arrays import Array, Days, Integers, Values
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.grid.dates import dates_of, weeks
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.store import Store

@@ -16,12 +16,11 @@ from shotspotter_assets.evaluation.fold_tables import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
+from shotspotter_assets.models.forecaster import clip_probability, log_losses
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.trained_models import WITHOUT_FACTORS, FoldRecord, TrainedModels
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord

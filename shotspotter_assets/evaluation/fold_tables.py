@@ -13,20 +13,16 @@ import pyarrow as pa
 from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.models.alert_counts import AlertCounts, short_interval
+from shotspotter_assets.models.alert_counts import AlertCounts, short_interval, year_reference
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster import HORIZONS, FittedDaily, FittedHourly, FittedHours
+from shotspotter_assets.models.forecaster import HORIZONS, FittedDaily, FittedHourly, FittedHours, clip_probability
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError, firework_days
 from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_hours.lift_table import MINUTES, LiftTable, expected_by_hours, fit_on_hours
-from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.records import NEXT_MINUTES, FoldRecord
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.year_reference import year_reference
+from shotspotter_assets.models.trained_models import NEXT_MINUTES, FoldRecord, TrainedModels
 from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers, Values
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile

@@ -14,9 +14,9 @@ from shotspotter_assets.evaluation.estimates import CONFIDENCE, MIN_WEEKS, Gain,
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.scores import ratio
+from shotspotter_assets.models.forecaster import clip_probability
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.wording import number_of
 
 NEVER: Final = "never"  # baseline without alerts, which is never served

@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.walk_forward_report import (
 )
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
-from shotspotter_assets.models.records import WITHOUT_FACTORS
+from shotspotter_assets.models.trained_models import WITHOUT_FACTORS
 from shotspotter_assets.storage.markdown import plain
 
 NOT_FOR: Final = """\

@@ -14,9 +14,9 @@ from shotspotter_assets.evaluation.estimates import Estimate, Gain, WeeklySums, 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
 from shotspotter_assets.grid.dates import dates_of
+from shotspotter_assets.models.forecaster import MIN_PROBABILITY
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
-from shotspotter_assets.models.probability import MIN_PROBABILITY
 from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store

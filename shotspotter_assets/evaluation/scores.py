@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
+from shotspotter_assets.models.forecaster import clip_probability, log_losses
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Values
 
 Scores = dict[str, float | None]  # by name (`SCORE_DEFINITIONS`); None if undefined, as without positives

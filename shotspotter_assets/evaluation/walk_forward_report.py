@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
-from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
+from shotspotter_assets.models.trained_models import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.storage.catalogue import CITY_REPORT
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable

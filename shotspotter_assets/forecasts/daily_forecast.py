@@ -23,7 +23,7 @@ from shotspotter_assets.forecasts.issued_forecasts import (
 )
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid.dates import DAY_HOURS
-from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
+from shotspotter_assets.models.alert_counts import CountDistribution, short_interval, year_reference
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
@@ -31,7 +31,6 @@ from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.year_reference import year_reference
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of

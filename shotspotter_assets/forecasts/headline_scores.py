@@ -21,8 +21,8 @@ from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
 from shotspotter_assets.evaluation.gate import NEVER
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_shares
 from shotspotter_assets.evaluation.walk_forward_report import read_folds
+from shotspotter_assets.forecasts.issued_scores import POSITIVES, ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
-from shotspotter_assets.forecasts.score_record import POSITIVES, ScoreRecord
 from shotspotter_assets.grid.cells import cell_numbers
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.storage.arrays import Array

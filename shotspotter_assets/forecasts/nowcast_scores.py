@@ -12,8 +12,8 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.scores import ratio
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.arrays import Booleans
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord

@@ -22,16 +22,14 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.forecasts.risk_tables import next_hours_table, shown_mixes
 from shotspotter_assets.forecasts.serving_record import ServingRecord
-from shotspotter_assets.forecasts.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FittedHourly
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from
-from shotspotter_assets.models.next_hours.incident_points import Incidents
+from shotspotter_assets.models.next_hours.incident_points import Incidents, incident_columns, stored_alerts
 from shotspotter_assets.models.next_hours.lift_table import MINUTES, LiftTable, forecast_minutes
-from shotspotter_assets.models.records import NEXT_MINUTES
-from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.trained_models import NEXT_MINUTES, TrainedModels
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.lineage import Lineage

@@ -12,13 +12,13 @@ from shotspotter_assets.forecasts.forecast_facts import CANDIDATE_COLUMN
 from shotspotter_assets.forecasts.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.forecasts.issued_scores import issued_level
 from shotspotter_assets.forecasts.serving_record import BY_HAND, FIT, PLACE, WEEK, ServingRecord
-from shotspotter_assets.forecasts.stored_alerts import stored_incidents
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.history import TooFewEventsError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.next_hours.incident_points import stored_incidents
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
 from shotspotter_assets.storage.store import Store

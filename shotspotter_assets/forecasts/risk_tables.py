@@ -1,6 +1,7 @@
 """Tables of a forecast: risk by horizon and cell, by hour, the top locations, and GeoJSON."""
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
@@ -8,20 +9,19 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.forecasts.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, NEXT_DAY_HORIZON
-from shotspotter_assets.forecasts.intervals import day_offset
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid import dates
 from shotspotter_assets.grid.cells import cell_edges, cell_middles
 from shotspotter_assets.grid.shapes import polygon_feature
-from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.models.alert_counts import ENDS, FIREWORK_VARIANCE, CountDistribution
 from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import AlertRows
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import History, HourlyHistory, firework_days
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
@@ -69,6 +69,14 @@ def _offset(record: ServingRecord, served: FittedDaily, history: History, firewo
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     # Only the rates of a new city have an uncertainty of their own in each cell.
     return offset + served.spread(history, history.next_day) if isinstance(served, FittedNewCity) else offset
+
+
+def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, float]:
+    """Return the interval of the next day's offset in log odds; `weekly` is that of weeks (`weekly_offset`)."""
+    if not fireworks:
+        return weekly
+    fireworks_offset = float(norm.ppf(ENDS[1]) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))
+    return -math.hypot(weekly[0], fireworks_offset), math.hypot(weekly[1], fireworks_offset)
 
 
 def next_hours_table(

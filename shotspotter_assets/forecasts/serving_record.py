@@ -10,8 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, settings_hash
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.records import SOURCE, TrainingRecord, source_sha256
-from shotspotter_assets.models.trained_models import TrainedModels, read_models
+from shotspotter_assets.models.trained_models import SOURCE, TrainedModels, TrainingRecord, read_models, source_sha256
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store

@@ -15,8 +15,7 @@ from shotspotter_assets.models import forecaster_registry as registry
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.records import files_sha256
-from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, read_model_files
+from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, files_sha256, read_model_files
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import LIVE_MODEL
 from shotspotter_assets.storage.store import Store

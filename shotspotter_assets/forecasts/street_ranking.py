@@ -18,7 +18,6 @@ from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, content_version, load_record
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
-from shotspotter_assets.forecasts.stored_alerts import stored_alerts
 from shotspotter_assets.forecasts.street_segments import Parts, Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.forecasts.street_shares import (
     Alerts,
@@ -38,7 +37,8 @@ from shotspotter_assets.grid.cells import (
 )
 from shotspotter_assets.grid.tensors import counted_alerts
 from shotspotter_assets.models.alert_counts import ENDS
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.forecaster import log_losses
+from shotspotter_assets.models.next_hours.incident_points import stored_alerts
 from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import (
     FORECAST,

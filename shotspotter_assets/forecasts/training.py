@@ -17,23 +17,34 @@ from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.fold_tables import type_forecasts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
-from shotspotter_assets.forecasts.intervals import weekly_offset
 from shotspotter_assets.forecasts.serving_record import BY_HAND, ServingRecord
 from shotspotter_assets.forecasts.shadow import with_shadow
+from shotspotter_assets.grid.dates import is_holiday_fireworks
 from shotspotter_assets.models import forecaster_registry as registry
-from shotspotter_assets.models import records
-from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.alert_counts import ENDS, AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.history import History, TooFewEventsError
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError, TooFewEventsError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.incident_points import Incidents
 from shotspotter_assets.models.next_hours.lift_table import fit_on_hours
-from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
-from shotspotter_assets.models.trained_models import ModelFiles
+from shotspotter_assets.models.stack import HOURLY_MEMBERS, LONG_LEAD_DAYS, FittedStack
+from shotspotter_assets.models.trained_models import (
+    COUNTS,
+    HOURLY_STACK,
+    NEXT_MINUTES,
+    TYPES,
+    WITHOUT_FACTORS,
+    FoldRecord,
+    ModelFiles,
+    TrainedModel,
+    TrainingRecord,
+    files_sha256,
+    installed_versions,
+)
+from shotspotter_assets.storage.arrays import Array, Booleans, Days
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.wording import number_of
 
@@ -65,7 +76,7 @@ class Training:
     gate: Verdict = field(init=False)  # verdict on the candidate in the validation window
     weekly_offset: tuple[float, float] = (0.0, 0.0)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    models: dict[str, records.TrainedModel] = field(default_factory=dict)
+    models: dict[str, TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
     types_by: str | None = None
     types_reason: str = ""  # empty where the city's data have no types
@@ -76,9 +87,9 @@ class Training:
         fitted = fit()
         self.files[name] = fitted.files()
         seconds = perf_counter() - started
-        self.models[name] = records.TrainedModel(
+        self.models[name] = TrainedModel(
             chosen=getattr(fitted, "chosen", {}),
-            files=records.files_sha256(self.files[name]),
+            files=files_sha256(self.files[name]),
             seconds_to_train=seconds,
         )
         self.log(f"{name} fitted in {seconds:.0f} s")
@@ -92,11 +103,11 @@ class Training:
             self.without[name] = str(error)
             return None
 
-    def record(self) -> records.TrainingRecord:
+    def record(self) -> TrainingRecord:
         """Return the record of all models that were added."""
         days = self.stored.days
         train, validation = ((days[window[0]], days[window[-1]]) for window in self.windows)
-        return records.TrainingRecord(
+        return TrainingRecord(
             city=self.stored.city.name,
             served=self.gate.served,
             models=self.models,
@@ -107,7 +118,7 @@ class Training:
             covered=covered_cells(self.history.in_coverage),
             weekly_offset=self.weekly_offset,
             data_sha256=self.history.data_sha256(),
-            versions=records.installed_versions(),
+            versions=installed_versions(),
         )
 
     def to_serve(self, sentences: Sequence[str]) -> tuple[ServingRecord, ModelFiles]:
@@ -191,8 +202,25 @@ def _judge(training: Training, fitted: Mapping[str, FittedDaily], candidate: str
     training.gate = verdict_on(table, candidate, history.city.gate, withheld)
     served = training.gate.served
     counts = partial(AlertCounts.of_days, history, train, validation, fitted[served].validation_probability)
-    training.add(records.COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)
+    training.add(COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)
     training.weekly_offset = weekly_offset(validated[served], observed, days, history.lead)
+
+
+def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int = 1) -> tuple[float, float]:
+    """Return the 10% and 90% quantiles, over ordinary weeks, of log(observed / predicted occupied cells).
+
+    Chance adds to the model's error, which widens the interval. At a long `lead`, both sides take the wider one, because the level
+    may drift back. `probability`, forecast without these days, and `observed` have the shape (days, cells).
+    """
+    whole = np.flatnonzero(~is_holiday_fireworks(days))
+    whole = whole[len(whole) % 7 :]
+    if not len(whole):
+        return (0.0, 0.0)
+    occupied, predicted = (cells[whole].sum(axis=1).reshape(-1, 7).sum(axis=1) for cells in (observed, probability))
+    # From 13 weeks, numpy's default quantiles hold 69% of the next ones.
+    low, high = np.quantile(np.log((occupied + 0.5) / (predicted + 0.5)), ENDS, method="weibull")
+    widest = max(-float(low), float(high)) if lead >= LONG_LEAD_DAYS else 0.0
+    return min(float(low), -widest), max(float(high), widest)
 
 
 def train_fold(
@@ -204,7 +232,7 @@ def train_fold(
     context: FitContext,
     config: dict[str, JsonValue],
     weights_from: date | None = None,
-) -> tuple[records.FoldRecord, ModelFiles]:
+) -> tuple[FoldRecord, ModelFiles]:
     """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types."""
     training = train(
         stored,
@@ -217,7 +245,7 @@ def train_fold(
     )
     if stored.city.factors:
         _fit_without_factors(training, names[0], context)
-    record = records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **dict(training.record()))
+    record = FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **dict(training.record()))
     return record, training.files
 
 
@@ -226,7 +254,7 @@ def _fit_without_factors(training: Training, name: str, context: FitContext) -> 
     train, validation = training.windows
     chosen = registry.forecaster(name, registry.city_settings(training.stored.city, name, context.changes.get(name)))
     history = training.history.without_factors()
-    training.add(records.WITHOUT_FACTORS, partial(chosen.fit, history, train, validation, context))
+    training.add(WITHOUT_FACTORS, partial(chosen.fit, history, train, validation, context))
 
 
 def live_windows(days: Sequence[date]) -> Windows:
@@ -256,7 +284,7 @@ def train_live(
         tomorrow,
         windows,
         names,
-        [records.HOURLY_STACK],
+        [HOURLY_STACK],
         incidents=incidents,
         context=context,
         withheld=withheld,
@@ -295,7 +323,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     }
     new_city = fitted[registry.NEW_CITY]
     assert isinstance(new_city, FittedNewCity)
-    training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
+    training.add(COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {number_of(stored.is_known.sum(), 'known day')}, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, because its coverage is not published"
     uncertain = (
@@ -313,7 +341,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         reasons=(why,),
         outcome="not worse, not shown to be better",
     )
-    training.without |= dict.fromkeys((records.HOURLY_STACK, records.NEXT_MINUTES, records.TYPES), why)
+    training.without |= dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why)
     return training.to_serve((why, uncertain))
 
 
@@ -322,24 +350,24 @@ def _fit_hours(training: Training, names: Sequence[str], incidents: Incidents | 
     city = training.stored.city
     without = training.without
     if city.time_precision == "day":
-        without |= dict.fromkeys((*names, records.TYPES, records.NEXT_MINUTES), "The source publishes days, not hours.")
+        without |= dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
         return
     by_hour = training.stored.hourly(training.history.in_coverage)
     train, validation = (_hours_of_days(by_hour, training.stored.days, window) for window in training.windows)
     for name in names:
         hours = training.try_add(name, partial(registry.hourly_forecaster(name).fit, by_hour, train, validation))
-        if name == records.HOURLY_STACK and hours is not None and incidents is not None:
-            training.try_add(records.NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
-        elif name == records.HOURLY_STACK and hours is None:
-            without[records.NEXT_MINUTES] = without[name]
+        if name == HOURLY_STACK and hours is not None and incidents is not None:
+            training.try_add(NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
+        elif name == HOURLY_STACK and hours is None:
+            without[NEXT_MINUTES] = without[name]
     if not city.is_of_gunfire:
-        without[records.TYPES] = f"Forecasts of {city.target} have no kinds."
-    elif types := training.try_add(records.TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
+        without[TYPES] = f"Forecasts of {city.target} have no kinds."
+    elif types := training.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
         # Networks, which have a map of each type, are left out: their mixes are no better (docs/results.md).
         table = type_forecasts(types, {}, by_hour, training.history, validation, validation=True)
         training.types_by, training.types_reason = shown_types(table)
         if training.types_by is None:
-            without[records.TYPES] = training.types_reason
+            without[TYPES] = training.types_reason
 
 
 def _hours_of_days(history: HourlyHistory, days: Sequence[date], window: range) -> range:

@@ -20,8 +20,7 @@ from shotspotter_assets.grid.city_factors import CityFactors
 from shotspotter_assets.grid.coverage import coverage_starts, estimate_coverage_starts
 from shotspotter_assets.grid.dates import DAY_HOURS, hours_of_days
 from shotspotter_assets.grid.tensors import dense_window, hourly_window
-from shotspotter_assets.models.history import History, alerts_of, evening_alerts
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import History, HourlyHistory, alerts_of, evening_alerts
 from shotspotter_assets.storage.arrays import Booleans, Days
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError

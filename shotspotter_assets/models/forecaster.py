@@ -1,4 +1,8 @@
-"""Forecasters: fitted on windows of days or hours, each forecasts any later period from the alerts before it."""
+"""Forecasters: fitted on windows of days or hours, each forecasts any later period from the alerts before it.
+
+A fitted model is stored as files: its numbers and arrays in one JSON file, beside it the files that LightGBM and Keras
+write. All probabilities are kept in one range, for fitting and scoring.
+"""
 
 import getpass
 import tempfile
@@ -6,15 +10,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
+import numpy.typing as npt
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, TypeAdapter
 
-from shotspotter_assets.models.history import History, TooFewEventsError
-from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.model_files import StoredModel, Unstored, files_of_members
+from shotspotter_assets.models.history import History, HourlyHistory, TooFewEventsError
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
+
+MIN_PROBABILITY: Final = 1e-6  # bound of forecasts, from 0 and 1: a wrong certainty would cost an infinite log loss
+
+
+MODEL_FILE: Final = "model.json"
 
 Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
 HORIZONS: Final = (1, 2, 4)  # forecast hours ahead; at most a day
@@ -31,6 +39,54 @@ class OtherInputsError(ValueError):
     def of(cls, model: str) -> "OtherInputsError":
         """Return the error for a model, which is the subject of the message."""
         return cls(f"{model} was fitted on other inputs than this version makes; fit it again.")
+
+
+def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
+    """Return float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]. Raises ValueError if a value is not a number."""
+    if missing := int(np.isnan(probability).sum()):
+        raise ValueError(f"{missing} of {probability.size} forecast probabilities are not numbers.")
+    return np.clip(probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+
+
+def shrunk_frequency(observed: Booleans, pseudo_periods: float) -> Array:
+    """Return the frequency of each cell, shrunk towards the mean as if that had been observed for some periods (a Beta prior)."""
+    return (observed.sum(axis=0) + pseudo_periods * observed.mean()) / (len(observed) + pseudo_periods)
+
+
+def log_losses(probability: npt.NDArray[np.floating], observed: Booleans) -> Array:
+    """Return the log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
+    p = clip_probability(probability)
+    return -np.where(observed, np.log(p), np.log1p(-p))
+
+
+Numbers = Annotated[npt.NDArray[Any], PlainValidator(np.asarray), PlainSerializer(np.ndarray.tolist, return_type=list)]
+"""An array of a stored model, as nested lists."""
+Unstored = Annotated[Any, PlainValidator(lambda value: value), Field(exclude=True)]
+"""A field that is not in the JSON file, with a default: not stored, or stored in a separate file."""
+
+
+class StoredModel:
+    """A dataclass of JSON values, `Numbers` and `Unstored` fields that is stored as one JSON file."""
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content by file name."""
+        return {MODEL_FILE: TypeAdapter(type(self)).dump_json(self, indent=1)}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        """Return the model that `files` gave. Raises pydantic.ValidationError if its fields are not there."""
+        return TypeAdapter(cls).validate_json(files[MODEL_FILE])
+
+
+def files_of_members(members: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files of fitted models by name, each preceded by the name of its model."""
+    return {f"{name}.{file}": content for name, model in members.items() for file, content in model.files().items()}
+
+
+def files_of_member(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of one model of `files_of_members`, without its prefix."""
+    start = f"{name}."
+    return {file.removeprefix(start): content for file, content in files.items() if file.startswith(start)}
 
 
 def require_both_labels(history: History, days: range, labels: Booleans) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from shotspotter_assets.models.forecaster import DailyForecaster, FittedHourly, Forecaster
-    from shotspotter_assets.models.hourly_history import HourlyHistory
+    from shotspotter_assets.models.history import HourlyHistory
 
 MODELS: Final = "shotspotter_assets.models"
 
@@ -115,7 +115,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "hourly_stack": Entry("stack:HourlyStackForecaster", "the combined forecast of hours", is_hourly=True),
     "next_hours": Entry("next_hours.next_hours:NextHours", "the regression on recent hours", is_hourly=True),
     "climatology": Entry(
-        "next_hours.climatology:Climatology", "the usual rate of the hour", is_hourly=True, is_baseline=True
+        "next_hours.hourly_forecaster:Climatology", "the usual rate of the hour", is_hourly=True, is_baseline=True
     ),
     "self_exciting": Entry(
         "next_hours.self_exciting:SelfExciting",

@@ -17,10 +17,8 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
-from shotspotter_assets.models.forecaster import FittedDaily
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
+from shotspotter_assets.models.forecaster import FittedDaily, Numbers, StoredModel, Unstored
+from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork, mapped_layers
 from shotspotter_assets.storage.arrays import Array, Days, Integers, Singles
 

@@ -1,8 +1,8 @@
-"""Input of the next-day forecasters: a city's daily counts, the cells to forecast, and the target."""
+"""Inputs of the forecasters: a city's counts by day and by hour, the cells to forecast, the target, and the windows of a fit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -12,9 +12,20 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.city_factors import NO_FACTORS, CityFactors
-from shotspotter_assets.grid.dates import day_axis, hours_of_days, is_holiday_fireworks
+from shotspotter_assets.grid.dates import (
+    DAY_HOURS,
+    HourlyClock,
+    day_axis,
+    hour_starts,
+    hours_of_days,
+    is_holiday_fireworks,
+)
 from shotspotter_assets.storage.arrays import Booleans, Integers, Singles
 from shotspotter_assets.storage.fingerprints import sha256
+
+INPUTS_WARM_UP_DAYS: Final = 60  # first days of history, left out of fits on next-day inputs: few days make their rates
+BASELINES_WARM_UP_DAYS: Final = 90  # those left out of fits of baselines on lag features, as plain means
+
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0  # half-life of an alert's weight in `evening_alerts`: near repeats come soon
 
@@ -23,6 +34,23 @@ _Made = TypeVar("_Made")
 
 class TooFewEventsError(ValueError):
     """The events of a target do not suffice to fit its forecasters."""
+
+
+def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tuple[range, range]:
+    """Return indexes of training and validation days; raise ValueError if one is too short for a network's `window`."""
+    train = range(days_before_cutoff - validation_days)
+    validation = range(days_before_cutoff - validation_days, days_before_cutoff)
+    if len(train) < 2 * window or len(validation) < window:
+        raise ValueError(
+            f"{days_before_cutoff} days before the cutoff give {len(train)} days to train and {len(validation)} to validate on; "
+            f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days."
+        )
+    return train, validation
+
+
+def after_warm_up(days: range, warm_up_days: int) -> range:
+    """Return `days` without the first ones of all history; at least the later half of them."""
+    return range(min(max(days.start, warm_up_days), (days.start + days.stop) // 2), days.stop)
 
 
 @dataclass(frozen=True)
@@ -147,3 +175,105 @@ def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> Single
     day_and_cell = (day, frames["row"].to_numpy(), frames["column"].to_numpy())
     np.add.at(evening, day_and_cell, np.where(is_forecast, weight, 0))
     return evening
+
+
+class HourlyHistoryError(ValueError):
+    """The arrays of an hourly history do not fit together, or the city's times are too coarse for hours."""
+
+
+@dataclass(frozen=True)
+class HourlyHistory:
+    """A city's hours from a local midnight on; HourlyHistoryError for days only, unfit shapes or no covered cell."""
+
+    city: City
+    first_day: date  # local day whose first hour is `counts[0]`
+    counts: npt.NDArray[np.integer]  # alerts of the covered cells, shape (hours, layers, cells)
+    in_coverage: Booleans  # cells that are forecast, shape (rows, columns)
+    is_known: Booleans | None = None  # False for hours of unknown days, set to zero, shape (hours,)
+    lead: int = 1  # days from the last usable day to the day whose types are forecast, at least 1
+
+    def __post_init__(self) -> None:
+        """Check the shapes, and set counts of unknown hours to zero."""
+        if self.city.time_precision == "day":
+            raise HourlyHistoryError(
+                f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot be "
+                "forecast. Forecast the next day."
+            )
+        cells = int(self.in_coverage.sum())
+        if self.in_coverage.shape != self.city.shape or self.counts.shape[2:] != (cells,) or not cells:
+            raise HourlyHistoryError(
+                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid "
+                f"{self.city.shape}, the counts {self.counts.shape[2:]} cells; estimate the coverage on training days with alerts."
+            )
+        if self.is_known is not None and self.is_known.all():
+            object.__setattr__(self, "is_known", None)
+        elif self.is_known is not None and self.counts[~self.is_known].any():
+            # No sum may hold counts of an unknown hour.
+            object.__setattr__(self, "counts", (self.counts.T * self.is_known).T)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def alerts(self) -> npt.NDArray[np.uint16]:
+        """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
+        total = np.zeros((len(self.counts), self.counts.shape[2]), dtype=np.uint16)
+        for code in self.city.forecast_codes:  # several times as fast as a sum over the axis
+            total += self.counts[:, code]
+        return total
+
+    @cached_property
+    def occupied(self) -> Booleans:
+        """True if a covered cell had any alert of the forecast types, shape (hours, cells)."""
+        return self.alerts > 0
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.datetime64]:
+        """Instants (datetime64[s], UTC) at which the hours begin, with `lead` days more than counted hours."""
+        clock_changes = int(self.lead > 1)
+        return hour_starts(self.first_day, len(self) + DAY_HOURS * self.lead + clock_changes, self.city.zone)
+
+    @cached_property
+    def clock(self) -> HourlyClock:
+        """Hours, days and seasons of the city's clock at `starts`."""
+        return HourlyClock.of_hours(self.starts, self.city.zone, has_fireworks=self.city.is_of_gunfire)
+
+    def hour_at(self, instant: datetime) -> int:
+        """Return the first hour that begins at or after an instant, which has a zone."""
+        return int(np.searchsorted(self.starts, np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "s")))
+
+    def until(self, instant: datetime) -> "HourlyHistory":
+        """Return the hours that had begun before an instant: windows of whole days hold zeros for hours to come."""
+        stop = self.hour_at(instant)
+        known = None if self.is_known is None else self.is_known[:stop]
+        return replace(self, counts=self.counts[:stop], is_known=known)
+
+    def are_known(self, issues: Integers, horizon: int = 1) -> Booleans:
+        """Return True if all of the `horizon` hours from an issue on are known, shape (issues,)."""
+        if self.is_known is None:
+            return np.ones(len(issues), dtype=bool)
+        return np.all([self.is_known[issues + step] for step in range(horizon)], axis=0)
+
+    def issues(self, hours: range, horizon: int) -> Integers:
+        """Return the known hours at local multiples of `horizon` from which all of it is known and in `hours`."""
+        issues = np.arange(hours.start, hours.stop - horizon + 1)
+        issues = issues[self.clock.hour[issues] % horizon == 0]
+        return issues[self.are_known(issues, horizon)]
+
+    def day_issues(self, hours: Integers) -> Integers:
+        """Return the hour from which the day of each of some hours is forecast: its first hour, or `lead - 1` days earlier."""
+        clock_hour = self.clock.hour
+        first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
+        return first[np.maximum(np.searchsorted(first, hours, "right") - self.lead, 0)]
+
+    def alerts_within(self, issues: Integers, horizon: int) -> Integers:
+        """Return alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""
+        return np.sum([self.alerts[issues + step] for step in range(horizon)], axis=0, dtype=np.int64)
+
+    def occupied_within(self, horizon: int) -> Booleans:
+        """Return True if a cell has an alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
+        stop = len(self) - horizon + 1
+        within = self.occupied[:stop].copy()
+        for step in range(1, horizon):
+            within |= self.occupied[step : stop + step]
+        return within

@@ -24,6 +24,10 @@ from shotspotter_assets.models.forecaster import (
     Fitted,
     FittedDaily,
     FittedHourly,
+    Unstored,
+    clip_probability,
+    files_of_member,
+    files_of_members,
     require_both_labels,
 )
 from shotspotter_assets.models.forecaster_registry import (
@@ -33,13 +37,10 @@ from shotspotter_assets.models.forecaster_registry import (
     forecaster,
     hourly_forecaster,
 )
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
+from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError, firework_days
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 

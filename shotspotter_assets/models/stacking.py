@@ -13,8 +13,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit, logit
 
-from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.forecaster import Numbers, clip_probability
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 WEIGHT_PRECISION: Final = 300.0  # precision of the prior of a weight

@@ -18,12 +18,17 @@ from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, p
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.scores import AREAS, FLAGGED_PERCENT, reliability, score_table
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
-from shotspotter_assets.forecasts.issued_scores import known_forecasts, scored_counts, scored_days, shadow_scores
-from shotspotter_assets.forecasts.score_record import ShadowScores
+from shotspotter_assets.forecasts.issued_scores import (
+    ShadowScores,
+    known_forecasts,
+    scored_counts,
+    scored_days,
+    shadow_scores,
+)
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store

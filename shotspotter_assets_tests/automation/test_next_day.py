@@ -8,8 +8,8 @@ from unittest import mock
 import pytest
 
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row, rows
 

@@ -14,9 +14,9 @@ from shotspotter_assets.alerts.days.city_now import lateness
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
 from shotspotter_assets.forecasts.retraining import choose_models
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext

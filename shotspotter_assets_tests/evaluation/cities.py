@@ -7,7 +7,7 @@ import numpy as np
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import covered_cells
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets_tests.made_up_city import made_up_city
 

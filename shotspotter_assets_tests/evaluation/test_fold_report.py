@@ -36,13 +36,18 @@ from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.forecasts.training import train_fold
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import covered_mask
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, log_losses
 from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.records import FoldRecord, TrainedModel
-from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, read_models, write_models
+from shotspotter_assets.models.trained_models import (
+    FoldRecord,
+    ModelFiles,
+    TrainedModel,
+    TrainedModels,
+    read_models,
+    write_models,
+)
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation import cities

@@ -7,10 +7,10 @@ import pytest
 from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.evaluation.fold_tables import EVENLY, minute_forecasts
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.incident_points import Incidents
 from shotspotter_assets.models.next_hours.lift_table import MINUTES
-from shotspotter_assets.models.records import NEXT_MINUTES
+from shotspotter_assets.models.trained_models import NEXT_MINUTES
 from shotspotter_assets_tests.models.next_hours import simulated_incidents
 from shotspotter_assets_tests.models.next_hours.test_lift_table import KnownRates
 

@@ -15,8 +15,7 @@ from shotspotter_assets.evaluation.distribution_scores import (
     ranked_probability_scores,
     weighted_interval_scores,
 )
-from shotspotter_assets.models.alert_counts import CountDistribution
-from shotspotter_assets.models.year_reference import negative_binomial
+from shotspotter_assets.models.alert_counts import CountDistribution, negative_binomial
 
 RANDOM = np.random.default_rng(0)
 MEAN = RANDOM.gamma(2.0, 4.0, 200)

@@ -21,7 +21,7 @@ from shotspotter_assets.evaluation.scores import (
     score_cell_days,
     score_table,
 )
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets_tests.evaluation.forecasts import random_table, score_days
 
 

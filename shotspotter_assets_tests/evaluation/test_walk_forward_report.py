@@ -20,7 +20,7 @@ from shotspotter_assets.evaluation.walk_forward_report import (
     walk_forward_report,
 )
 from shotspotter_assets.grid.dates import dates_of
-from shotspotter_assets.models.records import NEXT_MINUTES
+from shotspotter_assets.models.trained_models import NEXT_MINUTES
 from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record, square_city

@@ -18,10 +18,10 @@ from shotspotter_assets.forecasts.headline_scores import (
     jumpiness,
     last_shown_lead,
 )
+from shotspotter_assets.forecasts.issued_scores import DayScores, ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import dispatch_table, unit_hours
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.forecasts.patrol.shifts import ShiftForecasts
-from shotspotter_assets.forecasts.score_record import DayScores, ScoreRecord
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.forecasts.intervals import weekly_offset
+from shotspotter_assets.forecasts.training import weekly_offset
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 
 

@@ -17,12 +17,10 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.forecasts.nowcast_scores import score_nowcasts
 from shotspotter_assets.forecasts.nowcasting import UntilNow, days_to_read, forecast_now, history_until, record_in_force
-from shotspotter_assets.forecasts.stored_alerts import NO_ALERTS
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.next_hours.incident_points import Incidents
-from shotspotter_assets.models.records import HOURLY_STACK
-from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.next_hours.incident_points import NO_ALERTS, Incidents
+from shotspotter_assets.models.trained_models import HOURLY_STACK, TrainedModels
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.forecasts.town import DAY, TOWN, serving_record, store_days

@@ -18,7 +18,6 @@ from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import DayTotal, next_day_rows, total_of
 from shotspotter_assets.forecasts.issued_forecasts import Forecast
 from shotspotter_assets.forecasts.serving_record import ServingRecord
-from shotspotter_assets.forecasts.stored_alerts import NO_ALERTS
 from shotspotter_assets.forecasts.training import live_windows, train_fold, train_live
 from shotspotter_assets.grid.tensors import grid_schema
 from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
@@ -26,9 +25,8 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs, next_day_inputs
-from shotspotter_assets.models.next_hours.incident_points import Incidents
-from shotspotter_assets.models.records import TrainedModel, TrainingRecord
-from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.next_hours.incident_points import NO_ALERTS, Incidents
+from shotspotter_assets.models.trained_models import TrainedModel, TrainedModels, TrainingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.forecasts.town import DAY, TOWN, history_to, serving_record, store_days

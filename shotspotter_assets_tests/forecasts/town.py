@@ -17,7 +17,7 @@ from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastReco
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid.tensors import grid_schema, sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.records import HOURLY_STACK
+from shotspotter_assets.models.trained_models import HOURLY_STACK
 from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, TENSORS, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city

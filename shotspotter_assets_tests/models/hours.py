@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.grid.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST_DAY = date(2021, 1, 1)

@@ -9,8 +9,8 @@ import pytest
 from shotspotter_assets.city_files import CityFile, CityFileError
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models import forecaster_registry as registry
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import (
     CITY,
     COVERED,

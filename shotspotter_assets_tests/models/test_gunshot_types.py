@@ -5,7 +5,7 @@ import pytest
 
 from shotspotter_assets.models import gunshot_types
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets_tests.models.hours import COVERED, FIRST_DAY, city, counts, history, quiet
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.grid.dates import WEEK_HOURS
-from shotspotter_assets.models.forecaster import HORIZONS, FittedHourly
+from shotspotter_assets.models.forecaster import HORIZONS, FittedHourly, log_losses
 from shotspotter_assets.models.forecaster_registry import hourly_forecaster
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack, combined_hours
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts

@@ -6,11 +6,10 @@ import pytest
 from scipy.special import expit
 
 from shotspotter_assets.grid.dates import is_holiday_fireworks
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, clip_probability, log_losses
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.lag_baselines import lag_features
-from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS, PRIOR_WEIGHTS, FittedStack, Periods, combined
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
 from shotspotter_assets_tests.models.histories import CITY, TEST, WINDOWS, build, changed, fitted, history, shared_start

@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.evaluation.fold_tables import hour_forecasts, type_forecasts
-from shotspotter_assets.models.forecaster import FitContext, Fitted
+from shotspotter_assets.models.forecaster import FitContext, Fitted, log_losses
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.history import History, TooFewEventsError
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import History, HourlyHistory, TooFewEventsError, after_warm_up, split_days
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.lag_baselines import lag_features
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.models.training_windows import after_warm_up, split_days
 from shotspotter_assets.models.tuning.sagemaker_task_file import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (

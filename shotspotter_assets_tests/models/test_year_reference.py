@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
+from shotspotter_assets.models.alert_counts import negative_binomial, year_reference
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.year_reference import negative_binomial, year_reference
 from shotspotter_assets_tests.evaluation import cities
 
 DAYS = 500

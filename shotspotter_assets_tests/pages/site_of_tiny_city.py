@@ -13,7 +13,7 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION
-from shotspotter_assets.models.records import TYPES
+from shotspotter_assets.models.trained_models import TYPES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
 from shotspotter_assets_tests.instances import instance_in_memory

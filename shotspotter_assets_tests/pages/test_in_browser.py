@@ -14,8 +14,8 @@ from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import day_start
 from shotspotter_assets.forecasts.forecast_facts import next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.waiting import show_now
 from shotspotter_assets.pages.words import chance_classes, scale

@@ -12,8 +12,7 @@ from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_tabl
 from shotspotter_assets.evaluation.score_rows import ALL
 from shotspotter_assets.forecasts.forecast_facts import TOTAL, total_of, with_shadow_column
 from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
-from shotspotter_assets.forecasts.issued_scores import scored_counts
-from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record

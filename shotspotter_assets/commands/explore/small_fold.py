@@ -15,9 +15,9 @@ from shotspotter_assets.forecasts.training import train_fold
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import BASELINES, candidate_of, city_settings, require_next_day
+from shotspotter_assets.models.history import split_days
 from shotspotter_assets.models.next_day.shared_regression import read_shared
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_HOURS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of

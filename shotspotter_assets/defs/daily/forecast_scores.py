@@ -15,7 +15,7 @@ from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.forecasts.score_record import ScoreRecord
+    from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -56,7 +56,7 @@ def _checked(
     has_failed: "Callable[[ScoreRecord], bool]",
 ) -> dg.AssetCheckResult:
     """Return the result of a check of the day's scores of all targets, with words about each."""
-    from shotspotter_assets.forecasts.score_record import ScoreRecord
+    from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 
     scored_date = run_days(context, city)[-1]
     targets = city.by_target(store.open())

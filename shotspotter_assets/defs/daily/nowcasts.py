@@ -63,8 +63,7 @@ def nowcast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel
     Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
     """
     from shotspotter_assets.forecasts.nowcast_scores import score_nowcasts
-    from shotspotter_assets.forecasts.stored_alerts import stored_alerts
-    from shotspotter_assets.models.next_hours.incident_points import Incidents
+    from shotspotter_assets.models.next_hours.incident_points import Incidents, stored_alerts
 
     alerts = stored_alerts(store, city, scored_date - timedelta(days=1), scored_date)
     issued = store.find_sound_table(ISSUED_MINUTES, city.name, scored_date)

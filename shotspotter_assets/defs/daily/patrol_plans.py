@@ -84,8 +84,7 @@ def _with_plan(
         patrols_before,
         write_plan,
     )
-    from shotspotter_assets.forecasts.patrol.optimum import gap_of_day
-    from shotspotter_assets.forecasts.patrol.plan import plan_day
+    from shotspotter_assets.forecasts.patrol.plan import gap_of_day, plan_day
     from shotspotter_assets.forecasts.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.forecasts.pictures import patrol_map
     from shotspotter_assets.grid.coverage import OUTSIDE, cell_districts, district_areas

@@ -25,8 +25,7 @@ from shotspotter_assets.storage.catalogue import (
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.models.records import FoldRecord
-    from shotspotter_assets.models.trained_models import TrainedModels
+    from shotspotter_assets.models.trained_models import FoldRecord, TrainedModels
 
 REPORT_FACTS: Final = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
 HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
@@ -76,10 +75,9 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_leads, fold_pictures, fold_report
     from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_counts, fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.forecasts.stored_alerts import stored_incidents
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.models.records import FoldRecord
-    from shotspotter_assets.models.trained_models import read_models
+    from shotspotter_assets.models.next_hours.incident_points import stored_incidents
+    from shotspotter_assets.models.trained_models import FoldRecord, read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     if _has_no_models(store, city, cutoff):

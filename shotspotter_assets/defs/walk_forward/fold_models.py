@@ -15,11 +15,10 @@ from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.forecaster_registry import FALLBACKS, city_settings, live_forecasters, require_next_day
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
-from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD, Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.trained_models import FoldRecord
 
 Sections = sections()
 
@@ -56,7 +55,7 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
     from shotspotter_assets.forecasts.training import train_fold
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.history import TooFewEventsError
+    from shotspotter_assets.models.history import TooFewEventsError, split_days
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.trained_models import earlier_models, write_models
     from shotspotter_assets.storage.fingerprints import sha256
@@ -111,7 +110,7 @@ def _longest_input(city: City, names: Sequence[str], changes: Mapping[str, Mappi
 
 def _fold_before(store: Store, city: City, cutoff: date) -> "FoldRecord | None":
     """Return the record of the fold before, whose weights networks start at; None for a city without a network."""
-    from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.trained_models import FoldRecord
 
     cutoffs = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else []
     return FoldRecord.find_sound(store, city.name, max(cutoffs)) if cutoffs else None

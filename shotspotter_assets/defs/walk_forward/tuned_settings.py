@@ -159,8 +159,8 @@ def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "Tuni
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
+    from shotspotter_assets.models.history import split_days
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.models.training_windows import split_days
     from shotspotter_assets.models.tuning.search import TuningTask
 
     name = config.forecaster

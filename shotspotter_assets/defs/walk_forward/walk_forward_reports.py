@@ -70,7 +70,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     from shotspotter_assets.forecasts.headline_scores import headline_scores
     from shotspotter_assets.forecasts.serving_record import ServingRecord
     from shotspotter_assets.models.forecaster_registry import candidate_of
-    from shotspotter_assets.models.records import HOURLY_STACK, FoldRecord
+    from shotspotter_assets.models.trained_models import HOURLY_STACK, FoldRecord
 
     headlines = headline_scores(store, city)
     by_month = [row | {"last": str(row["last"])} for row in headlines.to_pylist()[::-1]]

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.models.forecaster import Numbers
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.daily_inputs import (
     Inputs,
     cached_inputs,
@@ -18,7 +18,7 @@ from shotspotter_assets.models.next_day.daily_inputs import (
     shrunk_rates,
 )
 from shotspotter_assets.models.next_day.regime_regression import FitData
-from shotspotter_assets.models.next_day.shrunk_regression import standardise
+from shotspotter_assets.models.next_day.shared_regression import standardise
 from shotspotter_assets.storage.arrays import Array, Integers
 
 VARIANCE: Final = 3e-3  # of the standardised weights around zero

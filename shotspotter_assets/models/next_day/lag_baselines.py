@@ -1,11 +1,14 @@
-"""Logistic regression and gradient boosting on lag features, which are simpler than `daily_inputs`: baselines with a model."""
+"""Logistic regression and gradient boosting on lag features, which are simpler than `daily_inputs`: baselines with a model.
+
+Trees of LightGBM have common parameters, and are stored with the fitted forecaster (`FittedTrees`).
+"""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Final
+from typing import Final, Self
 
 import lightgbm
 import numpy as np
@@ -13,15 +16,31 @@ from scipy.special import expit
 
 from shotspotter_assets.grid.dates import same_date_last_year
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
-from shotspotter_assets.models.forecaster import Choices, OtherInputsError, require_both_labels
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.forecaster import (
+    Choices,
+    FittedDaily,
+    Numbers,
+    OtherInputsError,
+    Unstored,
+    clip_probability,
+    require_both_labels,
+)
+from shotspotter_assets.models.history import BASELINES_WARM_UP_DAYS, History, after_warm_up, firework_days
 from shotspotter_assets.models.next_day import daily_inputs
 from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
-from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
-from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.storage.arrays import Array, Booleans, Integers
+from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
+
+TREES_FILE: Final = "trees.txt"
+PARAMETERS: Final = {
+    "objective": "binary",
+    "num_threads": 1,
+    "force_col_wise": True,
+    "deterministic": True,
+    "seed": 0,
+    "verbosity": -1,
+}
+"""LightGBM's; nothing is held out for early stopping, because random cell-days are not independent."""
+
 
 HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
 WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells
@@ -36,6 +55,28 @@ TREE_STEP: Final = 5  # distance between the numbers of trees that are tried
 MIN_LEAF_ROWS: Final = 200
 MAX_ROWS: Final = 200_000  # maximum rows of a fit of trees; beyond it, rows without alerts are drawn and weigh more
 L2_PENALTY: Final = 10.0
+
+
+@dataclass(frozen=True)
+class FittedTrees(FittedDaily):
+    """Stored with its trees in LightGBM's own text format, because a pickle could hold code; None for no trees."""
+
+    _: KW_ONLY
+    trees: Unstored = None
+
+    def files(self) -> dict[str, bytes]:
+        trees = {} if self.trees is None else {TREES_FILE: self.trees.model_to_string().encode()}
+        return super().files() | trees
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes]) -> Self:
+        trees = lightgbm.Booster(model_str=files[TREES_FILE].decode()) if TREES_FILE in files else None
+        return replace(super().load(files), trees=trees)
+
+
+def sum_of_trees(trees: lightgbm.Booster, rows: Singles, first: int = 0, number: int = -1) -> Array:
+    """Return the sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
+    return np.asarray(trees.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))
 
 
 def lag_features(history: History, days: Sequence[int] | Integers) -> daily_inputs.Inputs:

@@ -14,10 +14,18 @@ from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily, OtherInputsError
+from shotspotter_assets.models.forecaster import (
+    NO_CONTEXT,
+    DailyForecaster,
+    FitContext,
+    FittedDaily,
+    Numbers,
+    OtherInputsError,
+    Unstored,
+    clip_probability,
+)
 from shotspotter_assets.models.forecaster_settings import Channel, NetworkSettings, Start
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Numbers, Unstored
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.next_day.daily_inputs import CITY_LEVEL, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -27,9 +35,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
     fit_regressions,
     with_firework_days,
 )
-from shotspotter_assets.models.next_day.shared_regression import FACTORS
-from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE
-from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.next_day.shared_regression import FACTORS, MIN_SCALE
 from shotspotter_assets.storage.arrays import Array
 
 NETWORK_FILE: Final = "network_{}.keras"

@@ -14,10 +14,9 @@ from scipy.stats import norm
 
 from shotspotter_assets.grid.dates import WEEKDAYS
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily
+from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily, clip_probability
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days, weekday_and_season
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrays import Array
 
 AROUND_ALERTS: Final = 1.0  # shape of the rate of a cell's surroundings, in alerts

@@ -14,12 +14,14 @@ from shotspotter_assets.models.forecaster import (
     DailyForecaster,
     FitContext,
     FittedDaily,
+    Numbers,
     OtherInputsError,
     SharedStart,
+    clip_probability,
+    log_losses,
     require_both_labels,
 )
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.history import INPUTS_WARM_UP_DAYS, History, after_warm_up, firework_days
 from shotspotter_assets.models.next_day.daily_inputs import (
     CellDays,
     Inputs,
@@ -28,10 +30,13 @@ from shotspotter_assets.models.next_day.daily_inputs import (
     rows_to_fit,
 )
 from shotspotter_assets.models.next_day.firework_days import firework_probability
-from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
-from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit_shrunk_regression, standardise
-from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.next_day.shared_regression import (
+    BLOCK_ROWS,
+    PLACES,
+    fit_shrunk_regression,
+    required_inputs,
+    standardise,
+)
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)  # tried variances of weights around zero, without a model of all cities

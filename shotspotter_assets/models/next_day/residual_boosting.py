@@ -7,18 +7,17 @@ from typing import Final
 import lightgbm
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, clip_probability
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import Inputs, is_same_for_all_cells, next_day_inputs
+from shotspotter_assets.models.next_day.lag_baselines import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
     fit_regressions,
     with_firework_days,
 )
-from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrays import Array, Integers, Singles
 
 TREE_STEP: Final = 10  # distance between the numbers of trees that are tried; 0 is among them

@@ -2,6 +2,7 @@
 
 It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more.
 There is also one without each city, because a city that starts at what its own alerts have shaped would count them twice.
+`fit_shrunk_regression` shrinks a logistic regression towards given weights, as those of a city towards those of all.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,20 +15,25 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter
+from scipy.optimize import minimize
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedRegression, SharedStart
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import INPUTS_WARM_UP_DAYS, History, after_warm_up
 from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, names_of_inputs, ordinary_days, rows_to_fit
-from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
-from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.storage.arrays import Array, Booleans, Singles
 from shotspotter_assets.storage.catalogue import SHARED_MODELS, TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets.storage.stored_record import StoredRecord
+
+BLOCK_ROWS: Final = 2**14  # rows weighted at a time, so that a history of a million rows is never copied whole
+MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant
+
 
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"  # the regressions of the package, by week (`benchmarks/shared_model.py`)
@@ -42,6 +48,68 @@ LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3
 """Prior standard deviation between cities of the logarithm of their rate, and its strength in cities."""
 DIGITS: Final = 6  # significant digits of stored numbers
+
+
+def fit_shrunk_regression(
+    inputs: Array,
+    labels: Booleans,
+    prior_weights: Array,
+    inverse_penalty: float | Array,
+    sample_weight: Array | None = None,
+    start: Array | None = None,
+) -> tuple[Array, float]:
+    """Return (weights, intercept) of least summed log loss + sum (weights - prior_weights)^2 / (2 `inverse_penalty`).
+
+    `inputs` are standardised, shape (rows, inputs). `inverse_penalty` is the variance of all weights around the prior
+    ones, or of each, shape (inputs,). `sample_weight` counts the rows, once by default. The search starts at `start`,
+    weights and, last, the intercept; at the prior weights by default.
+    """
+    counted = np.ones(len(labels)) if sample_weight is None else sample_weight
+    prior_logit = inputs @ prior_weights
+    # The intercept, the last one, is not penalised.
+    penalty = np.append(np.broadcast_to(1 / np.asarray(inverse_penalty), inputs.shape[1]), 0.0)
+
+    def loss(difference: Array) -> tuple[float, Array]:
+        logit = prior_logit + inputs @ difference[:-1] + difference[-1]
+        value = counted @ (np.logaddexp(0, logit) - logit * labels) + (penalty * difference**2).sum() / 2
+        error = counted * (expit(logit) - labels)
+        return float(value), np.append(error @ inputs, error.sum()) + penalty * difference
+
+    def curvature(difference: Array) -> Array:
+        p = expit(prior_logit + inputs @ difference[:-1] + difference[-1])
+        weight = counted * p * (1 - p)
+        hessian = np.diag(penalty)
+        for first in range(0, len(inputs), BLOCK_ROWS):
+            block = inputs[first : first + BLOCK_ROWS]
+            hessian[:-1, :-1] += block.T @ (block * weight[first : first + BLOCK_ROWS, None])
+        hessian[:-1, -1] = hessian[-1, :-1] = weight @ inputs
+        hessian[-1, -1] = weight.sum()
+        return hessian
+
+    if start is None:
+        rate = np.average(labels, weights=counted)
+        level = np.log(rate / (1 - rate)) - np.average(prior_logit, weights=counted)
+        first_guess = np.append(np.zeros(inputs.shape[1]), level)
+    else:
+        first_guess = start - np.append(prior_weights, 0.0)
+    # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
+    with threadpool_limits(1):
+        best = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
+    return prior_weights + best[:-1], float(best[-1])
+
+
+def standardise(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+    """Standardise inputs in place, because a long history has a million rows; return each one's (mean, standard deviation)."""
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+    mean = weight @ rows / weight.sum()
+    rows -= mean
+    scale = np.sqrt(np.einsum("r,ri,ri->i", weight, rows, rows) / weight.sum())
+    # Such as the flag of firework days.
+    constant = scale < MIN_SCALE
+    scale[constant] = 1.0
+    rows /= scale
+    rows[:, constant] = 0.0
+    return mean, scale
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, DailyForecaster, FitContext, FittedDaily
+from shotspotter_assets.models.forecaster import (
+    MIN_PROBABILITY,
+    NO_CONTEXT,
+    Choices,
+    DailyForecaster,
+    FitContext,
+    FittedDaily,
+    Numbers,
+    clip_probability,
+    log_losses,
+    shrunk_frequency,
+)
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses, shrunk_frequency
 from shotspotter_assets.storage.arrays import Array, Booleans
 
 WEIGHT_STEPS: Final = 10

@@ -1,17 +1,36 @@
-"""Forecasters of the next hours: fitted for several horizons together, each forecasts from any later hour."""
+"""Forecasters of the next hours: fitted for several horizons together, each forecasts from any later hour.
+
+The climatology, the frequency of each cell, is the simplest.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import HORIZONS, NO_CONTEXT, FitContext, FittedHourly, FittedHours, Forecaster
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import files_of_member
-from shotspotter_assets.storage.arrays import Array
+from shotspotter_assets.grid.dates import DAY_HOURS
+from shotspotter_assets.models.forecaster import (
+    HORIZONS,
+    NO_CONTEXT,
+    FitContext,
+    FittedHourly,
+    FittedHours,
+    Forecaster,
+    Numbers,
+    clip_probability,
+    files_of_member,
+    log_losses,
+    shrunk_frequency,
+)
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.storage.arrays import Array, Integers
 
 Pairs = Mapping[int, tuple[FittedHours, FittedHours]]  # fitted on training hours, and on both windows, by horizon
+
+
+PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)  # tried strengths of the prior of a cell's frequency, in days
 
 
 class HourlyForecaster(Forecaster[HourlyHistory, FittedHourly]):
@@ -54,3 +73,31 @@ def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -
     """Return the end of the running hour (UTC), and `predict_all` from there, from today's alerts so far."""
     begun = history.until(now)
     return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))
+
+
+@dataclass(frozen=True)
+class Frequency(FittedHours):
+    """The frequency of each cell at any hour, shape (cells,)."""
+
+    frequency: Numbers
+
+    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
+        return clip_probability(np.broadcast_to(self.frequency, (len(issues), history.alerts.shape[1])))
+
+
+class Climatology(HourlyForecaster):
+    """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores of hours."""
+
+    fitted = Frequency
+
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
+        pairs = {}
+        for horizon in horizons:
+            occupied = history.occupied_within(horizon)
+            windows = (train, validation, range(train.start, validation.stop))
+            on_train, on_validation, on_both = (occupied[history.issues(hours, horizon)] for hours in windows)
+            tried = {days: shrunk_frequency(on_train, days * DAY_HOURS / horizon) for days in PSEUDO_DAYS}
+            days = min(tried, key=lambda days: log_losses(tried[days][None], on_validation).mean())
+            refitted = shrunk_frequency(on_both, days * DAY_HOURS / horizon)
+            pairs[horizon] = (Frequency(tried[days], chosen={}), Frequency(refitted, chosen={}))
+        return pairs

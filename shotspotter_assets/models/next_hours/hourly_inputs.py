@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from shotspotter_assets.grid.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
 from shotspotter_assets.models import filters
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 MAX_ALERTS_COUNTED: Final = 3  # maximum of one cell and hour, so that no burst dominates a rate

@@ -1,6 +1,8 @@
-"""The incidents of a city in continuous time, for fits and forecasts of the next minutes."""
+"""The incidents of a city in continuous time, for fits and forecasts of the next minutes, and the stored alerts they are from."""
 
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +10,17 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.grid.cells import Plane, cells_at
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
+from shotspotter_assets.storage.catalogue import CLEANED
+from shotspotter_assets.storage.store import Store
+
+FIT_HOURS: Final = 2 * 8766  # hours of a fit of minutes, the last two years: its few numbers need no more
+COLUMNS: Final = ("user_id", "incident_id", "time_utc", "longitude", "latitude", "gunshot_type")
+NO_ALERTS: Final = pa.schema(
+    [("date", pa.date32()), *((name, CLEANED.schema.field(name).type) for name in COLUMNS)]
+).empty_table()
+"""Empty table of the local `date` and the columns of cleaned alerts that `Incidents.of_alerts` reads."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +71,20 @@ class Incidents:
 def seconds_of(instants: npt.NDArray[np.datetime64]) -> Array:
     """Return seconds since 1970 of instants (UTC); same shape."""
     return instants.astype("datetime64[us]").astype(np.int64) / 1e6
+
+
+def stored_incidents(store: Store, history: CityHistory, fitted_to: date) -> Incidents:
+    """Read the incidents of a history from two years before a day on, the days on which minutes are fitted."""
+    first = max(history.days[0], fitted_to - timedelta(hours=FIT_HOURS))
+    return Incidents.of_alerts(stored_alerts(store, history.city, first, history.last_known), history.city)
+
+
+def stored_alerts(store: Store, city: City, first: date, last: date) -> pa.Table:
+    """Read the alerts of the stored days, with the columns of `NO_ALERTS`."""
+    alerts = store.read_present(CLEANED, city.name, first, last, COLUMNS)
+    return NO_ALERTS if alerts is None else incident_columns(alerts)
+
+
+def incident_columns(alerts: pa.Table) -> pa.Table:
+    """Return the columns of `NO_ALERTS`."""
+    return alerts.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema)

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.grid.cells import Plane, cell_middles
-from shotspotter_assets.models.forecaster import Choices, FittedHourly
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import StoredModel
-from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
+from shotspotter_assets.models.forecaster import Choices, FittedHourly, StoredModel, clip_probability
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_hours.incident_points import FIT_HOURS, Incidents, seconds_of
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 
 AGES_MINUTES: Final = (0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)  # edges; most repetitions are in the first minute
@@ -28,7 +26,6 @@ DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)  # edges, from an
 PRIOR_PAIRS: Final = 2.0  # strength of the prior, in expected pairs; more hides how close repetitions are
 MIN_INCIDENTS: Final = 50  # minimum of incidents to fit on
 MINUTES: Final = (15, 30, 60)  # lengths of the forecast periods, at most an hour
-FIT_HOURS: Final = 2 * 8766  # hours of the fit, the last two years: the table's few numbers need no more
 HOURS_AT_ONCE: Final = 2_000  # hours that are forecast together, which bounds the memory of their inputs
 
 

@@ -10,13 +10,10 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.filters import span
-from shotspotter_assets.models.forecaster import FittedHours
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.forecaster import FittedHours, Numbers, clip_probability
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError, after_warm_up
 from shotspotter_assets.models.next_hours import hourly_inputs
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
-from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.training_windows import after_warm_up
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS  # first hours of all history, not fitted on: their rates rest on a few days

@@ -16,12 +16,10 @@ from scipy.optimize import minimize
 
 from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
-from shotspotter_assets.models.forecaster import FittedHours
-from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.forecaster import FittedHours, Numbers, clip_probability
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.next_hours.hourly_inputs import NEAR_WIDTHS, hour_profile
-from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Singles
 
 TRIGGER_HALF_LIFE_HOURS: Final = 1.0

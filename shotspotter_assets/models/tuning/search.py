@@ -17,11 +17,10 @@ from lightgbm.basic import LightGBMError
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, JsonValue
 
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, log_losses
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.forecaster_settings import ForecasterSettings
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.arrays import Booleans
 from shotspotter_assets.storage.catalogue import TUNED_SETTINGS, TUNED_YAML
 from shotspotter_assets.storage.errors import MissingObjectError

@@ -25,7 +25,7 @@ from shotspotter_assets.commands.explore.small_fold import train_small_fold
 from shotspotter_assets.commands.explore.tables import fold_forecasts, issued_forecasts, stored_alerts
 from shotspotter_assets.models.forecaster_registry import BASELINES, NEXT_DAY, NEXT_HOURS
 from shotspotter_assets.models.forecaster_settings import Backbone
-from shotspotter_assets.models.records import WITHOUT_FACTORS
+from shotspotter_assets.models.trained_models import WITHOUT_FACTORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.commands.explore.conftest import CITY, FOLD, ISSUED, MODEL

@@ -6,7 +6,7 @@ import pytest
 
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, next_day_forecasts
-from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
 from shotspotter_assets.storage.store import Store

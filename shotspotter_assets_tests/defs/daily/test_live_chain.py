@@ -20,9 +20,9 @@ from shotspotter_assets.city_files import Cities
 from shotspotter_assets.commands.status import status_text
 from shotspotter_assets.forecasts import training
 from shotspotter_assets.forecasts.issued_forecasts import load_record
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.forecasts.nowcasting import Nowcaster
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.street_ranking import StreetScoreRecord
 from shotspotter_assets.models.forecaster import OtherInputsError

@@ -16,8 +16,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.retraining import outdated
-from shotspotter_assets.forecasts.score_record import ScoreRecord
 from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage import catalogue

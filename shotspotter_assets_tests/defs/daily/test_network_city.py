@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.forecasts.score_record import ScoreRecord
+from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
 from shotspotter_assets_tests.defs.chain import copy_days

@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.next_day.shared_regression import SharedModels, read_shared
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city

@@ -12,7 +12,7 @@ from shotspotter_assets.defs.panel import rounded
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.catalogue import (
     CITY_PICTURE,
     CITY_SCORES,

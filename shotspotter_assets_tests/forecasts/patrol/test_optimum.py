@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.forecasts.patrol.optimum import MAX_PAIRS, gap_of_day, optimum
-from shotspotter_assets.forecasts.patrol.plan import plan_day
+from shotspotter_assets.forecasts.patrol.cover import MAX_PAIRS, optimum
+from shotspotter_assets.forecasts.patrol.plan import gap_of_day, plan_day
 from shotspotter_assets_tests.forecasts.patrol.cities import patrol_city
 
 DAY = date(2024, 5, 1)

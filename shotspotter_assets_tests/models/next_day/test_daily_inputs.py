@@ -4,9 +4,9 @@ import pytest
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.grid.dates import weekdays
 from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import daily_inputs
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, build, context_of, history
 
 

@@ -3,10 +3,10 @@ import pytest
 from scipy.special import expit
 
 from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.network_forecaster import mapped_layers
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
 
 TINY = {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 1, "batch_size": 40}

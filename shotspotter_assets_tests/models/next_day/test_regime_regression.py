@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, SharedStart
+from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, SharedStart, log_losses
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.regime_regression import FittedRegression, main_drivers
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import (
     CITY,
     COVERED,

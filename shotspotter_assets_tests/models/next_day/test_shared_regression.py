@@ -15,11 +15,11 @@ from shotspotter_assets.models.next_day.shared_regression import (
     SharedRegression,
     SharedRows,
     fit_shared,
+    fit_shrunk_regression,
     package_models,
     package_start,
     required_inputs,
 )
-from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression
 from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, changed, history, silent
 
 CUT = 200

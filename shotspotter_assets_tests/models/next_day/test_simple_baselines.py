@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.filters import exponential_mean
+from shotspotter_assets.models.forecaster import log_losses
 from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.simple_baselines import SimpleBaseline
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 from shotspotter_assets_tests.made_up_city import made_up_city
 

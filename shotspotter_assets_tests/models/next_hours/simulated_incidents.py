@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
 from shotspotter_assets_tests.made_up_city import made_up_city
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_hours import hourly_inputs
 from shotspotter_assets_tests.models.hours import COVERED, counts, history, of_counts
 

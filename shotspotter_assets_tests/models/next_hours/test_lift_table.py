@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours import lift_table
 from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_hours.lift_table import LiftTable, fit_lifts, fit_on_hours, forecast_minutes

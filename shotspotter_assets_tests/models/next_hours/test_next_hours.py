@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from shotspotter_assets.models.forecaster import FitContext, FittedHourly
+from shotspotter_assets.models.forecaster import FitContext, FittedHourly, log_losses
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, NEXT_HOURS, hourly_forecaster
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours import next_hours
 from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from, predict_all
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 
