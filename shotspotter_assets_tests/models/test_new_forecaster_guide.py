@@ -9,7 +9,7 @@ import pytest
 from shotspotter_assets.models import forecaster_registry
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
-from shotspotter_assets.models.tuning.search import TuningTask, finished_trials, open_study, search
+from shotspotter_assets.models.tuning.search import TuningTask, open_study, search
 from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, build, history
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "new_forecaster.md"
@@ -40,9 +40,9 @@ def test_guide_adds_a_setting_that_is_searched(name: str) -> None:
     entry = forecaster_registry.find(name)
     task = TuningTask(name, entry.settings(), history().through(VALIDATION.stop), TRAIN, VALIDATION, FitContext())
     study = open_study(task, None, 0)
-    search(task, study, 4, 1.0, 1, lambda _: None)
+    search(task, study, 4, 1.0, 1)
     assert entry.is_searched
-    assert len({trial.value for trial in finished_trials(study)}) == 4
+    assert len({trial.value for trial in study.trials}) == 4
 
 
 def test_guide_adds_a_member_of_the_stack(name: str) -> None:

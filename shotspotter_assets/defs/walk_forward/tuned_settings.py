@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.models.tuning.search import TuningTask
 
+SHOWN_TRIALS: Final = 10
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"  # URL of an Optuna storage for several machines
 Sections = sections(SEARCHED)
 
@@ -79,7 +80,7 @@ def _search(
     context: dg.AssetExecutionContext, config: TuningConfig, store: Store, sagemaker: SageMakerResource, city: City
 ) -> panel.Metadata:
     """Search the settings of one forecaster, write the best ones, and return the panel."""
-    from shotspotter_assets.models.tuning.search import TunedSettings, open_study, search, storage_url, trial_rows
+    from shotspotter_assets.models.tuning.search import TunedSettings, open_study, search, storage_url
 
     cutoff = run_day(context)
     name = config.forecaster
@@ -88,13 +89,14 @@ def _search(
     shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
     trials = TRIALS.named(forecaster=name, kind="trials.db")
     with storage_url(store, trials, city.name, cutoff, shared_storage) as storage:
-        study = open_study(task, storage, config.seed, config.parallel)
+        study = open_study(task, storage, config.seed)
         if config.engine == "sagemaker":
             _search_on_sagemaker(context, config, sagemaker, store, task, study, cutoff)
         else:
-            search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
+            search(task, study, config.trials, config.minutes, config.parallel)
         tuned = TunedSettings.of(task, cutoff, study)
-        rows = trial_rows(study)
+        trials_table = study.trials_dataframe(("number", "value", "params", "state"))
+    best = trials_table[trials_table.pop("state") == "COMPLETE"].nsmallest(SHOWN_TRIALS, "value")
     context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
     path = tuned.write(store)
     return {
@@ -102,7 +104,7 @@ def _search(
         "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
         **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
         "trials": tuned.trials,
-        "best_trials": panel.table(rows),
+        "best_trials": panel.table(best.to_dict("records")),
         "path": dg.MetadataValue.path(path),
     }
 

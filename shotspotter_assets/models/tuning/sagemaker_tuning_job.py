@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from shotspotter_assets.models.tuning.sagemaker_task_file import OBJECTIVE, TASK_CHANNEL
-from shotspotter_assets.models.tuning.search import Log, TuningTask, finished_trials
+from shotspotter_assets.models.tuning.search import TuningTask, trials_left
 
 NAME_START: Final = "tune-"  # start of the names of all tuning jobs of this project
 UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that have not ended
 MIN_RUNTIME_S: Final = 120  # minimum of SageMaker for the time limit of a tuning job
 SPARE_S: Final = 600  # time after the search's minutes in which training jobs may finish
 VOLUME_GB: Final = 10
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Cloud:
 
 def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Log) -> None:
     """Add the training jobs of one tuning job to a study, to `trials` in all; raise RuntimeError if none has a trial."""
-    jobs = trials - len(finished_trials(study))
-    if jobs <= 0 or cloud.minutes <= 0:
+    jobs = trials_left(study, trials)
+    if not jobs or cloud.minutes <= 0:
         return
     name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
     cloud.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, task.space, cloud, jobs))

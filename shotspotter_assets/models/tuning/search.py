@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import optuna
 import yaml
 from lightgbm.basic import LightGBMError
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 from pydantic import Field, JsonValue
 
 from shotspotter_assets.models.forecaster import FitContext, log_losses
@@ -29,12 +29,10 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-RANDOM_TRIALS: Final = 8  # trials with random values before the sampler learns from them
 MIN_EPOCHS: Final = 3  # epochs of a network before its trial may be pruned
 MIN_COMPARED_TRIALS: Final = 4  # complete trials that a running one is compared with before it may be pruned
-SHOWN_TRIALS: Final = 10
 START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settings without a search
-Log = Callable[[str], None]
+FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -105,20 +103,13 @@ def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared:
                     store.write_bytes(file, copy.read_bytes(), city, cutoff)
 
 
-def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> optuna.Study:
+def open_study(task: TuningTask, storage: str | None, seed: int) -> optuna.Study:
     """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        # Optuna calls these options of the sampler experimental.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            multivariate=True, seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=parallel > 1
-        )
     study = optuna.create_study(
         storage=storage,
         study_name=f"{task.history.city.name}_{task.forecaster}_{task.key}",
         load_if_exists=True,
-        sampler=sampler,
+        sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_COMPARED_TRIALS, n_warmup_steps=MIN_EPOCHS),
     )
     if START_LOSS not in study.user_attrs:
@@ -130,13 +121,16 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
     return study
 
 
-def finished_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return trials that are complete, pruned or failed."""
-    return [trial for trial in study.trials if trial.state.is_finished()]
+def trials_left(study: optuna.Study, trials: int) -> int:
+    """Return how many of the wanted `trials` a study still lacks, complete, pruned and failed ones counted."""
+    return max(trials - len(study.get_trials(states=FINISHED)), 0)
 
 
-def search(task: TuningTask, study: optuna.Study, trials: int, minutes: float, parallel: int, log: Log) -> None:
-    """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over."""
+def search(task: TuningTask, study: optuna.Study, trials: int, minutes: float, parallel: int) -> None:
+    """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over.
+
+    Optuna logs each trial with the best one so far.
+    """
 
     def objective(trial: optuna.Trial) -> float:
         def after_epoch(epoch: int, loss: float) -> None:
@@ -147,22 +141,14 @@ def search(task: TuningTask, study: optuna.Study, trials: int, minutes: float, p
         values = {name: suggested(trial, name, distribution) for name, distribution in task.space.items()}
         return task.loss(values, after_epoch)
 
-    def after_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        value = trial.state.name.lower() if trial.value is None else f"log loss {trial.value:.6f}"
-        seconds = trial.duration.total_seconds() if trial.duration else 0.0
-        log(f"trial {trial.number}: {value}, best so far {best_loss(study):.6f}, {seconds:.1f} s")
-
-    left = trials - len(finished_trials(study))
-    log(f"{len(study.trials)} trials are stored, the present settings among them; {max(left, 0)} are left")
-    if left > 0 and minutes > 0:
-        states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
+    if (left := trials_left(study, trials)) and minutes > 0:
         study.optimize(
             objective,
             n_trials=left,
             timeout=60 * minutes,
             n_jobs=parallel,
             catch=(FloatingPointError, LightGBMError),
-            callbacks=[after_trial, optuna.study.MaxTrialsCallback(trials, states)],
+            callbacks=[optuna.study.MaxTrialsCallback(trials, FINISHED)],
         )
 
 
@@ -176,12 +162,6 @@ def suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) ->
         case CategoricalDistribution(choices=choices):
             return trial.suggest_categorical(name, choices)
     raise TypeError(f"{name}: {distribution!r} is no distribution of a search space")
-
-
-def best_loss(study: optuna.Study) -> float:
-    """Return the least log loss of the complete trials and of the settings without a search."""
-    losses = [trial.value for trial in study.trials if trial.value is not None]
-    return float(min([*losses, study.user_attrs[START_LOSS]]))
 
 
 class TunedSettings(StoredRecord):
@@ -201,7 +181,8 @@ class TunedSettings(StoredRecord):
     def of(cls, task: TuningTask, cutoff: date, study: optuna.Study) -> "TunedSettings":
         """Return the outcome of a study: the values of its best trial if that is better than the start."""
         start = study.user_attrs[START_LOSS]
-        loss = best_loss(study)
+        complete = study.get_trials(states=(TrialState.COMPLETE,))  # pruned trials have a value, too
+        loss = min([start, *(trial.value for trial in complete if trial.value is not None)])
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
         return cls(
@@ -212,7 +193,7 @@ class TunedSettings(StoredRecord):
             loss=loss,
             start_loss=start,
             gain=(start - loss) * task.observed.size / task.observed.sum(),
-            trials=len(finished_trials(study)),
+            trials=len(study.get_trials(states=FINISHED)),
         )
 
     def write(self, store: Store) -> str:
@@ -229,23 +210,3 @@ class TunedSettings(StoredRecord):
         if not self.settings:
             return f"# {self.forecaster}: no trial was better than the settings of the city's file.\n"
         return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)
-
-
-def trial_rows(study: optuna.Study) -> list[dict[str, object]]:
-    """Return the complete trials with the least log loss, the best one first."""
-    complete = [trial for trial in study.trials if trial.value is not None]
-    complete.sort(key=lambda trial: (trial.value, trial.number))
-    return [
-        {"trial": trial.number, "log loss": trial.value, "settings": in_words(trial.params)}
-        for trial in complete[:SHOWN_TRIALS]
-    ]
-
-
-def in_words(values: Mapping[str, Any]) -> str:
-    """Return values in words, as "leaves 12, learning_rate 0.043"."""
-    # By `:.3g` alone, people would read 1.31e+03.
-    words = (
-        f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in values.items()
-    )
-    return ", ".join(words) or "as they were"
