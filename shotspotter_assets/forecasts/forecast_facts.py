@@ -25,7 +25,7 @@ class DayTotal(NamedTuple):
     total_low: float | None = None  # ends of the 80% interval
     total_high: float | None = None
     factor_variance: float | None = None  # of the factor that all cells share (`CountDistribution.total`)
-    year_mean: float | None = None  # `models.year_reference`
+    year_mean: float | None = None  # `alert_counts.year_reference`
     year_size: float | None = None
 
 
