@@ -1,7 +1,7 @@
 """Tuned settings of a city by cutoff: the result of a search on the days before the cutoff."""
 
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 from pydantic import Field
@@ -97,6 +97,7 @@ def _search(
         tuned = TunedSettings.of(task, cutoff, study)
         trials_table = study.trials_dataframe(("number", "value", "params", "state"))
     best = trials_table[trials_table.pop("state") == "COMPLETE"].nsmallest(SHOWN_TRIALS, "value")
+    rows: Any = best.to_dict("records")
     context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
     path = tuned.write(store)
     return {
@@ -104,7 +105,7 @@ def _search(
         "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
         **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
         "trials": tuned.trials,
-        "best_trials": panel.table(best.to_dict("records")),
+        "best_trials": panel.table(rows),
         "path": dg.MetadataValue.path(path),
     }
 
