@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays
 from shotspotter_assets.accountability.burden_report import burden_files
-from shotspotter_assets.accountability.policies import frontier_picture
 from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
@@ -113,13 +112,10 @@ def main() -> None:
         residents = Residents.read(city, city.audit)
         areas = np.array([[f"area {row // 6}{column // 15}" for column in range(SIDE)] for row in range(SIDE)])
         files = burden_files(city, audited, areas, residents)
-        picture = frontier_picture(files.frontier)
         seconds = time.process_time() - started
         reading = seconds_of_reading(Store(f"{name}/store"), audited)
     size = f"{len(audited.days):,} days, {audited.alerts.sum():,} alerts, {len(audited.cells):,} cells"
-    print(
-        f"{size}: {seconds:.1f} s of CPU for {files.burden.num_rows:,} measures and a picture of {len(picture):,} bytes"
-    )
+    print(f"{size}: {seconds:.1f} s of CPU for {files.burden.num_rows:,} measures")
     print(f"{reading:.1f} s of CPU to read the forecasts and plans")
 
 

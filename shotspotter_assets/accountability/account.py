@@ -48,6 +48,9 @@ class Figure(BaseModel, frozen=True, extra="forbid"):
     unit: str = "count"
     low: float | None = Field(None, description="Lower end of the interval that the sentence names.")
     high: float | None = None
+    possible: tuple[float, float] | None = Field(
+        None, description="Least and most that the value can be, whatever is not reported; null if all is."
+    )
     sentence: str
 
     @property
@@ -140,7 +143,10 @@ def card_section(sections: Sequence[Section]) -> str:
 
 
 def kept_bounds(account: Account, bounds: Bounds) -> Finding | None:
-    """Return a finding that passes if all bounds are kept; None without any. One on an unknown number is not kept."""
+    """Return a finding that passes if all bounds are kept; None without any.
+
+    One on an unknown number is not kept, nor one that what is not reported decides.
+    """
     problems = []
     numbers = {}
     for key, bound in bounds.model_dump(exclude_none=True).items():
@@ -151,7 +157,11 @@ def kept_bounds(account: Account, bounds: Bounds) -> Finding | None:
             problems.append(f"{key} ({bound:g}) cannot be checked. {why}")
             continue
         numbers[name] = figure.value
-        if (figure.value < bound) == key.startswith("least") and figure.value != bound:
+        ends = figure.possible or (figure.value, figure.value)
+        is_broken = [end < bound if key.startswith("least") else end > bound for end in ends]
+        if any(is_broken) and not all(is_broken):
+            problems.append(f"{key} ({bound:g}) cannot be checked. {figure.sentence}")
+        elif any(is_broken):
             problems.append(f"{figure.title}: {figure.shown}; the city's bound is {bound:g} ({key}). {remedy}")
     is_set = bool(problems or numbers)
     return Finding(not problems, " ".join(problems) or "All bounds are kept.", numbers) if is_set else None

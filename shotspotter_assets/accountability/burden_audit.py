@@ -31,6 +31,7 @@ MEASURES: Final = {
     "calibration": "Predicted over observed days with an alert, by quarter of the cells by a group's share.",
 }
 Row = dict[str, Any]
+Pair = tuple[Population, Population]
 UNDEFINED: Final = "undefined, because nothing was counted there"
 
 
@@ -106,8 +107,8 @@ def calibration_rows(group: Population, everyone: Population, policies: Mapping[
                 yield burden_row("calibration", "quarter", f"{title} share of {group.name}", policy, predicted)
 
 
-def comparisons(populations: Sequence[Population], policies: Mapping[str, Sums]) -> Iterator[Comparison]:
-    """Compare each area with all others, each two groups, and the lowest with the highest incomes, by policy.
+def pairs_of(populations: Sequence[Population], served: Sums) -> list[Pair]:
+    """Return each area with all others, each two groups, and the lowest with the highest incomes.
 
     The city comes first among the populations. The first of a pair is the one that the served forecast flags more.
     """
@@ -119,8 +120,16 @@ def comparisons(populations: Sequence[Population], policies: Mapping[str, Sums])
     ]
     incomes = [one for one in populations if one.name in (f"{QUARTERS[0]} incomes", f"{QUARTERS[-1]} incomes")]
     groups = combinations([one for one in populations if one.kind == "group"], 2)
+    pairs = []
     for pair in (*zip(areas, outside, strict=True), *groups, *combinations(incomes, 2)):
-        first, second = sorted(pair, key=lambda one: -rate(policies[SERVED], "flagged_days", one.residents)[0])
+        first, second = sorted(pair, key=lambda one: -rate(served, "flagged_days", one.residents)[0])
+        pairs.append((first, second))
+    return pairs
+
+
+def comparisons(pairs: Sequence[Pair], policies: Mapping[str, Sums]) -> Iterator[Comparison]:
+    """Compare both populations of each pair by policy."""
+    for first, second in pairs:
         for policy, sums in policies.items():
             days = [rate(sums, "flagged_days", one.residents) for one in (first, second)]
             difference = Estimate.of(days[0] - days[1])
@@ -151,10 +160,7 @@ def burden_row(
     return row | ({"left_out": reason} if estimate is None else vars(estimate))
 
 
-def widest_pair(compared: Sequence[Comparison]) -> tuple[str, str] | None:
-    """Return the groups that the served forecast flags most unequally, the first one more; None without groups."""
-    served = [one for one in compared if (one.policy, one.kind) == (SERVED, "group")]
-    if not served:
-        return None
-    widest = max(served, key=lambda one: one.difference.value or 0.0)
-    return widest.first, widest.second
+def widest_pair(pairs: Sequence[Pair], compared: Sequence[Comparison]) -> Pair | None:
+    """Return the pair, of any kind, that the served forecast flags most unequally; None without any."""
+    differences = {(one.first, one.second): one.difference.value for one in compared if one.policy == SERVED}
+    return max(pairs, key=lambda pair: differences.get((pair[0].name, pair[1].name)) or 0.0, default=None)

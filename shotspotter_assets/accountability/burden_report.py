@@ -20,6 +20,7 @@ from shotspotter_assets.accountability.burden_audit import (
     calibration_rows,
     comparison_rows,
     comparisons,
+    pairs_of,
     population_rows,
     widest_pair,
 )
@@ -115,13 +116,10 @@ def frontier_sentences(rows: Sequence[dict[str, Any]], event: str) -> Iterator[s
     """Yield one sentence for each policy on past days."""
     for row in rows:
         caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an {event}"
+        burden = f"flagged {row['flags']:.0f} cells a day"
         if row["difference"] is not None:
-            days = f"{row['difference']:.1f} days a year more"
-            burden = f"flagged a resident's cell {days} in group {row['first']} than in group {row['second']}"
-        elif row["gini"] is not None:
-            burden = f"had a Gini coefficient of {row['gini']:.2f} over areas"
-        else:
-            burden = f"flagged {row['flags']:.0f} cells a day"
+            pair = f"{row['first']} less {row['second']}"
+            burden = f"had a difference of {row['difference']:.1f} flagged days a year ({pair})"
         yield f"{row['policy'][:1].upper()}{row['policy'][1:]}: {' and '.join(filter(None, (caught, burden)))}."
 
 
@@ -153,7 +151,8 @@ def burden_files(
     policies = policies_of(audited, occupied)
     usable = {name: policy for name, policy in policies.items() if policy.days >= MIN_DAYS}
     sums = sums_of_draws(audited.days, usable, occupied)
-    compared = list(comparisons(measured, sums)) if sums else []
+    pairs = pairs_of(measured, sums[SERVED]) if sums else []
+    compared = list(comparisons(pairs, sums))
     left_out: list[Row] = [
         burden_row("flagged_days", one.kind, one.name, "", None, reason)
         for one, reason in zip(parts, reasons, strict=True)
@@ -169,7 +168,7 @@ def burden_files(
         *left_out,
     ]
     repeats = city.patrol.repeats if city.patrol else None
-    frontier = frontier_table(audited, policies, measured, widest_pair(compared), repeats)
+    frontier = frontier_table(audited, policies, measured, widest_pair(pairs, compared), repeats)
     unit = "cell" if residents is None else "resident"
     audit = BurdenAudit(
         city=city.name,

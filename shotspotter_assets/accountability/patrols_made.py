@@ -62,6 +62,7 @@ class PatrolTotals(NamedTuple):
     days_reported: int  # of these, days with any report of a planned visit
     visits: int
     reported_visits: int
+    planned_hours: float
     reported_hours: float  # planned hours of the reported visits
     carried_out_hours: float
 
@@ -78,6 +79,7 @@ def patrol_totals(records: Sequence[PatrolsRecord]) -> PatrolTotals:
         days_reported=sum(record.reported_visits > 0 for record in records),
         visits=sum(record.visits for record in records),
         reported_visits=sum(record.reported_visits for record in records),
+        planned_hours=sum(record.planned_hours for record in records),
         reported_hours=sum(record.reported_hours for record in records),
         carried_out_hours=sum(record.carried_out_hours for record in records),
     )

@@ -150,12 +150,12 @@ def frontier_table(
     audited: AuditedDays,
     policies: Mapping[str, Policy],
     populations: Sequence[Population],
-    pair: tuple[str, str] | None,
+    pair: tuple[Population, Population] | None,
     repeats: Repeats | None,
 ) -> pa.Table:
     """Return a row of `catalogue.FRONTIER` for each policy; `repeats` is the cap of the city's plans, if any.
 
-    `policies` has the plans, if any, and `pair` names the groups to compare. Lots are not drawn: their chances give the
+    `policies` has the plans, if any, and `pair` are the populations to compare. Lots are not drawn: their chances give the
     exact means over all draws. Residents are as counted.
     """
     rows = [
@@ -186,15 +186,22 @@ def _policies(probability: Array, plans: Policy | None, repeats: Repeats | None)
 
 
 def _row(
-    name: str, policy: Policy, alerts: Integers, populations: Sequence[Population], pair: tuple[str, str] | None
+    name: str,
+    policy: Policy,
+    alerts: Integers,
+    populations: Sequence[Population],
+    pair: tuple[Population, Population] | None,
 ) -> dict[str, Any]:
     """Return the row of one policy; `alerts` have shape (days, cells)."""
     is_covered = np.isfinite(policy.flags)
     flags = np.nan_to_num(policy.flags)
     counted = np.where(is_covered, alerts, 0)
     sums = {"flags": flags.sum(axis=0, keepdims=True), "covered": is_covered.sum(axis=0, keepdims=True)}
-    days = {one.name: float(rate(sums, "flagged_days", one.residents[:1])[0]) for one in populations}
-    by_area = np.array([days[one.name] for one in populations if one.kind == "area"])
+
+    def days(one: Population) -> float:
+        return float(rate(sums, "flagged_days", one.residents[:1])[0])
+
+    by_area = np.array([days(one) for one in populations if one.kind == "area"])
     spread = gini(by_area[np.isfinite(by_area)])
     row = {
         "policy": name,
@@ -206,32 +213,11 @@ def _row(
     }
     if pair is None:
         return row
-    more, fewer = (days[group] for group in pair)
+    more, fewer = map(days, pair)
     return row | {
-        "first": pair[0],
-        "second": pair[1],
+        "first": pair[0].name,
+        "second": pair[1].name,
         "first_days": more,
         "second_days": fewer,
         "difference": more - fewer,
     }
-
-
-def frontier_picture(table: pa.Table) -> bytes:
-    """Draw the share of cells with an alert that each policy catches against its burden, as PNG bytes."""
-    from shotspotter_assets.evaluation.plots import COLOURS, as_png, new_figure
-
-    rows = table.to_pylist()
-    has_groups = rows[0]["first"] is not None
-    measure = "difference" if has_groups else "gini"
-    figure = new_figure(7.0, 4.2)
-    axes = figure.add_subplot()
-    for row in rows:
-        if row[measure] is not None and row["cells_caught"] is not None:
-            point = (row[measure], 100 * row["cells_caught"])
-            axes.scatter([point[0]], [point[1]], color=COLOURS["lot" in row["policy"]])
-            axes.annotate(row["policy"], point, textcoords="offset points", xytext=(6, -3), fontsize=8)
-    difference = f"flagged days a year: {rows[0]['first']} less {rows[0]['second']}"
-    axes.set_xlabel(difference if has_groups else "Gini coefficient of flagged days over areas")
-    axes.set_ylabel("cells with an alert that are caught (%)")
-    axes.margins(x=0.5)
-    return as_png(figure)

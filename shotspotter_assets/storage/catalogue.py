@@ -647,17 +647,20 @@ _FRONTIER: Final = {
         "double", "Share of alerts that were in flagged cells; null without alerts.", required=False
     ),
     "cells_caught": Column("double", "Share of cell-days with an alert that were flagged.", required=False),
-    "first": Column("string", "Group with more flagged days under the top; null without groups.", required=False),
-    "second": Column("string", "Group with fewer.", required=False),
-    "first_days": Column("double", "Flagged days a year of a resident of the first group.", required=False),
-    "second_days": Column("double", "Flagged days a year of a resident of the second group.", required=False),
+    "first": Column(
+        "string",
+        "Population with more flagged days, of the most unequal pair; null without any.",
+        required=False,
+    ),
+    "second": Column("string", "Population with fewer.", required=False),
+    "first_days": Column("double", "Flagged days a year of a resident of the first population.", required=False),
+    "second_days": Column("double", "Flagged days a year of a resident of the second population.", required=False),
     "difference": Column("double", "Their difference, flagged days a year.", required=False),
     "gini": Column("double", "Gini coefficient of flagged days over areas; 0 is even.", required=False),
 }
 FRONTIER: Final = StoredTable(
     Asset.BURDEN_AUDITS, _CITY, "frontier.parquet", "Catch and burden of policies.", _FRONTIER
 )
-FRONTIER_PICTURE: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, "{plot}.png", "A plot.")
 ANNUAL_REPORT: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_report.json", "The account of a year.")
 ANNUAL_REPORT_PAGE: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_report.html", "The same, to print.")
 

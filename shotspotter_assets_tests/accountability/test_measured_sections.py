@@ -18,6 +18,7 @@ from shotspotter_assets.accountability.measured_sections import (
     plan_section,
 )
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
+from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.alerts.sources.side_settings import table_folder
 from shotspotter_assets.alerts.sources.side_tables import TableState
 from shotspotter_assets.cities.accountability import Bounds
@@ -25,6 +26,7 @@ from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV, TABLE_STATE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, TOWN, alert
+from shotspotter_assets_tests.accountability.test_patrols_made import LOG, city_with, plan_of
 
 
 def outcome(user_id: int | None, what: str, origin: str = "sensor", minutes: float | None = None) -> dict[str, Any]:
@@ -133,6 +135,49 @@ def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
     section = plan_section(store, TOWN, {DAY: "issued"})
     assert value([section], "share_of_plan_made") == pytest.approx(0.75)
     assert "not reported: 1 visit." in section.figures[1].sentence
+
+
+def bound_on_plans(store: Store, bound: float, days: int = 1) -> Finding:
+    section = plan_section(store, TOWN, dict.fromkeys([DAY + timedelta(days=day) for day in range(days)], "issued"))
+    account = Account(city="town", title="Town", first=DAY, last=DAY, sections=(section,))
+    finding = kept_bounds(account, Bounds(least_share_of_plan_made=bound))
+    assert finding is not None
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("reported", "bound", "passes", "words"),
+    [
+        (8, 0.5, True, "All bounds are kept."),
+        (4, 0.3, True, "All bounds are kept."),  # also if the other visit was not made
+        (4, 0.5, False, "least_share_of_plan_made (0.5) cannot be checked."),
+        (4, 0.9, False, "the city's bound is 0.9"),  # even if the other visit was made
+    ],
+)
+def test_a_bound_on_plans_holds_whatever_is_not_reported(
+    store: Store, reported: float, bound: float, passes: bool, words: str
+) -> None:
+    made = 0.75 * reported
+    hours = {"planned_hours": 8, "reported_hours": reported, "carried_out_hours": made, "made_hours": made}
+    counts = {"visits": 2, "reported_visits": reported // 4, "made_visits": 1, "outside_hours": 0}
+    PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
+    finding = bound_on_plans(store, bound)
+    assert finding.passed == passes
+    assert words in finding.message
+
+
+def test_a_bound_on_plans_is_not_known_without_the_log_of_a_planned_day(store: Store) -> None:
+    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8, "made_hours": 8, "outside_hours": 0}
+    counts = {"visits": 1, "reported_visits": 1, "made_visits": 1}
+    PatrolsRecord(city="town", scored_date=DAY, state="reported", **hours, **counts).write(store)
+    assert bound_on_plans(store, 0.9).passed
+    tomorrow = DAY + timedelta(days=1)
+    plan, _ = plan_of(city_with(LOG), tomorrow)
+    write_plan(store, PlanRecord(city="town", issue_date=DAY, forecast_date=tomorrow), plan)
+    finding = bound_on_plans(store, 0.9, days=2)
+    assert not finding.passed
+    assert "cannot be checked" in finding.message
+    assert "not reported: 1 planned day" in finding.message
 
 
 def audit(kind: str = "group") -> BurdenAudit:

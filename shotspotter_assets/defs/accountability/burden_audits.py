@@ -6,7 +6,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
-from shotspotter_assets.storage.catalogue import BURDEN, BURDEN_AUDIT, FRONTIER, FRONTIER_PICTURE, Asset
+from shotspotter_assets.storage.catalogue import BURDEN, BURDEN_AUDIT, FRONTIER, Asset
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -30,7 +30,6 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     from shotspotter_assets.accountability.audited_days import read_audited_days
     from shotspotter_assets.accountability.burden_audit import BurdenAudit
     from shotspotter_assets.accountability.burden_report import burden_files
-    from shotspotter_assets.accountability.policies import frontier_picture
     from shotspotter_assets.accountability.residents import Residents
     from shotspotter_assets.accountability.visit_effects import visit_effects
     from shotspotter_assets.alerts.days.day_table import DayTable
@@ -56,15 +55,7 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     first, last = (day.astype(object) for day in (audited.days[0], audited.days[-1]))
     visits = visit_effects(store, city, first, last).sentences(city.event)
     files = burden_files(city, audited, areas, residents, problems, visits)
-    picture = frontier_picture(files.frontier)
-    path = files.audit.write_after(
-        store,
-        {
-            BURDEN: files.burden,
-            FRONTIER: files.frontier,
-            FRONTIER_PICTURE.named(plot="frontier"): picture,
-        },
-    )
+    path = files.audit.write_after(store, {BURDEN: files.burden, FRONTIER: files.frontier})
     for line in files.audit.left_out:
         log.info(line)
     return {
@@ -73,7 +64,6 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
         "findings": panel.bullets(files.audit.sentences),
         "visits": panel.bullets(visits),
         "conclusion": files.audit.conclusion,
-        "frontier": panel.picture("frontier", picture),
         "policies": panel.table(files.frontier.to_pylist()),
         "left_out": panel.bullets(files.audit.left_out),
         "path": dg.MetadataValue.path(path),

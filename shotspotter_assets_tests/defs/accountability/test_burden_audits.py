@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.cities.accountability import AuditLayer
-from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER, FRONTIER_PICTURE
+from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.accountability.layers import write_halves
 from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, with_city
@@ -24,7 +24,6 @@ def test_a_fold_is_audited_by_area_and_by_group(
     audit = BurdenAudit.load(store, CITY)
     assert (audit.unit, audit.days, audit.note, audit.figures_of) == ("cell", 91, "", None)
     assert {one.kind for one in audit.comparisons} == {"area"}
-    assert store.exists(FRONTIER_PICTURE.named(plot="frontier"), CITY)
     layer = AuditLayer.model_validate(write_halves(tmp_path, CITIES[CITY]))
     assert materialize(
         CITY, ["burden_audits"], resources(str(root), cities=with_city(CITY, audit=layer)), **run
