@@ -167,8 +167,9 @@ def burden_files(
         *chain.from_iterable(comparison_rows(one) for one in compared),
         *left_out,
     ]
-    repeats = city.patrol.repeats if city.patrol else None
-    frontier = frontier_table(audited, policies, measured, widest_pair(pairs, compared), repeats)
+    frontier = frontier_table(
+        audited, policies, measured, widest_pair(pairs, compared), city.patrol and city.patrol.repeats
+    )
     unit = "cell" if residents is None else "resident"
     audit = BurdenAudit(
         city=city.name,

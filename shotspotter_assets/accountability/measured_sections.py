@@ -24,7 +24,6 @@ from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState
-from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of
@@ -162,11 +161,9 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
     issued = sum(states[day + ONE_DAY] in IN_SERVICE for day in issue_dates)
     replayed = sum(states[day + ONE_DAY] == "replayed" for day in issue_dates)
     records = PatrolsRecord.find_days(store, city.name, min(states), max(states))
-    totals = patrol_totals(records)
     unrecorded = issue_dates - {record.scored_date - ONE_DAY for record in records if record.visits}
-    plans = [store.read_table(PLAN, city.name, day) for day in unrecorded if store.exists(PLAN, city.name, day)]
-    planned_hours = totals.planned_hours + sum(float(unit_hours(plan).sum()) for plan in plans)
-    possible = None
+    plans = (store.find_table(PLAN, city.name, day) for day in sorted(unrecorded))
+    totals = patrol_totals(records, list(filter(None, plans)))
     made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
         hours = (
@@ -175,25 +172,27 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
         gaps = {"planned day": len(unrecorded), "visit": totals.visits - totals.reported_visits}
         missing = " and ".join(number_of(number, name) for name, number in gaps.items() if number > 0)
         made = f"{hours}; not reported: {missing}." if missing else f"{hours}."
-        if missing:
-            most = totals.carried_out_hours + planned_hours - totals.reported_hours
-            possible = (totals.carried_out_hours / planned_hours, most / planned_hours)
     replays = f"All {number_of(replayed, 'plan')}" if replayed == planned else number_of(replayed, "further plan")
     sentences = (
         "A plan is advice to a commander.",
         f"{replays} came after the day, from a replayed forecast." if replayed else "",
         f"{number_of(len(states) - planned, 'day')} had none.",
     )
-    number = Figure(name="plans", title="Days with a plan", value=issued, sentence=" ".join(filter(None, sentences)))
-    share = Figure(
-        name="share_of_plan_made",
-        title="Planned hours made",
-        value=totals.share,
-        unit="share",
-        possible=possible,
-        sentence=made,
+    return Section(
+        name="plans",
+        title="Plans, and how much of them was made",
+        figures=(
+            Figure(name="plans", title="Days with a plan", value=issued, sentence=" ".join(filter(None, sentences))),
+            Figure(
+                name="share_of_plan_made",
+                title="Planned hours made",
+                value=totals.share,
+                unit="share",
+                possible=totals.possible,
+                sentence=made,
+            ),
+        ),
     )
-    return Section(name="plans", title="Plans, and how much of them was made", figures=(number, share))
 
 
 def burden_section(store: Store, audit: BurdenAudit | None) -> Section:

@@ -62,7 +62,7 @@ class PatrolTotals(NamedTuple):
     days_reported: int  # of these, days with any report of a planned visit
     visits: int
     reported_visits: int
-    planned_hours: float
+    planned_hours: float  # with those of plans without a record
     reported_hours: float  # planned hours of the reported visits
     carried_out_hours: float
 
@@ -71,15 +71,23 @@ class PatrolTotals(NamedTuple):
         """Share of the reported visits' planned hours that was carried out; None if nothing is reported."""
         return self.carried_out_hours / self.reported_hours if self.reported_hours else None
 
+    @property
+    def possible(self) -> tuple[float, float] | None:
+        """Least and most share of all planned hours, whatever is not reported; None if all is."""
+        unknown = self.planned_hours - self.reported_hours
+        least = self.carried_out_hours
+        return (least / self.planned_hours, (least + unknown) / self.planned_hours) if unknown > 0 else None
 
-def patrol_totals(records: Sequence[PatrolsRecord]) -> PatrolTotals:
-    """Sum up the records of a month, a year or any other days."""
+
+def patrol_totals(records: Sequence[PatrolsRecord], unrecorded: Sequence[pa.Table] = ()) -> PatrolTotals:
+    """Sum up the records of a month, a year or any other days, and the plans of days without a record."""
     return PatrolTotals(
         days_with_plan=sum(record.visits > 0 for record in records),
         days_reported=sum(record.reported_visits > 0 for record in records),
         visits=sum(record.visits for record in records),
         reported_visits=sum(record.reported_visits for record in records),
-        planned_hours=sum(record.planned_hours for record in records),
+        planned_hours=sum(record.planned_hours for record in records)
+        + sum(float(unit_hours(plan).sum()) for plan in unrecorded),
         reported_hours=sum(record.reported_hours for record in records),
         carried_out_hours=sum(record.carried_out_hours for record in records),
     )
