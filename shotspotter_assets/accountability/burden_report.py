@@ -168,7 +168,7 @@ def burden_files(
         *left_out,
     ]
     frontier = frontier_table(
-        audited, policies, measured, widest_pair(pairs, compared), city.patrol and city.patrol.repeats
+        audited, policies, measured, widest_pair(pairs, compared), city.patrol.repeats if city.patrol else None
     )
     unit = "cell" if residents is None else "resident"
     audit = BurdenAudit(
