@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays
 from shotspotter_assets.accountability.burden_report import burden_files
+from shotspotter_assets.accountability.policies import CELL_MEAN, LAST_YEAR, AuditedDays
 from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table

@@ -17,8 +17,8 @@ import pyarrow as pa
 from benchmark_cities import BENCHMARKS, folds, history_of, parser, print_head, print_row
 from stack_members import members_of, stack_of
 
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, AuditedDays
 from shotspotter_assets.accountability.burden_report import BurdenFiles, burden_files
+from shotspotter_assets.accountability.policies import CELL_MEAN, AuditedDays
 from shotspotter_assets.accountability.residents import Residents
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city

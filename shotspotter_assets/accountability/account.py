@@ -11,12 +11,10 @@ from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.markdown import plain
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 UNKNOWN: Final = "unknown"
 NO_SENSORS: Final = "no sensors"  # of an area without a covered cell, where nothing is known
-CARD_SECTIONS: Final = ("outcomes", "plans", "burden")
 _FORMS: Final = {"share": ".0%", "count": ",.0f", "ratio": ".1f", "gain": "+.1%"}
 """Form of a value by unit; those of other units have one decimal."""
 _WORDS: Final = {"share": "", "count": "", "ratio": " times", "gain": ""}
@@ -118,7 +116,6 @@ class AnnualReport(Account):
     seal: str | None = Field(
         None, description="Number and hash of the last sealed forecast when the report was written."
     )
-    model_card: str = Field(description="The section *Accountability* of the model card, in Markdown.")
 
     @property
     def version(self) -> str:
@@ -129,17 +126,6 @@ class AnnualReport(Account):
 def find_figure(sections: Sequence[Section], name: str) -> Figure | None:
     """Return a figure of any section; None without it."""
     return next((figure for section in sections for figure in section.figures if figure.name == name), None)
-
-
-def card_section(sections: Sequence[Section]) -> str:
-    """Return the section *Accountability* of the model card, in Markdown."""
-    figures = [figure for section in sections if section.name in CARD_SECTIONS for figure in section.figures]
-    statements = [
-        row for section in sections for table in section.tables if table.name == "statements" for row in table.rows
-    ]
-    lines = [f"- {plain(figure.title)}: **{plain(figure.shown)}**. {plain(figure.sentence)}" for figure in figures]
-    lines += [f"- {plain(str(subject))}: {plain(str(statement))}" for subject, statement in statements]
-    return "\n".join(["## Accountability", "", *lines, ""])
 
 
 def kept_bounds(account: Account, bounds: Bounds) -> Finding | None:

@@ -1,6 +1,6 @@
-"""A burden audit as record, tables and sentences, from audited days, areas and an audit layer."""
+"""A burden audit as record and tables, from audited days, areas and an audit layer, with the frontier of policies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -8,119 +8,52 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.accountability.account import NO_SENSORS
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays
 from shotspotter_assets.accountability.burden_audit import (
+    CONCLUSION,
     MEASURES,
     MIN_RESIDENTS,
-    TOO_FEW_FLAGS,
     BurdenAudit,
-    Comparison,
     Row,
     burden_row,
     calibration_rows,
     comparison_rows,
     comparisons,
+    findings,
+    frontier_sentences,
     pairs_of,
     population_rows,
     widest_pair,
 )
 from shotspotter_assets.accountability.policies import (
     DRAWS,
-    OBSERVED,
+    PLANS,
+    AuditedDays,
+    Policy,
+    capped_flags,
     flags_per_day,
-    frontier_table,
+    gini,
+    lot_chances,
     policies_of,
+    rate,
     sums_of_draws,
+    top_flags,
 )
 from shotspotter_assets.accountability.residents import COVERED_CELLS, MIN_SHARE_OF_CELL, Population, Residents
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.forecasts_table import SERVED
-from shotspotter_assets.storage.arrays import Names
-from shotspotter_assets.storage.catalogue import BURDEN
-from shotspotter_assets.storage.wording import first_of, number_of
+from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
+from shotspotter_assets.storage.arrays import Array, Integers, Names
+from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER
 
-CONCLUSION: Final = (
-    "These figures show where flags fell on past days, beside {event}s and residents; they do not show why, whether a flag or "
-    "an {event} was right, what officers did, or who was there, because residents are spread over cells by area and are not "
-    "the people on the street."
-)
-OTHERS: Final = {
-    OBSERVED: "days with an {event}",
-    CELL_MEAN: "flags by the mean of each cell's history",
-    LAST_YEAR: "flags by last year's map",
-}
+CAPS: Final = (Repeats(most=4, days=7), Repeats(most=2, days=7))
+POWERS: Final = (4.0, 2.0, 1.5, 1.0)
+TOP: Final = f"top {FLAGGED_PERCENT}%"
 
-_LABELS: Final = {"group": "in group", "income": "in the quarter with the"}
+
 MIN_CELLS: Final = 5  # of an area, where cells count alike
 MIN_DAYS: Final = 28  # of a policy
 MAX_YEARS_BEFORE: Final = 5  # of the layer's figures before the first audited day
-
-
-def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], unit: str, event: str) -> Iterator[str]:
-    """Yield for each pair of groups or incomes what the served forecast flags, beside alerts and simple maps; then areas.
-
-    `rows` are those of `catalogue.BURDEN`.
-    """
-    for pair in comparisons:
-        if pair.policy == SERVED and pair.kind != "area":
-            yield _difference(pair, unit)
-            ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name and one.ratio}
-            others = [
-                f"{ratios[policy]} for {words.format(event=event)}"
-                for policy, words in OTHERS.items()
-                if policy in ratios
-            ]
-            if pair.ratio and others:
-                yield f"The same ratio is {', '.join(others)}."
-    by_days: dict[str, list[str]] = {}
-    areas = [row for row in rows if (row["measure"], row["kind"], row["policy"]) == ("flagged_days", "area", SERVED)]
-    for row in sorted((row for row in areas if row.get("value") is not None), key=lambda row: -row["value"]):
-        by_days.setdefault(f"{row['value']:.1f}", []).append(row["group"])
-    if len(by_days) > 1:
-        most, *_, least = by_days
-        differing = [one for one in comparisons if (one.policy, one.kind) == (SERVED, "area")]
-        shown = sum(area.is_shown for area in differing)
-        yield (
-            f"By area, {cell_in_words(unit)} was flagged most in {_tied(by_days[most], most + ' days a year')} and least in "
-            f"{_tied(by_days[least], least)}; in {shown} of {len(differing)} areas the interval excludes the mean of the "
-            "others."
-        )
-
-
-def cell_in_words(unit: str) -> str:
-    """Return the cell that an audit counts, with its article: of a resident, or of the city if all cells count alike."""
-    return "a cell" if unit == "cell" else f"a {unit}'s cell"
-
-
-def _tied(areas: Sequence[str], days: str) -> str:
-    """Return an area with its flagged days, or how many areas tie and which."""
-    return f"{areas[0]} ({days})" if len(areas) == 1 else f"{number_of(len(areas), 'area')} ({days}: {first_of(areas)})"
-
-
-def _difference(served: Comparison, unit: str) -> str:
-    """Return the sentence about one pair by the served forecast."""
-    days = f"{served.exposure[0]:.1f} against {served.exposure[1]:.1f} days"
-    intervals = f"90% intervals: difference {served.difference.text()}"
-    if not served.is_shown:
-        return f"No difference is shown between {served.first} and {served.second}: {days} a year; {intervals}."
-    place = _LABELS[served.kind]
-    more = f"{served.difference.nearest_to(0.0):.1f} days a year more than {place} {served.second}"
-    flagged = f"{place.capitalize()} {served.first}, a {unit}'s cell was flagged at least {more}"
-    if served.ratio is None:
-        return f"{flagged}: {days}; {intervals}. No ratio is given, because {TOO_FEW_FLAGS}."
-    times = f"{served.ratio.nearest_to(1.0):.1f} times as often"
-    return f"{flagged}, and at least {times}: {days}; {intervals}, ratio {served.ratio.text()}."
-
-
-def frontier_sentences(rows: Sequence[dict[str, Any]], event: str) -> Iterator[str]:
-    """Yield one sentence for each policy on past days."""
-    for row in rows:
-        caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an {event}"
-        burden = f"flagged {row['flags']:.0f} cells a day"
-        if row["difference"] is not None:
-            pair = f"{row['first']} less {row['second']}"
-            burden = f"had a difference of {row['difference']:.1f} flagged days a year ({pair})"
-        yield f"{row['policy'][:1].upper()}{row['policy'][1:]}: {' and '.join(filter(None, (caught, burden)))}."
 
 
 class BurdenFiles(NamedTuple):
@@ -239,3 +172,82 @@ def _problems(city: City, residents: Residents | None, audited: AuditedDays) -> 
             f"{place}: the figures are of {city.audit.year}, and the first audited day is in {first}. Use figures of at most "
             f"{MAX_YEARS_BEFORE} years before, and correct `audit.year`."
         )
+
+
+def frontier_table(
+    audited: AuditedDays,
+    policies: Mapping[str, Policy],
+    populations: Sequence[Population],
+    pair: tuple[Population, Population] | None,
+    repeats: Repeats | None,
+) -> pa.Table:
+    """Return a row of `catalogue.FRONTIER` for each policy; `repeats` is the cap of the city's plans, if any.
+
+    `policies` has the plans, if any, and `pair` are the populations to compare. Lots are not drawn: their chances give the
+    exact means over all draws. Residents are as counted.
+    """
+    rows = [
+        _frontier_row(name, policy, audited.alerts, populations, pair)
+        for name, policy in _frontier_policies(audited.probability[SERVED], policies.get(PLANS), repeats)
+    ]
+    return pa.Table.from_pylist(rows, FRONTIER.schema)
+
+
+def _frontier_policies(
+    probability: Array, plans: Policy | None, repeats: Repeats | None
+) -> Iterator[tuple[str, Policy]]:
+    """Yield each policy with its name in words."""
+    number = flags_per_day(probability)
+
+    def policy(flags: Array) -> Policy:
+        return Policy(np.where(np.isfinite(probability), flags, np.nan))
+
+    yield TOP, policy(top_flags(probability, number))
+    for cap in dict.fromkeys((*CAPS, *([] if repeats is None else [repeats]))):
+        shipped = " (city's file)" if cap == repeats else ""
+        yield (
+            f"{TOP}, a cell at most {cap.most} of {cap.days} days{shipped}",
+            policy(capped_flags(probability, number, cap)),
+        )
+    for power in POWERS:
+        yield f"by lot, likelier with more risk (power {power:g})", policy(lot_chances(probability, number, power))
+    if plans is not None:
+        yield PLANS, plans
+
+
+def _frontier_row(
+    name: str,
+    policy: Policy,
+    alerts: Integers,
+    populations: Sequence[Population],
+    pair: tuple[Population, Population] | None,
+) -> dict[str, Any]:
+    """Return the row of one policy; `alerts` have shape (days, cells)."""
+    is_covered = np.isfinite(policy.flags)
+    flags = np.nan_to_num(policy.flags)
+    counted = np.where(is_covered, alerts, 0)
+    sums = {"flags": flags.sum(axis=0, keepdims=True), "covered": is_covered.sum(axis=0, keepdims=True)}
+
+    def days(one: Population) -> float:
+        return float(rate(sums, "flagged_days", one.residents[:1])[0])
+
+    by_area = np.array([days(one) for one in populations if one.kind == "area"])
+    spread = gini(by_area[np.isfinite(by_area)])
+    row = {
+        "policy": name,
+        "days": policy.days,
+        "flags": float(flags.sum() / policy.days),
+        "alerts_caught": float((flags * counted).sum() / counted.sum()) if counted.any() else None,
+        "cells_caught": float(flags[counted > 0].sum() / (counted > 0).sum()) if counted.any() else None,
+        "gini": spread if np.isfinite(spread) else None,
+    }
+    if pair is None:
+        return row
+    more, fewer = map(days, pair)
+    return row | {
+        "first": pair[0].name,
+        "second": pair[1].name,
+        "first_days": more,
+        "second_days": fewer,
+        "difference": more - fewer,
+    }

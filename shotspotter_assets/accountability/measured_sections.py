@@ -11,11 +11,9 @@ from shotspotter_assets.accountability.alert_outcomes import (
     Reports,
     outcome_summary,
 )
-from shotspotter_assets.accountability.audited_days import CELL_MEAN
-from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison
-from shotspotter_assets.accountability.burden_report import cell_in_words
+from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, cell_in_words
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
-from shotspotter_assets.accountability.policies import OBSERVED
+from shotspotter_assets.accountability.policies import CELL_MEAN, OBSERVED
 from shotspotter_assets.alerts.sources.side_settings import table_folder
 from shotspotter_assets.alerts.sources.side_tables import read_state
 from shotspotter_assets.cities.city import City

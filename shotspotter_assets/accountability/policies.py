@@ -1,22 +1,35 @@
-"""Policies that flag cells by their probabilities (the top, caps on repeats, lots), their sums by week, catch and burden."""
+"""Past days that an audit looks at, policies that flag cells by their probabilities, and sums of their flags by week."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.accountability.audited_days import AuditedDays
-from shotspotter_assets.accountability.residents import Population
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.evaluation.estimates import MIN_WEEKS_FOR_INTERVAL, draws_of_weeks
-from shotspotter_assets.evaluation.forecasts_table import SERVED
+from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_cells, ranks_within_days
+from shotspotter_assets.evaluation.walk_forward_report import tested_days
+from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX
+from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
+from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
 from shotspotter_assets.forecasts.patrol.lottery import capped_shares
-from shotspotter_assets.grid.dates import YEAR_DAYS, weeks
-from shotspotter_assets.storage.arrays import Array, Days, Integers
-from shotspotter_assets.storage.catalogue import FRONTIER
+from shotspotter_assets.grid.cells import cell_numbers
+from shotspotter_assets.grid.dates import YEAR_DAYS, dates_of, weeks
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers
+from shotspotter_assets.storage.catalogue import PLAN
+from shotspotter_assets.storage.store import Store
 
+CELL_MEAN: Final = "cell mean"  # share of days with an alert in the cell's training window
+LAST_YEAR: Final = "last year's map"  # share of days with an alert in the year before the day
+YEAR: Final = 365
 OBSERVED: Final = "observed"  # days with an alert, as if these cells had been flagged
 PLANS: Final = "plans"  # cells to which plans sent units
 DRAWS: Final = 400
@@ -29,9 +42,100 @@ RATES: Final = {
     "calibration": ("expected", "alerts", 1.0),
 }
 """Measures that are a factor times the ratio of two weighted sums."""
-CAPS: Final = (Repeats(most=4, days=7), Repeats(most=2, days=7))
-POWERS: Final = (4.0, 2.0, 1.5, 1.0)
-TOP: Final = f"top {FLAGGED_PERCENT}%"
+
+
+@dataclass(frozen=True)
+class AuditedDays:
+    """Known days with a forecast, in order; the forecasts and outcomes of cells that were covered on any of them."""
+
+    days: Days  # shape (days,)
+    cells: Integers  # numbers of the cells, shape (cells,)
+    probability: Mapping[str, Array]  # by forecast, SERVED first; NaN in cells that were not covered; (days, cells)
+    alerts: Integers  # shape (days, cells)
+    unit_hours: Array | None = None  # hours of units by the day's plan, NaN on days without one; (days, cells)
+
+    @classmethod
+    def of(cls, forecasts: pa.Table, history: CityHistory) -> "AuditedDays | None":
+        """Return the known days of a table of `forecasts_of`; None without any. `history` begins up to a year earlier."""
+        known = np.array(history.days, "datetime64[D]")[history.is_known]
+        forecasts = forecasts.filter(pa.array(np.isin(dates_of(forecasts), known)))
+        if not forecasts.num_rows:
+            return None
+        days, day = np.unique(dates_of(forecasts), return_inverse=True)
+        cells, cell = np.unique(cell_numbers(history.city, *cells_of(forecasts)), return_inverse=True)
+        probability = {}
+        for name in (SERVED, CELL_MEAN):
+            probability[name] = np.full((len(days), len(cells)), np.nan)
+            probability[name][day, cell] = forecasts[name].to_numpy()
+        alerts = history.alerts.reshape(len(history.days), -1)[:, cells]
+        index = (days - np.datetime64(history.days[0], "D")).astype(np.int64)
+        last_year = _share_of_last_year(alerts > 0, history.is_known, index)
+        # Cells without an alert in that year are ranked by their longer history.
+        ranked = last_year + 1e-6 * np.nan_to_num(probability[CELL_MEAN])
+        probability[LAST_YEAR] = np.where(np.isfinite(probability[SERVED]), ranked, np.nan)
+        return cls(days, cells, probability, alerts[index].astype(np.int64))
+
+
+def _share_of_last_year(has_alert: Booleans, is_known: Booleans, index: Integers) -> Array:
+    """Return the share of known days with an alert in the year before some days; shape (len(index), cells)."""
+    sums = np.vstack([np.zeros((1, has_alert.shape[1])), np.cumsum(has_alert & is_known[:, None], axis=0)])
+    known = np.concatenate([[0], np.cumsum(is_known)])
+    first = np.maximum(index - YEAR, 0)
+    days = np.maximum(known[index] - known[first], 1)
+    return np.asarray((sums[index] - sums[first]) / days[:, None])
+
+
+def read_audited_days(store: Store, city: City, last: date) -> AuditedDays | None:
+    """Read the forecasts of folds and, on other days, the issued ones, with alerts and plans, to `last`; None without any.
+
+    A fold forecasts days to the next cutoff, by the forecaster that its gate had chosen on earlier days.
+    """
+    mean = MODEL_PREFIX + HISTORICAL_MEAN
+    tables = [
+        _columns(table["date"], table, record.served, HISTORICAL_MEAN)
+        for record, table in tested_days(store, city.name, date.min, last)
+    ]
+    tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
+    first = city.first_issue_date + ONE_DAY
+    issued = {day: table for day, table in next_day_forecasts(store, city, first, last).items() if day not in tested}
+    tables += [
+        _columns(pa.repeat(pa.scalar(day, pa.date32()), len(table)), table, "probability", mean)
+        for day, table in issued.items()
+        if mean in table.column_names
+    ]
+    if not tables:
+        return None
+    forecasts = pa.concat_tables(tables)
+    first_audited: date = dates_of(forecasts).min().astype(date)
+    history = CityHistory.find(store, city, last, max(city.start, first_audited - YEAR * ONE_DAY))
+    audited = None if history is None else AuditedDays.of(forecasts, history)
+    if audited is None:
+        return None
+    hours = _unit_hours(store, city, audited)
+    return replace(audited, unit_hours=hours)
+
+
+def _unit_hours(store: Store, city: City, audited: AuditedDays) -> Array | None:
+    """Return the hours of units by the plan of each audited day, NaN without a plan, (days, cells); None without plans."""
+    first, last = (day.astype(object) - ONE_DAY for day in (audited.days[0], audited.days[-1]))
+    columns = ["forecast_date", "starts_at", "ends_at", "units", "row", "column"]
+    plans = store.read_present(PLAN, city.name, first, last, columns)
+    if plans is None or not plans.num_rows:
+        return None
+    planned = plans["forecast_date"].to_numpy().astype("datetime64[D]")
+    number = cell_numbers(city, plans["row"].to_numpy(), plans["column"].to_numpy())
+    is_audited = np.isin(planned, audited.days) & np.isin(number, audited.cells)
+    day = np.searchsorted(audited.days, planned[is_audited])
+    cell = np.searchsorted(audited.cells, number[is_audited])
+    sums = np.zeros(audited.alerts.shape)
+    np.add.at(sums, (day, cell), unit_hours(plans)[is_audited])
+    return np.where(np.isin(audited.days, planned)[:, None], sums, np.nan)
+
+
+def _columns(days: pa.Array, table: pa.Table, served: str, cell_mean: str) -> pa.Table:
+    """Return `date`, `row`, `column`, SERVED and CELL_MEAN of a table of forecasts."""
+    columns = {"date": days, "row": table["row"], "column": table["column"]}
+    return pa.table(columns | {SERVED: table[served], CELL_MEAN: table[cell_mean]})
 
 
 class Policy(NamedTuple):
@@ -144,80 +248,3 @@ def _starts_of_weeks(days: Days) -> Integers:
     """Return the indexes of the first day of each calendar week among sorted days."""
     number = weeks(days)
     return np.flatnonzero(np.diff(number, prepend=number[0] - 1))
-
-
-def frontier_table(
-    audited: AuditedDays,
-    policies: Mapping[str, Policy],
-    populations: Sequence[Population],
-    pair: tuple[Population, Population] | None,
-    repeats: Repeats | None,
-) -> pa.Table:
-    """Return a row of `catalogue.FRONTIER` for each policy; `repeats` is the cap of the city's plans, if any.
-
-    `policies` has the plans, if any, and `pair` are the populations to compare. Lots are not drawn: their chances give the
-    exact means over all draws. Residents are as counted.
-    """
-    rows = [
-        _row(name, policy, audited.alerts, populations, pair)
-        for name, policy in _policies(audited.probability[SERVED], policies.get(PLANS), repeats)
-    ]
-    return pa.Table.from_pylist(rows, FRONTIER.schema)
-
-
-def _policies(probability: Array, plans: Policy | None, repeats: Repeats | None) -> Iterator[tuple[str, Policy]]:
-    """Yield each policy with its name in words."""
-    number = flags_per_day(probability)
-
-    def policy(flags: Array) -> Policy:
-        return Policy(np.where(np.isfinite(probability), flags, np.nan))
-
-    yield TOP, policy(top_flags(probability, number))
-    for cap in dict.fromkeys((*CAPS, *([] if repeats is None else [repeats]))):
-        shipped = " (city's file)" if cap == repeats else ""
-        yield (
-            f"{TOP}, a cell at most {cap.most} of {cap.days} days{shipped}",
-            policy(capped_flags(probability, number, cap)),
-        )
-    for power in POWERS:
-        yield f"by lot, likelier with more risk (power {power:g})", policy(lot_chances(probability, number, power))
-    if plans is not None:
-        yield PLANS, plans
-
-
-def _row(
-    name: str,
-    policy: Policy,
-    alerts: Integers,
-    populations: Sequence[Population],
-    pair: tuple[Population, Population] | None,
-) -> dict[str, Any]:
-    """Return the row of one policy; `alerts` have shape (days, cells)."""
-    is_covered = np.isfinite(policy.flags)
-    flags = np.nan_to_num(policy.flags)
-    counted = np.where(is_covered, alerts, 0)
-    sums = {"flags": flags.sum(axis=0, keepdims=True), "covered": is_covered.sum(axis=0, keepdims=True)}
-
-    def days(one: Population) -> float:
-        return float(rate(sums, "flagged_days", one.residents[:1])[0])
-
-    by_area = np.array([days(one) for one in populations if one.kind == "area"])
-    spread = gini(by_area[np.isfinite(by_area)])
-    row = {
-        "policy": name,
-        "days": policy.days,
-        "flags": float(flags.sum() / policy.days),
-        "alerts_caught": float((flags * counted).sum() / counted.sum()) if counted.any() else None,
-        "cells_caught": float(flags[counted > 0].sum() / (counted > 0).sum()) if counted.any() else None,
-        "gini": spread if np.isfinite(spread) else None,
-    }
-    if pair is None:
-        return row
-    more, fewer = map(days, pair)
-    return row | {
-        "first": pair[0].name,
-        "second": pair[1].name,
-        "first_days": more,
-        "second_days": fewer,
-        "difference": more - fewer,
-    }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from shotspotter_assets.accountability import measured_sections, stored_sections
-from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section, card_section
+from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
@@ -60,7 +60,6 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
         year=year,
         is_under_way=last < ends,
         seal=head_of(store, city.name),
-        model_card=card_section(sections),
     )
     page = render("annual_report.html.jinja", {"account": report, "event": city.event})
     report.write_after(store, {ANNUAL_REPORT_PAGE: page})

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from shotspotter_assets.accountability.account import Account, card_section, kept_bounds
+from shotspotter_assets.accountability.account import Account, kept_bounds
 from shotspotter_assets.alerts.checks.all_checks import open_warnings
 from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.alerts.days.city_now import lateness
@@ -21,9 +21,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.estimates import MIN_WEEKS_FOR_INTERVAL, newest_level
 from shotspotter_assets.evaluation.fold_report import LEADS
 from shotspotter_assets.evaluation.gate import NOT_TESTED
-from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
-from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.evaluation.walk_forward_report import NOT_FOR, WalkForwardReport
 from shotspotter_assets.forecasts.seals import head_of, seal_days
 from shotspotter_assets.grid.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
@@ -260,8 +259,7 @@ def _pages_of_the_past(
         account = last_years_account(store, city, known, places.layers, track)
     card = None
     with suppress(MissingObjectError):
-        text = store.read_bytes(MODEL_CARD, city.name).decode()
-        card = rendered_markdown(f"{text}\n{card_section(account.sections) if account else ''}")
+        card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
     pages: dict[str, Values] = {}
     if past:
         pages["past.html"] = {"days": past, "has_plans": has_plans(city), "flagged_percent": FLAGGED_PERCENT}

@@ -1,9 +1,8 @@
 """The page of the track record: scores of the last year's forecasts, together and by month."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,11 +11,12 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
-from shotspotter_assets.evaluation.distribution_scores import distribution_rows, stored_distributions
+from shotspotter_assets.evaluation.count_scores import distribution_rows, stored_distributions
 from shotspotter_assets.evaluation.estimates import Estimate, Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.scores import AREAS, FLAGGED_PERCENT, reliability, score_table
+from shotspotter_assets.evaluation.walk_forward_report import tested_days
 from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, day_states, next_day_forecasts
 from shotspotter_assets.forecasts.issued_scores import (
     ShadowScores,
@@ -28,9 +28,7 @@ from shotspotter_assets.forecasts.issued_scores import (
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
-from shotspotter_assets.models.trained_models import FoldRecord
 from shotspotter_assets.storage.arrays import Names
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
 FEW_DAYS: Final = 91  # number of forecasts below which test days of folds stand beside them
@@ -114,7 +112,7 @@ def _scored_forecasts(
     forecasts = next_day_forecasts(store, city, first, last)
     states = day_states(store, city, first, last)
     issued = [day for day in forecasts if states[day] in IN_SERVICE]
-    tables = _of_folds(store, city.name, first, last, issued) if len(forecasts) < FEW_DAYS else []
+    tables = [*_of_folds(store, city.name, first, last, issued)] if len(forecasts) < FEW_DAYS else []
     # Folds have more baselines than replayed days, and agree with the model card.
     tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
     forecasts = {day: table for day, table in forecasts.items() if day not in tested}
@@ -148,18 +146,12 @@ def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list
     return [{"name": titles[name], "x": axis, "y": _percent([0.0, *shares, 1.0])} for name, shares in caught.items()]
 
 
-def _of_folds(store: Store, city: str, first: date, last: date, others: Collection[date]) -> list[pa.Table]:
-    """Return the folds' test days from `first` to `last`, except `others`, by the forecaster that each fold would serve."""
-    tables = []
-    cutoffs = sorted(store.days_present(FOLD_FORECASTS, city))
-    for cutoff, next_cutoff in pairwise([*cutoffs, last + timedelta(days=1)]):
-        record = FoldRecord.find_sound(store, city, cutoff) if next_cutoff > first else None
-        if record is not None:
-            table = store.read_table(FOLD_FORECASTS, city, cutoff)
-            day = pc.field("date")
-            table = table.filter((day >= first) & (day < next_cutoff) & ~day.isin(pa.array(others, pa.date32())))
-            tables.append(table.append_column(SERVED, table[record.served]))
-    return [table for table in tables if len(table)]
+def _of_folds(store: Store, city: str, first: date, last: date, others: Collection[date]) -> Iterator[pa.Table]:
+    """Yield the folds' test days from `first` to `last`, except `others`, by the forecaster that each fold would serve."""
+    for record, forecasts in tested_days(store, city, first, last):
+        table = forecasts.filter(~pc.field("date").isin(pa.array(others, pa.date32())))
+        if len(table):
+            yield table.append_column(SERVED, table[record.served])
 
 
 def _row(name: str, made: str, table: pa.Table, best: str) -> TrackRow:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays
-from shotspotter_assets.accountability.policies import flags_per_day, top_flags
+from shotspotter_assets.accountability.policies import CELL_MEAN, LAST_YEAR, AuditedDays, flags_per_day, top_flags
 from shotspotter_assets.accountability.residents import MARGIN_TO_ERROR, Figures, Residents
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED

@@ -5,10 +5,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR
 from shotspotter_assets.accountability.burden_audit import MEASURES, MIN_FLAGGED_DAYS, MIN_RESIDENTS, Estimate
-from shotspotter_assets.accountability.burden_report import BurdenFiles, burden_files
-from shotspotter_assets.accountability.policies import OBSERVED, PLANS, TOP
+from shotspotter_assets.accountability.burden_report import TOP, BurdenFiles, burden_files
+from shotspotter_assets.accountability.policies import CELL_MEAN, LAST_YEAR, OBSERVED, PLANS
 from shotspotter_assets.accountability.residents import Figures
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets_tests.accountability.planted import AREAS, CELLS, CITY, Planted

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.account import Account, Figure, Section, card_section, find_figure, kept_bounds
+from shotspotter_assets.accountability.account import Account, Figure, Section, find_figure, kept_bounds
 from shotspotter_assets.accountability.burden_audit import BurdenAudit, Comparison, Estimate
 from shotspotter_assets.accountability.measured_sections import (
     FLAGGED,
@@ -58,7 +58,6 @@ def test_outcomes_are_shares_of_alerts_and_open_ones_are_none(store: Store) -> N
     assert value([section], "hours_unconfirmed") == pytest.approx(1.5)
     assert value([section], "minutes_to_dispatch") is None, "no report states a dispatch"
     assert [row[:3] for row in section.tables[0].rows] == [("Sensors", 5, 1), ("Persons", 1, 1)]
-    assert "- Alerts confirmed: **25%**" in card_section([section])
 
 
 def test_a_table_without_reports_is_unknown_and_not_zero(store: Store) -> None:

@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.evaluation.count_scores import (
+    COUNTS,
     MEAN_OF_COUNTS,
     count_rows,
     count_tables,
     poisson_losses,
 )
-from shotspotter_assets.evaluation.distribution_scores import COUNTS
 from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_counts
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable

@@ -5,12 +5,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.count_scores import counts_table
-from shotspotter_assets.evaluation.distribution_scores import (
+from shotspotter_assets.evaluation.count_scores import (
     COUNTS,
     YEAR,
     city_losses,
     city_totals,
+    counts_table,
     distribution_rows,
     stored_distributions,
 )

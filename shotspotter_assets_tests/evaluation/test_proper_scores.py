@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from shotspotter_assets.evaluation.distribution_scores import (
+from shotspotter_assets.evaluation.count_scores import (
     LEVELS,
     PIT_BINS,
     central_coverage,

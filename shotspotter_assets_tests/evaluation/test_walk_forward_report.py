@@ -8,14 +8,15 @@ import pytest
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
-from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.scores import flagged_shares, score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import (
     FOLD,
     HORIZON,
     MINUTES,
+    NOT_FOR,
     WalkForwardReport,
+    model_card,
     read_folds,
     walk_forward_report,
 )

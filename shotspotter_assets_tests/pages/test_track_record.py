@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.evaluation.distribution_scores import COUNTS, distribution_rows
+from shotspotter_assets.evaluation.count_scores import COUNTS, distribution_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
 from shotspotter_assets.evaluation.score_rows import ALL
 from shotspotter_assets.forecasts.forecast_facts import TOTAL, total_of, with_shadow_column

@@ -27,9 +27,9 @@ def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata
     Audited are the days of whole months that folds have tested or for which a forecast was issued. The 5% of covered cells
     with the highest probability are flagged each day.
     """
-    from shotspotter_assets.accountability.audited_days import read_audited_days
     from shotspotter_assets.accountability.burden_audit import BurdenAudit
     from shotspotter_assets.accountability.burden_report import burden_files
+    from shotspotter_assets.accountability.policies import read_audited_days
     from shotspotter_assets.accountability.residents import Residents
     from shotspotter_assets.accountability.visit_effects import visit_effects
     from shotspotter_assets.alerts.days.day_table import DayTable

@@ -65,7 +65,6 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     The headline scores of each full month are made with them.
     """
     from shotspotter_assets.evaluation import walk_forward_report as pooled
-    from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.forecasts.approvals import Approvals
     from shotspotter_assets.forecasts.headline_scores import headline_scores
     from shotspotter_assets.forecasts.serving_record import ServingRecord
@@ -95,7 +94,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     )
     live = ServingRecord.latest_before(store, city.name, date.max)
     approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
-    card = model_card(report, scores, city, approval)
+    card = pooled.model_card(report, scores, city, approval)
     pictures = pooled.walk_forward_pictures(store, report, scores, folds)
     files = {
         catalogue.MODEL_CARD: card.encode(),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.accountability.audited_days import CELL_MEAN, LAST_YEAR, AuditedDays, read_audited_days
+from shotspotter_assets.accountability.policies import CELL_MEAN, LAST_YEAR, AuditedDays, read_audited_days
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import PLAN
