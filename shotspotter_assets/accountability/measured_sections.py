@@ -160,7 +160,7 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
     replayed = sum(states[day + ONE_DAY] == "replayed" for day in issue_dates)
     records = PatrolsRecord.find_days(store, city.name, min(states), max(states))
     unrecorded = issue_dates - {record.scored_date - ONE_DAY for record in records if record.visits}
-    plans = (store.find_table(PLAN, city.name, day) for day in sorted(unrecorded))
+    plans = (store.find_sound_table(PLAN, city.name, day) for day in sorted(unrecorded))
     totals = patrol_totals(records, list(filter(None, plans)))
     made = NO_PATROLS if planned else NO_PLANS if city.patrol else NO_RULES
     if totals.share is not None:
