@@ -29,7 +29,7 @@ from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster import clip_probability
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import long_day
+from shotspotter_assets.pages.rendering import long_day
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.storage.catalogue import (
     ALERTS,

@@ -20,7 +20,7 @@ from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError, firework_days
 from shotspotter_assets.models.next_hours.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.next_hours.lift_table import MINUTES, LiftTable, expected_by_hours, fit_on_hours
+from shotspotter_assets.models.next_hours.lift_table import MINUTES, expected_by_hours, fit_on_hours
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import NEXT_MINUTES, FoldRecord, TrainedModels
 from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers, Values
@@ -91,10 +91,11 @@ def minute_forecasts(
     lifts = fit_on_hours(incidents.within(-np.inf, begins.timestamp()), past, hours)
     instants = seconds_of(history.starts)[issues]
     observed = _observed(history, incidents, instants)
-    periods = np.array(MINUTES)[:, None]
-    evenly = expected_by_hours(hours, history, issues)[:, None] * periods / 60
+    periods = np.array(MINUTES, np.float64)
+    evenly = expected_by_hours(hours, history, issues)[:, None] * periods[:, None] / 60
+    lift = np.stack([lifts.lift(incidents, history, instant, periods) for instant in instants.tolist()])
     # A longer period holds the shorter ones, though each has separate lifts.
-    lifted = np.maximum.accumulate(evenly * _lift(lifts, history, incidents, instants), axis=1)
+    lifted = np.maximum.accumulate(evenly * lift, axis=1)
     probability = {NEXT_MINUTES: _probability(lifted), EVENLY: _probability(evenly)}
     tables = [
         forecasts_table(
@@ -132,12 +133,6 @@ def _observed(history: HourlyHistory, incidents: Incidents, instants: Array) -> 
         is_within: npt.NDArray[np.bool_] = (issue >= 0) & (cell >= 0) & (minutes_after <= minutes)
         observed[issue[is_within], period, cell[is_within]] = True
     return observed
-
-
-def _lift(lifts: LiftTable, history: HourlyHistory, incidents: Incidents, instants: Array) -> Array:
-    """Return the lift of the incidents before each instant, shape (instants, periods, cells)."""
-    periods = np.array(MINUTES, np.float64)
-    return np.stack([lifts.lift(incidents, history, instant, periods) for instant in instants.tolist()])
 
 
 def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[str, Array]) -> pa.Table:

@@ -5,7 +5,7 @@ beforehand: the best of several, chosen on those days, would be flattered too.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,35 +25,10 @@ MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is calibrated in the large
 
 _CONSTANT: Final = "constant"
+_NOT_SHOWN: Final = ("Not worse", ", and not shown to be better")
 
 Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 NOT_TESTED: Final = "not tested yet"  # instead of an outcome before the first fold has a report
-Interval = Literal["above zero", "includes zero", "below zero"]
-
-
-class Rule(NamedTuple):
-    """The gate's decision on a candidate."""
-
-    outcome: Outcome
-    sentence: str  # with a place for the best baseline
-    serves_candidate: bool
-    serves_combination: bool  # if the candidate combines simple methods (`forecaster_registry.Entry.combines`)
-
-
-_BETTER: Final = Rule("better", "Better than {}.", True, True)
-_WORSE: Final = Rule("worse", "Worse than {}.", False, False)
-_NOT_SHOWN: Final = Rule(
-    "not worse, not shown to be better", "Not worse than {}, and not shown to be better.", False, True
-)
-RULES: Final[dict[tuple[Interval, bool], Rule]] = {
-    ("above zero", True): _BETTER,
-    ("above zero", False): _NOT_SHOWN._replace(sentence=_BETTER.sentence),
-    ("includes zero", True): _NOT_SHOWN,
-    ("includes zero", False): _NOT_SHOWN,
-    ("below zero", True): _WORSE,
-    ("below zero", False): _WORSE,
-}
-"""Decisions by the interval of the gain over the best baseline, and by the other conditions: True if all hold."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +67,6 @@ class _Evidence:
     predicted_over_observed: float | None
     positives: int
 
-    @property
-    def interval(self) -> Interval:
-        """Place of the 90% interval of the gain over the best baseline; without an interval, zero counts as inside."""
-        if self.gain.high is not None and self.gain.high < 0:
-            return "below zero"
-        return "above zero" if self.gain.is_shown else "includes zero"
-
     def failed_conditions(self) -> list[str]:
         """Return a sentence for each condition, besides the gain over the best baseline, that does not hold."""
         level = self.predicted_over_observed
@@ -119,26 +87,34 @@ class _Evidence:
 
 
 def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withheld: str = "") -> Verdict:
-    """Return the verdict on a candidate column by the table `RULES`; a baseline is compared with the other baselines.
+    """Return the verdict on a candidate column; a baseline is compared with the other baselines.
 
-    The interval is that of the gain over the best baseline (90%, weekly block bootstrap). The conditions: the gain over a
-    constant is above zero too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks
-    and `MIN_POSITIVES` positives. With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
+    A candidate is worse if the interval of its gain over the best baseline (90%, weekly block bootstrap) lies below zero. It
+    is better, and serves, if the interval lies above zero and all conditions hold: the gain over a constant is above zero
+    too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks and `MIN_POSITIVES`
+    positives. One that combines simple methods (`forecaster_registry.Entry.combines`) serves unless it is worse.
+
+    With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
     A candidate that is `withheld` for its level (`evaluation.estimates.Level`) is not served in any case.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     evidence = _evidence_on(forecasts, candidate)
     failed = evidence.failed_conditions()
-    rule = RULES[evidence.interval, not failed]
+    gain = evidence.gain
+    is_worse = gain.high is not None and gain.high < 0
+    is_better = gain.is_shown and not failed
+    outcome: Outcome = "worse" if is_worse else "better" if is_better else "not worse, not shown to be better"
     combines = candidate in FORECASTERS and FORECASTERS[candidate].combines
-    passed = rule.serves_combination if combines else rule.serves_candidate
+    passed = not is_worse if combines else is_better
     best = evidence.best_baseline
-    reasons = [rule.sentence.format(f"the best simple method, {best} ({_percent(evidence.gain)})"), *failed]
-    if passed and not rule.serves_candidate:
+    method = f"the best simple method, {best} ({_percent(gain)})"
+    start, end = ("Better", "") if gain.is_shown else ("Worse", "") if is_worse else _NOT_SHOWN
+    reasons = [f"{start} than {method}{end}.", *failed]
+    if passed and not is_better:
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
     overruled = ""
     if gate == "alarm" and not passed and not withheld:
-        shortfall = "is worse" if rule.outcome == "worse" else "is not shown to be better"
+        shortfall = "is worse" if is_worse else "is not shown to be better"
         overruled = f"{candidate} serves although it {shortfall} than {best} (gate: alarm in the city's file)."
         reasons.append(overruled)
     if withheld:
@@ -147,11 +123,11 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
         served=candidate if (passed or overruled) and not withheld else best,
         candidate=candidate,
         best_baseline=best,
-        gain=evidence.gain,
+        gain=gain,
         predicted_over_observed=evidence.predicted_over_observed,
         positives=evidence.positives,
         reasons=tuple(reasons),
-        outcome=rule.outcome,
+        outcome=outcome,
         overruled=overruled,
         withheld=withheld,
     )

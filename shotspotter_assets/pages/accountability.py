@@ -18,9 +18,8 @@ from shotspotter_assets.forecasts.seals import head_of
 from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.places import CityLayers, read_layers
-from shotspotter_assets.pages.rendering import render
+from shotspotter_assets.pages.rendering import model, render
 from shotspotter_assets.pages.track_record import FROM_FOLD, TrackRecord, track_record
-from shotspotter_assets.pages.words import model
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of

@@ -33,8 +33,7 @@ from shotspotter_assets.forecasts.street_ranking import StreetRecord, top_street
 from shotspotter_assets.grid.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod, changes
-from shotspotter_assets.pages.words import (
+from shotspotter_assets.pages.rendering import (
     amount,
     chance,
     chance_classes,
@@ -44,6 +43,7 @@ from shotspotter_assets.pages.words import (
     set_apart,
     short_day,
 )
+from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod, changes
 from shotspotter_assets.storage.arrays import Array, Values
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError

@@ -16,7 +16,7 @@ from shotspotter_assets.forecasts.nowcast_scores import has_new_incident
 from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 from shotspotter_assets.grid.cells import cell_middles, cell_numbers
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import chance, map_view
+from shotspotter_assets.pages.rendering import chance, map_view
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, NOWCAST_MINUTES
 from shotspotter_assets.storage.store import Store
 

@@ -20,7 +20,7 @@ from shotspotter_assets.grid.cells import Plane, cell_numbers, numbers_at
 from shotspotter_assets.grid.dates import wall_clock
 from shotspotter_assets.grid.tensors import ALERT_COLUMNS, counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day, model
+from shotspotter_assets.pages.rendering import amount, chance, chance_classes, long_day, model
 from shotspotter_assets.storage.arrays import Array, Integers
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PLAN, TENSORS, Asset
 from shotspotter_assets.storage.fingerprints import sha256

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import shapely
 
 from shotspotter_assets.cities.city import City
@@ -65,13 +64,11 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
         inside = areas[cells] == area
         if inside.sum() >= min_cells:
             level = usual.of(inside)
-            rows[area] = [_level(_expected_in(area, areas, table), level) for table in reversed(forecasts.values())]
+            rows[area] = [
+                _level(float(table["expected"].to_numpy()[areas[cells_of(table)] == area].sum()), level)
+                for table in reversed(forecasts.values())
+            ]
     return {"dates": [*forecasts][::-1], "rows": rows}
-
-
-def _expected_in(area: str, areas: Names, forecast: pa.Table) -> float:
-    """Return the expected alerts of an area; `areas` has the area of each cell, shape (rows, columns)."""
-    return float(forecast["expected"].to_numpy()[areas[cells_of(forecast)] == area].sum())
 
 
 class _UsualLevels:

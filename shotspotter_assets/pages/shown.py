@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.forecasts.patrol.plan import ShiftTotals
-from shotspotter_assets.pages.words import amount, model
+from shotspotter_assets.pages.rendering import amount, model
 from shotspotter_assets.storage.wording import number_of
 
 Row = dict[str, Any]  # a place of a period: a row of the plan's table, or of likely cells with the same names

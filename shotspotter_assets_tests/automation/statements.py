@@ -12,7 +12,7 @@ from typing import Any, Final
 from shotspotter_assets.alerts.days.city_now import held_back_days
 from shotspotter_assets.alerts.sources.snapshot import Snapshot, take_snapshot
 from shotspotter_assets.commands.status import status_text
-from shotspotter_assets.pages.words import plain
+from shotspotter_assets.pages.rendering import plain
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
 

@@ -16,9 +16,9 @@ from shotspotter_assets.forecasts.forecast_facts import next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
+from shotspotter_assets.pages.addresses import show_now
+from shotspotter_assets.pages.rendering import chance_classes, scale
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
-from shotspotter_assets.pages.waiting import show_now
-from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES

@@ -10,7 +10,7 @@ from shotspotter_assets.cities.layers import Layer, Streets
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
-from shotspotter_assets.pages.words import (
+from shotspotter_assets.pages.rendering import (
     CLASSES,
     STEPS,
     amount,

@@ -25,11 +25,11 @@ from shotspotter_assets.forecasts.daily_forecast import withheld
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan, write_plan
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.addresses import show_now
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.rendering import amount
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
-from shotspotter_assets.pages.waiting import show_now
-from shotspotter_assets.pages.words import amount
 from shotspotter_assets.storage.catalogue import (
     FORECAST,
     FORECAST_RECORD,

@@ -14,9 +14,9 @@ from shotspotter_assets.forecasts.forecast_facts import TOTAL, total_of, with_sh
 from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.rendering import short_day
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record
-from shotspotter_assets.pages.words import short_day
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, HEADLINES, PAGE, STATUS, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record

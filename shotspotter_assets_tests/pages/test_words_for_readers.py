@@ -18,8 +18,8 @@ from shotspotter_assets.forecasts.issued_forecasts import load_record, write_for
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.pages.accountability import write_annual_report
+from shotspotter_assets.pages.rendering import SEE_STATUS, TITLES, plain
 from shotspotter_assets.pages.site import TABS, make_pages
-from shotspotter_assets.pages.words import SEE_STATUS, TITLES, plain
 from shotspotter_assets.storage.catalogue import FORECAST, HEADLINES, Asset
 from shotspotter_assets_tests.defs.chain import materialize, resources, with_city
 from shotspotter_assets_tests.instances import instance_in_memory

@@ -89,7 +89,7 @@ class _Tick:
         """Show the stored days, and request no run."""
         from shotspotter_assets.alerts.days.city_now import stored_now
         from shotspotter_assets.alerts.days.day_table import DayTable
-        from shotspotter_assets.pages.waiting import show_now
+        from shotspotter_assets.pages.addresses import show_now
 
         table = DayTable.read(self._store, self._city.name)
         show_now(self._store, self._city, stored_now(self._city, table, self._now))
@@ -99,7 +99,7 @@ class _Tick:
         """Compare, and request the runs that are due."""
         from shotspotter_assets.automation.due import due
         from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.pages.waiting import show_now
+        from shotspotter_assets.pages.addresses import show_now
 
         under_way = runs_under_way(self._instance, self._city)
         snapshot = sources.snapshot(

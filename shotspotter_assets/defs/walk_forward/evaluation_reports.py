@@ -25,7 +25,7 @@ from shotspotter_assets.storage.catalogue import (
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.models.trained_models import FoldRecord, TrainedModels
+    from shotspotter_assets.models.trained_models import FoldRecord
 
 REPORT_FACTS: Final = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
 HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
@@ -88,7 +88,8 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
         store, city, with_windows(city, config.folds).last_test_day(cutoff), first=record.train[0]
     ).complete()
     models = read_models(store, FOLD_MODEL, record, cutoff)
-    window = FoldWindow.of_stored(record, stored, with_hours=_has_hours(models, config))
+    with_hours = bool(config.horizons and models.hourly) or bool(config.types and models.types)
+    window = FoldWindow.of_stored(record, stored, with_hours=with_hours)
     forecasts = fold_forecasts(models, window, log.info)
     report, next_day_scores, table = fold_report(window, forecasts)
     counts = fold_counts(models.counts, window, forecasts)
@@ -122,11 +123,6 @@ def _has_no_models(store: Store, city: City, cutoff: date) -> bool:
     if store.exists(FOLD_RECORD, city.name, cutoff):
         return False
     return bool(read_lineage(store, Asset.FOLD_MODELS, city.name).get(key_name(cutoff), NOT_MADE).version)
-
-
-def _has_hours(models: "TrainedModels", config: ReportConfig) -> bool:
-    """Return True if a table is made from the test window's hours."""
-    return bool(config.horizons and models.hourly) or bool(config.types and models.types)
 
 
 def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTable") -> panel.Metadata:

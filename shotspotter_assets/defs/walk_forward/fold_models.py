@@ -1,8 +1,8 @@
 """Fold models of a city by cutoff."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -65,7 +65,10 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
     history = CityHistory.before(store, city, cutoff)
     names = _forecasters(city, config.models)
     validation_days = city.folds.validation_days(cutoff, len(history.days))
-    windows = split_days(len(history.days), validation_days, _longest_input(city, names, settings))
+    # An input is at least as long as the default's, so that all folds have equal windows.
+    networks = [NetworkSettings(), *(city_settings(city, name, settings.get(name)) for name in names)]
+    longest_input = max(network.days for network in networks if isinstance(network, NetworkSettings))
+    windows = split_days(len(history.days), validation_days, longest_input)
     last = _fold_before(store, city, cutoff)
     context = FitContext(
         read_shared(store, city, cutoff),
@@ -100,12 +103,6 @@ def _forecasters(city: City, more: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys([*served, *more]))
     require_next_day(names)
     return names
-
-
-def _longest_input(city: City, names: Sequence[str], changes: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return the longest input of a network in days; at least the default's, so that all folds have equal windows."""
-    settings = [NetworkSettings(), *(city_settings(city, name, changes.get(name)) for name in names)]
-    return max(of_network.days for of_network in settings if isinstance(of_network, NetworkSettings))
 
 
 def _fold_before(store: Store, city: City, cutoff: date) -> "FoldRecord | None":

@@ -14,7 +14,6 @@ from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.evaluation.gate import Verdict
     from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
@@ -43,7 +42,14 @@ def definitions(city: City) -> dg.Definitions:
             (view, WalkForwardReport.find(of_target, city.name)) for of_target, view in city.by_target(store.open())
         ]
         verdicts = [(view, report.verdict) for view, report in reports if report is not None]
-        numbers = [(view, _numbers(verdict)) for view, verdict in verdicts]
+        numbers = [
+            (
+                view,
+                {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
+                | verdict.gain.ends("gain"),
+            )
+            for view, verdict in verdicts
+        ]
         why = [
             (view, f"Verdict: {verdict.outcome}. {verdict.served} is served. {' '.join(verdict.reasons)}")
             for view, verdict in verdicts
@@ -95,7 +101,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     live = ServingRecord.latest_before(store, city.name, date.max)
     approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
     card = pooled.model_card(report, scores, city, approval)
-    pictures = pooled.walk_forward_pictures(store, report, scores, folds)
+    pictures = pooled.walk_forward_pictures(report, scores)
     files = {
         catalogue.MODEL_CARD: card.encode(),
         catalogue.CITY_SCORES: scores.to_arrow(),
@@ -129,9 +135,3 @@ def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Me
         "best_baseline": verdict.best_baseline,
         **panel.rounded(verdict.gain.ends("gain") | sizes),
     }
-
-
-def _numbers(verdict: "Verdict") -> panel.Metadata:
-    """Return the numbers behind a verdict, as the check shows them."""
-    served = {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
-    return served | verdict.gain.ends("gain")

@@ -27,7 +27,7 @@ from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.street_ranking import StreetScoreRecord
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
-from shotspotter_assets.pages.words import plain
+from shotspotter_assets.pages.rendering import plain
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
