@@ -288,7 +288,7 @@ def annual_report(city: str, year: int) -> None:
     from shotspotter_assets.cities import local_time
     from shotspotter_assets.city_files import find_city
     from shotspotter_assets.commands.explore.tables import open_store
-    from shotspotter_assets.pages.accountability import write_annual_report
+    from shotspotter_assets.pages.public import write_annual_report
     from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, Asset
 
     store, cities = open_store(base=Path.cwd())

@@ -26,13 +26,12 @@ from shotspotter_assets.evaluation.walk_forward_report import NOT_FOR, WalkForwa
 from shotspotter_assets.forecasts.seals import head_of, seal_days
 from shotspotter_assets.grid.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.accountability import last_years_account, stored_reports, years_in_words
 from shotspotter_assets.pages.addresses import Status, data_script, folder_of, published_files, read_now, renew_waiting
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
 from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
 from shotspotter_assets.pages.places import Places, uncovered
-from shotspotter_assets.pages.public_page import public_files
+from shotspotter_assets.pages.public import last_years_account, public_files, stored_reports, years_in_words
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.shown import NewestForecast, ShownDay
 from shotspotter_assets.pages.track_record import track_record

@@ -21,7 +21,7 @@ from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_recor
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.accountability import write_annual_report, years_in_words
+from shotspotter_assets.pages.public import write_annual_report, years_in_words
 from shotspotter_assets.pages.site import ACCOUNTABILITY, make_pages
 from shotspotter_assets.pages.track_record import ISSUED as ISSUED_IN_TIME
 from shotspotter_assets.pages.track_record import REPLAYED, track_record

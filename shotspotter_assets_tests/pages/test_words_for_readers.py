@@ -17,7 +17,7 @@ from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
 from shotspotter_assets.forecasts.issued_forecasts import load_record, write_forecast
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
-from shotspotter_assets.pages.accountability import write_annual_report
+from shotspotter_assets.pages.public import write_annual_report
 from shotspotter_assets.pages.rendering import SEE_STATUS, TITLES, plain
 from shotspotter_assets.pages.site import TABS, make_pages
 from shotspotter_assets.storage.catalogue import FORECAST, HEADLINES, Asset

@@ -24,7 +24,7 @@ def annual_reports(log: Log, store: Store, city: City, year: date) -> panel.Meta
     About six sheets to print, and a record with the same numbers. Automatic once the year is over and its days are stored,
     and again when the inputs change; a year that is under way ends with the last stored day.
     """
-    from shotspotter_assets.pages.accountability import write_annual_report
+    from shotspotter_assets.pages.public import write_annual_report
 
     report = write_annual_report(store, city, year)
     if report.is_under_way:
