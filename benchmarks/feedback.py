@@ -36,6 +36,7 @@ from shotspotter_assets.cities.local_time import ONE_DAY, days_between, now
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import next_day_rows
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import Forecast, write_forecast
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
@@ -233,7 +234,7 @@ def issue(store: Store, city: City, issue_date: date) -> Forecast:
     live = choose_models(store, history, FitContext())
     live.write(store, city.name, issue_date)
     assert live.record is not None, live.why_none
-    forecast = forecast_day(live.record, live.record.loaded(store), history)
+    forecast = forecast_day(ForecastWindow.of(live.record, live.record.loaded(store), history))
     write_forecast(store, forecast)
     return forecast
 

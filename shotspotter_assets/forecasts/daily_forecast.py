@@ -1,18 +1,17 @@
 """Forecast of one day by the live models."""
 
-from datetime import date, timedelta
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.cities import local_time
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.local_time import ONE_DAY, day_start
-from shotspotter_assets.cities.stored_settings import model_settings
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts import risk_tables
 from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import (
     Forecast,
     ForecastRecord,
@@ -21,16 +20,12 @@ from shotspotter_assets.forecasts.issued_forecasts import (
     grid_version,
     is_over,
 )
-from shotspotter_assets.forecasts.serving_record import ServingRecord
-from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.models.alert_counts import CountDistribution, short_interval, year_reference
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
-from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
-from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of
@@ -40,57 +35,53 @@ ON_FIREWORK_DAYS: Final = " On firework days it is how far their level usually i
 NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may lie from those of other cities."
 
 
-class _Risk(NamedTuple):
-    """Risk of the next day and, where hours are forecast, of the next hours, with the reasons for the day's."""
-
-    next_day: pa.Table
-    next_hours: pa.Table | None
-    drivers: list[tuple[str, ...]] | None  # phrases by covered cell; None for a model without reasons
-    year: list[float]  # mean and size of `year_reference`
-
-
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
-def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> Forecast:
-    """Forecast the day after the issue date from the known days, and the hours from its midnight.
+def forecast_day(window: ForecastWindow) -> Forecast:
+    """Forecast the day of a window, and the hours from its midnight.
 
     At a lead of several days, the next hours are the day's forecast, divided by the profile of the week. Forecasts after
-    their day are marked as replayed. Raises OtherInputsError for models fitted on other inputs, ValueError for a shorter lead.
+    their day are marked as replayed. Raises OtherInputsError with the remedy for models fitted on other inputs.
     """
     now = local_time.now()
-    stored = days_at_lead(record, stored)
-    city = stored.city
-    forecast_date = stored.issue_date + ONE_DAY
-    risk = _risk(record, models, stored)
-    total = _total(risk, models, city, forecast_date)
-    replayed = is_over(forecast_date, city, now)
-    tables = [table for table in (risk.next_day, risk.next_hours) if table is not None]
-    all_periods = pa.concat_tables(tables, promote_options="default")
+    record = window.record
+    stored = window.stored
+    city = window.city
+    try:
+        next_day = risk_tables.next_day_table(window)
+        reasons = window.models.next_day[record.candidate].drivers(window.history, window.history.next_day)
+    except OtherInputsError as error:
+        raise OtherInputsError(
+            f"{window.key}, models of {record.models_from}: {error} Materialize live_models for {window.key} with `retrain` on."
+        ) from error
+    drivers = reasons and [tuple(reason.format(event=city.event) for reason in of_cell) for of_cell in reasons]
+    total = _total(window, next_day)
+    replayed = is_over(window.date, city, now)
+    all_periods = pa.concat_tables([next_day, *_next_hours(window, next_day)], promote_options="default")
     table = with_facts(all_periods, city, stored.lead, total, replayed)
-    top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
-    hourly = risk_tables.hourly_table(risk.next_day, models.profile, city, forecast_date)
+    top = risk_tables.top_locations(next_day, drivers, city)
     cells = [f"{row},{column}" for row, column in record.covered]
     return Forecast(
         table=table,
-        hourly=hourly,
+        hourly=risk_tables.hourly_table(next_day, window.models.profile, city, window.date),
         top=top,
-        geojson=risk_tables.risk_geojson(risk.next_day, city),
+        geojson=risk_tables.risk_geojson(next_day, city),
         record=ForecastRecord(
             city=city.name,
             issue_date=stored.issue_date,
-            forecast_date=forecast_date,
+            forecast_date=window.date,
             served=record.served,
             models_from=record.models_from,
             why_served=record.reasons,
-            expected_alerts=float(risk.next_day["expected"].to_numpy().sum()),
+            expected_alerts=float(next_day["expected"].to_numpy().sum()),
             expected_alerts_low=total.total_low,
             expected_alerts_high=total.total_high,
-            interval=_interval_in_words(record, stored),
-            hours=_hours_in_words(models, stored),
+            interval=_interval_in_words(window),
+            hours=_hours_in_words(window),
             types=record.types_in_words,
             lead=stored.lead,
             last_known=stored.last_known,
             data=stored.data_in_words,
-            drivers=dict(zip(cells, risk.drivers, strict=True)) if risk.drivers else {},
+            drivers=dict(zip(cells, drivers, strict=True)) if drivers else {},
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
             grid=grid_version(city),
@@ -100,57 +91,24 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     )
 
 
-def _total(risk: _Risk, models: TrainedModels, city: City, forecast_date: date) -> DayTotal:
+def _total(window: ForecastWindow, next_day: pa.Table) -> DayTotal:
     """Return the facts of the number of alerts in all cells on the day."""
-    fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
-    factor_variance = models.counts.factor_variance(fireworks).item()
-    low, high = map(float, short_interval(CountDistribution.of_forecast(risk.next_day).total(factor_variance)))
-    return DayTotal(low, high, factor_variance, *risk.year)
+    factor_variance = window.models.counts.factor_variance(np.array([window.is_firework_day])).item()
+    low, high = map(float, short_interval(CountDistribution.of_forecast(next_day).total(factor_variance)))
+    return DayTotal(low, high, factor_variance, *year_reference(window.history, window.index)[:, 0].tolist())
 
 
-def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> _Risk:
-    """Forecast the next day and its first hours; raise OtherInputsError with the remedy for models of other inputs."""
-    city = stored.city
-    in_coverage = covered_mask(record.covered, city.shape)
-    history = stored.daily(in_coverage)
-    hourly = None if city.time_precision == "day" else stored.hourly(in_coverage)
-    mixes = None
-    if hourly is not None:
-        first_hour = hourly.hour_at(day_start(stored.issue_date + ONE_DAY, city.zone))
-        mixes = risk_tables.shown_mixes(record, models, hourly, first_hour, DAY_HOURS)
-    try:
-        next_day = risk_tables.next_day_table(record, models, history, mixes)
-        drivers = models.next_day[record.candidate].drivers(history, history.next_day)
-    except OtherInputsError as error:
-        key = f"{city.name}|{stored.issue_date}"
-        raise OtherInputsError(
-            f"{key}, models of {record.models_from}: {error} Materialize live_models for {key} with `retrain` on."
-        ) from error
-    worded = drivers and [tuple(reason.format(event=city.event) for reason in reasons) for reasons in drivers]
-    next_hours = None
-    if models.hours is not None and hourly is not None:
-        probability = (
-            predict_all(models.hours, hourly, first_hour)
-            if stored.lead == 1
-            else risk_tables.first_hours(models, hourly, first_hour, next_day)
-        )
-        next_hours = risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes)
-    tomorrow = range(history.next_day, history.next_day + 1)
-    return _Risk(next_day, next_hours, worded, year_reference(history, tomorrow)[:, 0].tolist())
-
-
-def days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
-    """Return the days at the lead of a record's models; raise ValueError for a shorter lead, or another box or grid."""
-    key = f"{record.city}|{stored.issue_date}"
-    if record.lead < stored.lead:
-        raise ValueError(
-            f"{key}: the last known day is {stored.last_known}, and the models of {record.models_from} were fitted for a lead "
-            f"of {number_of(record.lead, 'day')}, not {stored.lead}. Materialize live_models for {key}."
-        )
-    place = {key: value for key, value in model_settings(stored.city).items() if key in ("box", "grid")}
-    if not place.items() <= record.settings.items():
-        raise ValueError(f"{key}: box or grid has changed since the training. Materialize live_models for {key}.")
-    return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
+def _next_hours(window: ForecastWindow, next_day: pa.Table) -> Iterator[pa.Table]:
+    """Yield the forecast of the day's first hours where hours are forecast."""
+    models = window.models
+    if models.hours is None or window.hourly is None:
+        return
+    first_hour = window.first_hour(window.hourly)
+    if window.stored.lead == 1:
+        probability = predict_all(models.hours, window.hourly, first_hour)
+    else:
+        probability = risk_tables.first_hours(models, window.hourly, first_hour, next_day)
+    yield risk_tables.next_hours_table(window.record, models, window.hourly, first_hour, probability, window.mixes)
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
@@ -168,21 +126,22 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
     )
 
 
-def _interval_in_words(record: ServingRecord, stored: CityHistory) -> str:
-    """Return the meaning of the interval of probabilities, at the lead of the stored days."""
-    text = INTERVAL + ON_FIREWORK_DAYS * stored.city.is_of_gunfire
-    if record.served == NEW_CITY:
+def _interval_in_words(window: ForecastWindow) -> str:
+    """Return the meaning of the interval of probabilities, at the lead of the window."""
+    lead = window.stored.lead
+    text = INTERVAL + ON_FIREWORK_DAYS * window.city.is_of_gunfire
+    if window.record.served == NEW_CITY:
         text = NEW_CITY_INTERVAL
-    if stored.lead > 1:
-        text += f" The forecasts of the validation window had the same lead of {number_of(stored.lead, 'day')}."
-    if stored.lead >= LONG_LEAD_DAYS:
+    if lead > 1:
+        text += f" The forecasts of the validation window had the same lead of {number_of(lead, 'day')}."
+    if lead >= LONG_LEAD_DAYS:
         text += " At such a lead both sides have the width of the wider one."
     return text
 
 
-def _hours_in_words(models: TrainedModels, stored: CityHistory) -> str:
-    """Return how the day is divided into hours, at the lead of the stored days."""
-    text = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
-    if stored.lead > 1:
-        text += f", and so are the next hours, because the days after {stored.last_known} are not known"
+def _hours_in_words(window: ForecastWindow) -> str:
+    """Return how the day is divided into hours, at the lead of the window."""
+    text = "by the city's hour-of-week profile" if window.models.hours else "flat: no hours are known"
+    if window.stored.lead > 1:
+        text += f", and so are the next hours, because the days after {window.stored.last_known} are not known"
     return text

@@ -13,15 +13,14 @@ from scipy.stats import norm
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.forecasts.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, NEXT_DAY_HORIZON
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid import dates
 from shotspotter_assets.grid.cells import cell_edges, cell_middles
 from shotspotter_assets.grid.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import ENDS, FIREWORK_VARIANCE, CountDistribution
-from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
-from shotspotter_assets.models.gunshot_types import AlertRows
-from shotspotter_assets.models.history import History, HourlyHistory, firework_days
+from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
@@ -33,30 +32,25 @@ NOON: Final = 12  # local hour of the day after the forecast date at which hourl
 MAX_LOCATIONS: Final = 20
 
 
-def next_day_table(record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None) -> pa.Table:
-    """Forecast the day after the issue date (`catalogue.FORECAST`), by what serves, candidate, network and baselines.
-
-    The history ends on the last known day; `mixes` are the `shown_mixes` of the day's first 24 hours, None without types.
-    """
-    day = history.next_day
-    forecast_day = history.days_to_forecast()[-1:]
+def next_day_table(window: ForecastWindow) -> pa.Table:
+    """Forecast the day of a window (`catalogue.FORECAST`), by what serves, candidate, network and baselines."""
+    record = window.record
+    models = window.models
     names = {record.served, record.candidate, NETWORK, *BASELINES}
     by_model = {
-        name: model.predict(history, range(day, day + 1))[0] for name, model in models.next_day.items() if name in names
+        name: model.predict(window.history, window.index)[0] for name, model in models.next_day.items() if name in names
     }
-    fireworks = bool(firework_days(history.city, forecast_day)[0])
-    log_m = models.counts.log_m(history, range(day, day + 1))[0]
-    forecast_date: date = forecast_day[0].astype(object)
-    first_hour = forecast_date.weekday() * dates.DAY_HOURS
-    zone = history.city.zone
+    log_m = models.counts.log_m(window.history, window.index)[0]
+    first_hour = window.date.weekday() * dates.DAY_HOURS
+    zone = window.city.zone
     table = risk_table(
         NEXT_DAY_HORIZON,
-        (dates.day_starts([forecast_date], zone)[0], int(dates.hours_of_days([forecast_date], zone)[0])),
-        history.in_coverage,
-        _offset(record, models.next_day[record.served], history, fireworks),
-        models.counts.distribution(by_model[record.served], np.array(fireworks), log_m),
+        (dates.day_starts([window.date], zone)[0], int(dates.hours_of_days([window.date], zone)[0])),
+        window.history.in_coverage,
+        _offset(window),
+        models.counts.distribution(by_model[record.served], np.array(window.is_firework_day), log_m),
         models.profile[first_hour : first_hour + dates.DAY_HOURS],
-        mixes,
+        window.mixes,
     )
     for name, values in by_model.items():
         column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
@@ -64,11 +58,14 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     return table
 
 
-def _offset(record: ServingRecord, served: FittedDaily, history: History, fireworks: bool) -> Array:
+def _offset(window: ForecastWindow) -> Array:
     """Return the interval of the next day in log odds, low and high, shape (2, cells) or (2, 1)."""
-    offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
+    offset = np.array(day_offset(window.record.weekly_offset, window.is_firework_day))[:, None]
+    served = window.models.next_day[window.record.served]
     # Only the rates of a new city have an uncertainty of their own in each cell.
-    return offset + served.spread(history, history.next_day) if isinstance(served, FittedNewCity) else offset
+    return (
+        offset + served.spread(window.history, window.history.next_day) if isinstance(served, FittedNewCity) else offset
+    )
 
 
 def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, float]:
@@ -105,24 +102,6 @@ def next_hours_table(
         )
         for horizon, of_horizon in zip(models.hours.models, probability, strict=True)
     )
-
-
-def shown_mixes(
-    record: ServingRecord, models: TrainedModels, history: HourlyHistory, first_hour: int, hours: int
-) -> Array | None:
-    """Return type probabilities of alerts by hour from `first_hour` on and cell, shape (hours, cells, types).
-
-    Only hours before `first_hour` of the history are used. None if no types are shown.
-    """
-    if record.types_by is None or models.types is None:
-        return None
-    cells = history.alerts.shape[1]
-    rows = AlertRows(
-        np.full(hours * cells, min(first_hour, len(history))),
-        np.repeat(first_hour + np.arange(hours), cells),
-        np.tile(np.arange(cells), hours),
-    )
-    return models.types.predict(history, rows).reshape(hours, cells, -1)
 
 
 def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, next_day: pa.Table) -> Array:

@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from shotspotter_assets.forecasts.daily_forecast import days_at_lead
 from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import Forecast
 from shotspotter_assets.forecasts.serving_record import ServingRecord, Shadow
 from shotspotter_assets.models import forecaster_registry as registry
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, files_sha256, read_model_files
+from shotspotter_assets.models.trained_models import ModelFiles, files_sha256, read_model_files
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import LIVE_MODEL
 from shotspotter_assets.storage.store import Store
@@ -41,12 +40,11 @@ def with_shadow(
     return record.model_copy(update={"shadow": shadow}), files
 
 
-def forecast_shadow(
-    store: Store, forecast: Forecast, record: ServingRecord, models: TrainedModels, stored: CityHistory
-) -> Forecast:
+def forecast_shadow(store: Store, forecast: Forecast, window: ForecastWindow) -> Forecast:
     """Return a forecast with its shadow's probabilities, or with the reason for their absence in its record."""
+    record = window.record
     shadow = record.shadow
-    if shadow is None or shadow.name != stored.city.shadow:
+    if shadow is None or shadow.name != window.city.shadow:
         return forecast
     table = forecast.table
     sentence = shadow.problem
@@ -57,8 +55,8 @@ def forecast_shadow(
                 files = read_model_files(store, LIVE_MODEL, record.city, record.models_from, model, shadow.files)
                 fitted = registry.forecaster(shadow.name).load(files)
             else:
-                fitted = models.next_day[shadow.name]
-            table = with_shadow_column(table, shadow.name, _probability(fitted, record, stored))
+                fitted = window.models.next_day[shadow.name]
+            table = with_shadow_column(table, shadow.name, _probability(fitted, window))
             sentence = f"{shadow.name} is forecast in the shadow: scored, never shown."
         except Exception as error:  # whatever a forecaster raises, what serves is issued
             sentence = f"The shadow {shadow.name} could not be forecast: {_in_words(error)}"
@@ -69,10 +67,9 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def _probability(fitted: FittedDaily, record: ServingRecord, stored: CityHistory) -> Array:
+def _probability(fitted: FittedDaily, window: ForecastWindow) -> Array:
     """Return the probability of the next day in the covered cells, shape (cells,); raise ValueError for other values."""
-    history = days_at_lead(record, stored).daily(covered_mask(record.covered, stored.city.shape))
-    (probability,) = fitted.predict(history, range(history.next_day, history.next_day + 1))
-    if probability.shape != (len(record.covered),) or not ((probability >= 0) & (probability <= 1)).all():
+    (probability,) = fitted.predict(window.history, window.index)
+    if probability.shape != (len(window.record.covered),) or not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("it must return a probability for each covered cell")
     return np.asarray(probability, np.float64)

@@ -13,6 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import SHADOW
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, load_record
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
 from shotspotter_assets.forecasts.serving_record import ServingRecord
@@ -79,7 +80,8 @@ def _remade(store: Store, city: City, day: date) -> str:
     if not isinstance(stored, ForecastRecord) or serving is None:
         raise VerificationError(f"{name}: there is no forecast, or no record of its models, to make it from.")
     history = CityHistory.load(store, city, day - ONE_DAY, max(serving.train[0] or city.start, city.start))
-    again = forecast_day(serving, serving.loaded(store), history.until(min(history.last_known, stored.last_known)))
+    known = history.until(min(history.last_known, stored.last_known))
+    again = forecast_day(ForecastWindow.of(serving, serving.loaded(store), known))
     table = store.read_table(FORECAST, city.name, day - ONE_DAY)
     made_by = serving.made_by(city)
     other = [f"other {key}" for key, value in stored.made_by.items() if made_by.get(key) != value]

@@ -16,6 +16,7 @@ from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.forecasts import retraining
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import DayTotal, next_day_rows, total_of
+from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import Forecast
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.training import live_windows, train_fold, train_live
@@ -243,7 +244,7 @@ def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
     windows = live_windows(town.days)
     record, files = train_live(town, windows, "by hand", incidents=nobody, context=FitContext(changes=FAST))
     models = TrainedModels.load({name.removesuffix(record.suffix): content for name, content in files.items()})
-    return record, forecast_day(record, models, town)
+    return record, forecast_day(ForecastWindow.of(record, models, town))
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,7 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     """
     from shotspotter_assets.forecasts.approval import WaitingModels
     from shotspotter_assets.forecasts.daily_forecast import forecast_day, withheld
+    from shotspotter_assets.forecasts.forecast_window import ForecastWindow
     from shotspotter_assets.forecasts.issued_forecasts import issued_on_grid
     from shotspotter_assets.forecasts.seals import write_sealed
     from shotspotter_assets.forecasts.serving_record import ServingRecord
@@ -73,8 +74,8 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
             "path": dg.MetadataValue.path(write_sealed(store, city, nothing, local_time.now())),
         }
-    models = record.loaded(store)
-    forecast = forecast_shadow(store, forecast_day(record, models, history), record, models, history)
+    window = ForecastWindow.of(record, record.loaded(store), history)
+    forecast = forecast_shadow(store, forecast_day(window), window)
     path = write_sealed(store, city, forecast, local_time.now())
     if forecast.record.shadow:
         log.info(f"{city.name} {issue_date}: {forecast.record.shadow}")
