@@ -58,7 +58,7 @@ def latest(store: Store, **changes: object) -> None:
 
 def test_the_candidate_is_judged_by_its_own_forecasts_since_it_is_one(town: Store) -> None:
     stored = history()
-    assert 0.9 < issued_level(town, stored).ratio < 1.1
+    assert 0.9 < issued_level(town, stored).value < 1.1
     latest(town, candidate_since=CHANGE + timedelta(days=1))
     reason = retraining.withheld_reason(town, stored)
     assert reason.startswith(
