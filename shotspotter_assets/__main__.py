@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotspotter_assets.storage.wording import number_of
+from shotspotter_assets.storage.wording import first_of, number_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -310,39 +310,65 @@ def annual_report(city: str, year: int) -> None:
 
 @main.command()
 @click.argument("city")
-@click.option("--roads", "roads", multiple=True, required=True, type=_PATH, help="TIGER roads of a county; repeatable.")
+@click.option("--roads", "roads", multiple=True, type=_PATH, help="TIGER roads of a county; repeatable.")
 @click.option("--areas", type=_PATH, help="TIGER areas: places, county subdivisions or tracts.")
+@click.option("--figures", type=_PATH, help="Census table, CSV or Parquet, with a row for each area of --shapes.")
+@click.option("--shapes", type=_PATH, help="Areas of --figures, such as TIGER tracts.")
+@click.option("--key", default="GEOID", show_default=True, help="Column of both; FIGURES=SHAPES if the names differ.")
+@click.option("--only", multiple=True, metavar="COLUMN=VALUE", help="Use only these rows of --figures; repeatable.")
 @click.option("--to", type=_PATH, help="Folder of the new files; by default beside the city's file, with its name.")
-def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | None) -> None:
-    """Make files of streets and areas of CITY from TIGER files."""
+def layers(
+    city: str,
+    roads: tuple[Path, ...],
+    areas: Path | None,
+    figures: Path | None,
+    shapes: Path | None,
+    key: str,
+    only: tuple[str, ...],
+    to: Path | None,
+) -> None:
+    """Make files of streets, areas and figures of CITY from census files."""
+    from shotspotter_assets.cities.layers import refused_part
     from shotspotter_assets.city_files import find_city
-    from shotspotter_assets.grid.tiger import tiger_areas, tiger_streets
+    from shotspotter_assets.grid.shapes import write_shapes
+    from shotspotter_assets.grid.tiger import join_figures, tiger_areas, tiger_streets
     from shotspotter_assets.pages.places import uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
 
+    if not (roads or figures) or bool(figures) != bool(shapes):
+        raise click.UsageError("Give --roads, or --figures with --shapes, or all three.")
     cities = cities_folder(os.environ).absolute()
     layered_city = find_city(checked_cities(cities, os.environ), city)
     to = (to or cities / city).absolute()
-    entries = {}
+    in_table, _, in_shapes = key.partition("=")
+    name = in_shapes or in_table
+    entries = {
+        "districts": "layers:\n  districts: {path: PATH, name: name}",
+        "streets": "streets: {path: PATH, name: name, only: {mtfcc: [S1200, S1400]}}",
+        "audit": f"audit: {{path: PATH, name: {name}, year: YEAR, residents: {{column: COLUMN}}}}",
+        "factors": "factors:\n  NAME: {kind: polygons, path: PATH, column: COLUMN, figure: rate, known_from: YYYY-MM-DD}",
+    }
     try:
-        shapes = {"districts": tiger_areas(areas, layered_city.box)} if areas else {}
-        shapes["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], layered_city.box)
-        files = {name: to / f"{name}.parquet" for name in shapes}
-        if present := [str(file) for file in files.values() if file.exists()]:
-            raise FileExistsError(f"{present[0]} already exists; remove it, or name another folder with --to.")
-        to.mkdir(parents=True, exist_ok=True)
-        for name, file in files.items():
-            shapes[name].to_parquet(file)
-            path = file.relative_to(cities) if file.is_relative_to(cities) else file
-            entries[name] = f"{{path: {json.dumps(str(path), ensure_ascii=False)}, name: name"
-            click.echo(f"{file}: {len(shapes[name]):,} {name}")
+        frames = {"districts": tiger_areas(areas, layered_city.box)} if areas else {}
+        if roads:
+            frames["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], layered_city.box)
+        warnings = uncovered(layered_city, {layer: frame.geometry for layer, frame in frames.items()})
+        if figures and shapes:
+            joined, left_out = join_figures(figures, shapes, (in_table, name), only, layered_city.box)
+            warnings += left_out
+            # Race and its proxies are for audits alone.
+            frames |= {"audit": joined, "factors": joined[[column for column in joined if not refused_part(column)]]}
+        write_shapes(to, frames)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    for layer, frame in frames.items():
+        columns = first_of([*map(str, frame.columns.drop(frame.geometry.name))])
+        click.echo(f"{to / layer}.parquet: {number_of(len(frame), 'row')} with {columns}")
     click.echo(f"Add to {cities / city}.yaml:")
-    if areas:
-        click.echo(f"layers:\n  districts: {entries['districts']}}}")
-    click.echo(f"streets: {entries['streets']}, only: {{mtfcc: [S1200, S1400]}}}}")
-    for line in uncovered(layered_city, {name: layer.geometry for name, layer in shapes.items()}):
+    for layer in frames:
+        path = to.relative_to(cities) / layer if to.is_relative_to(cities) else to / layer
+        click.echo(entries[layer].replace("PATH", json.dumps(f"{path}.parquet", ensure_ascii=False)))
+    for line in warnings:
         click.echo(f"Warning: {line}", err=True)
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,18 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
     if len(infinite := np.unique(row[~np.isfinite(degrees).all(axis=1)])):
         log.warning("%s: %s shapes with infinite coordinates are left out.", path, f"{len(infinite):,}")
     return frame.iloc[np.setdiff1d(np.arange(len(frame)), infinite)]
+
+
+def write_shapes(folder: Path, frames: "Mapping[str, geopandas.GeoDataFrame]") -> None:
+    """Write `NAME.parquet` of each frame to the folder, all or none; raise FileExistsError for one that is there."""
+    if present := [str(file) for name in frames if (file := folder / f"{name}.parquet").exists()]:
+        raise FileExistsError(f"{present[0]} already exists; remove it, or name another folder with --to.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".") as whole:
+        for name, frame in frames.items():
+            frame.to_parquet(Path(whole) / name)
+        for name in frames:
+            (Path(whole) / name).rename(folder / f"{name}.parquet")
 
 
 def require_column(frame: "geopandas.GeoDataFrame", key: str, column: str) -> None:
