@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -133,7 +134,11 @@ def given(root: Path, task: bytes) -> Path:
 
 def test_training_job_prints_the_loss_of_its_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train.run(given(tmp_path, packed(TASK)))
-    assert capsys.readouterr().out == f"validation_loss={TASK.loss(VALUES)!r}\n"
+    printed = capsys.readouterr().out
+    assert printed == f"validation_loss={TASK.loss(VALUES)!r}\n"
+    request = tuning_job.tuning_request("tune-a", TASK.space, cloud_of(None, 1, parallel=1), jobs=1)
+    [metric] = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
+    assert re.findall(metric["Regex"], printed) == [repr(TASK.loss(VALUES))]
     assert not (tmp_path / "output" / "failure").exists()
 
 
