@@ -41,9 +41,9 @@ class Server:
 
 
 @contextmanager
-def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[Server]:
+def serving(routes: Sequence[Route], server: Server | None = None, port: int = 0) -> Iterator[Server]:
     server = server or Server()
-    bound = socket.create_server(("127.0.0.1", 0))
+    bound = socket.create_server(("127.0.0.1", port))
     server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     app = _Spoiling(Starlette(routes=list(routes)), server)
     running = _QuickServer(uvicorn.Config(app, log_config=None, log_level="warning", lifespan="off"))
@@ -334,3 +334,24 @@ class Alerts:
         if style == "link_header" and more:
             headers["Link"] = f'<{request.url.include_query_params(after=after)}>; rel="next"'
         return JSONResponse(content, headers=headers)
+
+
+class Recorded:
+    """A recorded exchange: each cursor gets its answers in their order, and from then on the last one."""
+
+    def __init__(self, exchanges: Sequence[dict[str, Any]]) -> None:
+        self.answers: dict[str, deque[dict[str, Any]]] = {}
+        for exchange in exchanges:
+            self.answers.setdefault(exchange["cursor"], deque()).append(exchange)
+        self.routes = [Route("/v2/alerts", self.list_alerts)]
+
+    async def list_alerts(self, request: Request) -> Response:
+        if not request.headers.get("Authorization", "").startswith("Bearer "):
+            return JSONResponse({"error": {"message": "no token"}}, 401)
+        recorded = self.answers[request.query_params.get("cursor", "")]
+        answer = recorded.popleft() if len(recorded) > 1 else recorded[0]
+        body = json.dumps(answer["body"]).encode()
+        # The head announces the whole body, so that a client sees that half of it is missing.
+        headers = answer["headers"] | {"Content-Length": str(len(body))}
+        sent = body[: len(body) // 2] if answer.get("fault") == "half a page" else body
+        return Response(sent, answer["status"], headers, "application/json")
