@@ -2,7 +2,7 @@
 
     python benchmarks/reference_network.py [--turns 5] [--batch 20]
 
-Both networks have the layers of `conv_lstm` with the settings of `docs/launches/weight_10_to_1.yaml`, of which the report gives
+Both networks have the layers of `conv_lstm` with the settings of `docs/launches/as_in_the_report.yaml`, of which the report gives
 the batch alone, as the size of windows and layers is ours. In the stock one, Keras's `Bidirectional(ConvLSTM2D)` stands where
 our recurrent layers stand (it has no peepholes). They take turns in one process.
 What is compared is CPU time (user and system, all threads), because wall time on a shared machine says more about its
@@ -29,7 +29,7 @@ from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.peephole_conv_lstm import KERNEL_SIDE, PeepholeConvLSTM2D
 
-LAUNCH: Final = Path(__file__).parents[1] / "docs" / "launches" / "weight_10_to_1.yaml"
+LAUNCH: Final = Path(__file__).parents[1] / "docs" / "launches" / "as_in_the_report.yaml"
 FULL_SIZE: Final[dict[str, Any]] = yaml.safe_load(LAUNCH.read_text())["ops"]["washington_dc__fold_models"]["config"][
     "settings"
 ]["conv_lstm"]

@@ -3,7 +3,7 @@
 Of the report are 36 x 36 cells of Washington DC, batches of 20, up to 100 epochs, and the days in the order of time, 70% for
 training, 15% for validation, 15% for the test. An alert weighs 1, 10 or 100 in the loss, as the report has it, and 0.01, which
 is its wording taken literally ("100 being no shots"). Ours are the alerts of 2014 to 2018, 16 filters, windows of 16 days and
-early stopping (`docs/launches/weight_10_to_1.yaml`).
+early stopping (`docs/launches/as_in_the_report.yaml`).
 
 That is hours for each weight on two cores: the training is backed up in the cache after every epoch, so that a stopped run goes
 on from there. `--size default` trains the network in its default size instead.
@@ -30,7 +30,7 @@ from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.grid.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext, log_losses
 from shotspotter_assets.models.forecaster_registry import forecaster
-from shotspotter_assets.models.forecaster_settings import NetworkSettings
+from shotspotter_assets.models.forecaster_settings import NetworkSettings, Start
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)
@@ -119,7 +119,7 @@ def main() -> None:
         f"({len(fold.test)} days), {int(fold.history.in_coverage.sum())} cells"
     )
     for weight in options.weights:
-        size = FULL_SIZE if options.size == "full" else {}
+        size = FULL_SIZE if options.size == "full" else {"start": Start.nothing}
         config = NetworkSettings(
             **size | {"class_weight": weight} | ({"epochs": options.epochs} if options.epochs else {})
         )

@@ -134,22 +134,26 @@ def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "".join(blocks("new_score.md", "text"))
 
 
-@pytest.mark.parametrize(("name", "weight"), [("10_to_1", 10), ("100_to_1", 100), ("1_to_100", 0.01)])
-def test_launches_of_the_report_run_on_the_launchpad(name: str, weight: float) -> None:
-    launch = yaml.safe_load((GUIDES.parent / "launches" / f"weight_{name}.yaml").read_text())
+@pytest.mark.parametrize(
+    ("name", "start", "weight", "epochs"), [("conv_lstm", "regression", 1, 12), ("as_in_the_report", "nothing", 10, 100)]
+)
+def test_launches_of_the_network_run_on_the_launchpad(name: str, start: str, weight: float, epochs: int) -> None:
+    launch = yaml.safe_load((GUIDES.parent / "launches" / f"{name}.yaml").read_text())
     op = "washington_dc__fold_models"
     definitions = build_definitions(Settings.from_environment({}))
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(op.split("__"))})
     resolved = dg.validate_run_config(job, launch)["ops"][op]["config"]
     city = with_windows(load_cities()["washington_dc"], FoldModelConfig(**launch["ops"][op]["config"]).folds)
-    network = city_settings(city, "conv_lstm", launch["ops"][op]["config"]["settings"]["conv_lstm"])
+    settings = launch["ops"][op]["config"].setdefault("settings", {}).setdefault("conv_lstm", {})
+    network = city_settings(city, "conv_lstm", settings)
     assert (resolved["models"], city.shape) == (["conv_lstm"], (36, 36))
-    assert (network.class_weight, network.epochs, network.batch_size) == (weight, 100, 20)
+    assert (network.start, network.class_weight) == (start, weight)
+    assert (network.epochs, network.batch_size) == (epochs, 20)
     [cutoff] = set(re.findall(r"fold_models --partition (\S+)", (GUIDES / "folds.md").read_text()))
     tested = city.folds.changed({"test": "1y"}).last_test_day(date.fromisoformat(cutoff))
     assert city.folds.problem(city.start, date.fromisoformat(cutoff)) == ""
     assert tested < min(city.live_since)  # the days come with the package
-    launch["ops"][op]["config"]["settings"]["conv_lstm"]["epoch"] = 3
+    settings["epoch"] = 3
     with pytest.raises(dg.DagsterInvalidConfigError, match="epoch"):
         dg.validate_run_config(job, launch)
 

@@ -101,8 +101,9 @@ def fold_report(window: FoldWindow, probability: Mapping[str, Array]) -> tuple[F
     rows = all_rows(forecasts, [])
     if window.history.city.is_of_gunfire:
         rows |= all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
-    seconds = {name: trained.seconds_to_train for name, trained in window.record.models.items()}
-    rows |= {(ALL, ALL, name, "seconds_to_train"): Estimate(seconds.get(name)) for name in probability}
+    for score in ("seconds_to_train", "cpu_seconds_to_train"):
+        seconds = {name: getattr(trained, score) for name, trained in window.record.models.items()}
+        rows |= {(ALL, ALL, name, score): Estimate(seconds.get(name)) for name in probability}
     report = FoldReport(
         city=window.record.city,
         cutoff=window.record.cutoff,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
@@ -84,6 +84,7 @@ class Training:
     def add(self, name: str, fit: Callable[[], ModelT]) -> ModelT:
         """Fit a model, and keep its files and record."""
         started = perf_counter()
+        before = process_time()
         fitted = fit()
         self.files[name] = fitted.files()
         seconds = perf_counter() - started
@@ -91,6 +92,7 @@ class Training:
             chosen=getattr(fitted, "chosen", {}),
             files=files_sha256(self.files[name]),
             seconds_to_train=seconds,
+            cpu_seconds_to_train=process_time() - before,
         )
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted

@@ -75,7 +75,7 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
 
 
 class NetworkSettings(ForecasterSettings):
-    """Settings of a network; the defaults are those of `conv_lstm`: the report's layers, trained for a short time."""
+    """Settings of a network; the defaults are those of `conv_lstm`: the report's layers, started at the regression."""
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
@@ -92,7 +92,7 @@ class NetworkSettings(ForecasterSettings):
         }
 
     backbone: OfBackbone = Backbone.conv_lstm
-    start: OfStart = Start.nothing
+    start: OfStart = Start.regression
     channels: Channels = [Channel.counts]
     days: int = Field(
         8, ge=2, le=256, description="Days of counts. For conv_lstm a power of two, at least 2 ** recurrent_layers."
@@ -139,7 +139,6 @@ class DailyNetworkSettings(NetworkSettings):
         }
 
     backbone: OfBackbone = Backbone.convolution
-    start: OfStart = Start.regression
     channels: Channels = [Channel.inputs]
     filters: Filters = 16
     dropout: Dropout = 0.1

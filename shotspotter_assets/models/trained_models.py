@@ -44,6 +44,7 @@ class TrainedModel(BaseModel, frozen=True, extra="forbid"):
     chosen: dict[str, JsonValue]  # settings that the fit chose, its validation loss and history of networks
     files: dict[str, str]  # SHA-256 of each file
     seconds_to_train: float
+    cpu_seconds_to_train: float | None = None
 
 
 class TrainingRecord(StoredRecord):

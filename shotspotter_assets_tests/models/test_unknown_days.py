@@ -137,7 +137,7 @@ def test_unknown_last_validation_days_are_like_a_shorter_window(name: str) -> No
 @pytest.mark.networks
 def test_networks_see_the_cells_mean_on_unknown_days_and_learn_from_others() -> None:
     past = masked(7)
-    network = build("conv_lstm", class_weight=1.0).fit(past, TRAIN, VALIDATION)
+    network = build("conv_lstm", start="nothing", class_weight=1.0).fit(past, TRAIN, VALIDATION)
     days = np.array([day for day in VALIDATION if day not in UNKNOWN])
     observed = past.counts[days][:, :, COVERED].transpose(0, 2, 1) > 0
     of_maps = np.concatenate([observed.any(axis=2, keepdims=True), observed[..., :3]], axis=2)

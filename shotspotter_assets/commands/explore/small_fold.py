@@ -33,6 +33,7 @@ PRINTED_SCORES: Final = {
     "average_precision": ("AP", "average precision of the ranked cells and days; 1 is perfect"),
     "predicted_over_observed": ("pred/obs", "forecast cell-days with an alert for each one observed; 1 is calibrated"),
     "seconds_to_train": ("train [s]", "seconds to train; - where nothing was trained, or as a part of stack"),
+    "cpu_seconds_to_train": ("CPU [s]", "seconds of CPU to train, of all threads"),
 }
 """Title and meaning by score."""
 LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in (("*", "a baseline"), *PRINTED_SCORES.values()))

@@ -9,7 +9,7 @@ from shotspotter_assets.models.next_day.network_forecaster import mapped_layers
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
 
-TINY = {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 1, "batch_size": 40}
+TINY = {"days": 2, "recurrent_layers": 1, "filters": 2, "epochs": 1, "batch_size": 40, "start": "nothing"}
 
 
 @pytest.mark.slow
