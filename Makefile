@@ -90,7 +90,7 @@ pages: .venv/runtime ## open the pages of all cities (ARGS=--print: only print t
 notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds
 	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
 
-ui: .venv/runtime .env ## start the Dagster UI (PORT=3000); its assets are at http://127.0.0.1:3000/assets
+ui: .venv/runtime .env ## start the Dagster UI (PORT=3000), and print the address of the lineage of the demo's city
 	@$(BIN)/shotspotter ui --port $(PORT)
 
 check-cities: .venv/runtime ## check the city files: one line for each that cannot be used

@@ -376,7 +376,7 @@ def layers(
 @click.option("--port", default=3000, type=click.IntRange(1, 65535), show_default=True, help="Port of the UI.")
 def ui(port: int) -> None:
     """Start the Dagster UI, and the daemon that runs automated cities."""
-    from shotspotter_assets.settings import INSTANCE, prepare_home
+    from shotspotter_assets.settings import INSTANCE, Settings, lineage_address, prepare_home
 
     try:
         socket.create_server(("127.0.0.1", port)).close()
@@ -386,6 +386,9 @@ def ui(port: int) -> None:
         ) from error
     os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ).absolute())
     _fail_lost_runs()
+    cities = Settings.from_environment(os.environ).cities
+    first = "washington_dc_2018" if "washington_dc_2018" in cities else next(iter(cities))
+    click.echo(f"The lineage of {first}: {lineage_address(f'http://127.0.0.1:{port}', first)}")
     click.echo(f"The assets of every city: http://127.0.0.1:{port}/assets")
     options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     command = [

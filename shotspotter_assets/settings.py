@@ -84,6 +84,11 @@ def cities_folder(environ: Mapping[str, str]) -> Path:
     return Path(folder)
 
 
+def lineage_address(ui_url: str, city: str) -> str:
+    """Return the address of the lineage of a city's assets in the UI, whose code location `workspace.yaml` names."""
+    return f"{ui_url.rstrip('/')}/locations/shotspotter_assets/asset-groups/{city}/lineage"
+
+
 def _poll_seconds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {text!r}).")

@@ -135,7 +135,8 @@ def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    ("name", "start", "weight", "epochs"), [("conv_lstm", "regression", 1, 12), ("as_in_the_report", "nothing", 10, 100)]
+    ("name", "start", "weight", "epochs"),
+    [("conv_lstm", "regression", 1, 12), ("as_in_the_report", "nothing", 10, 100)],
 )
 def test_launches_of_the_network_run_on_the_launchpad(name: str, start: str, weight: float, epochs: int) -> None:
     launch = yaml.safe_load((GUIDES.parent / "launches" / f"{name}.yaml").read_text())

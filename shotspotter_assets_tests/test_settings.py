@@ -3,9 +3,10 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
+import yaml
 
 from shotspotter_assets.city_files import CityFileError, load_cities
-from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.settings import CHECKOUT, INSTANCE, Settings, lineage_address
 from shotspotter_assets.storage.redaction import Redaction, environment_secrets, without_credentials
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -16,6 +17,13 @@ def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
     assert settings.ui_url == "http://127.0.0.1:3000"
     assert [name for name, city in settings.cities.items() if city.is_automated] == ["washington_dc"]
+
+
+def test_the_lineage_of_a_city_is_in_the_code_location_of_the_workspace() -> None:
+    [loaded] = yaml.safe_load(INSTANCE.with_name("workspace.yaml").read_text())["load_from"]
+    location = loaded["python_module"]["location_name"]
+    address = lineage_address("http://dagster.city.gov/", "tiny_city")
+    assert address == f"http://dagster.city.gov/locations/{location}/asset-groups/tiny_city/lineage"
 
 
 def test_each_variable_is_read() -> None:

@@ -22,7 +22,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.evaluation.score_rows import ALL, ScoreTable, all_rows
+from shotspotter_assets.evaluation.score_rows import ALL, ScoreTable, all_rows, beside_the_report
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.forecasts.nowcasting import NowcastRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
@@ -31,9 +31,10 @@ from shotspotter_assets.models.forecaster import clip_probability
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK, StackSettings
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import long_day
-from shotspotter_assets.settings import Settings, prepare_home
+from shotspotter_assets.settings import Settings, lineage_address, prepare_home
 from shotspotter_assets.storage.catalogue import (
     ALERTS,
+    CITY_SCORES,
     FOLD_FORECASTS,
     FOLD_REPORT,
     FOLD_SCORES,
@@ -76,8 +77,8 @@ DEMONSTRATIONS: Final = {
 }
 """Demonstrations by city, the default one first."""
 SMALL_NETWORKS: Final = {
-    "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
-    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "train_days": 365, "learning_rate": 1e-3},
+    "network": {"networks": 1, "filters": 8, "epochs": 6},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "learning_rate": 1e-3},
 }
 """Settings of networks that train in seconds."""
 WITHOUT_NETWORK: Final = {"stack": {"members": [name for name in StackSettings().members if name != NETWORK]}}
@@ -93,19 +94,10 @@ def run_demo(name: str, *, days_only: bool) -> None:
     os.environ["SHOTSPOTTER_CITIES"] = str(PACKAGE_CITIES)  # those of `new-city` may lie beside the store
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
-    stages = {"half a minute": [_days(city)]}
-    if not days_only:
-        stages |= {
-            # The longest first, and no fold after another's models, so that both processes end at about the same time.
-            "two minutes": [*_folds(city), _daily_products(city), *_outcomes(city)],
-            "20 seconds": [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,))],
-            "3 seconds": _annual_reports(city),
-            "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
-        }
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = set[str]()
-        for usual, stage in stages.items():
+        for usual, stage in stages(city, days_only=days_only).items():
             click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
             warnings |= {line for lines in pool.map(run_launch, stage) for line in lines}
     store = StoreResource(root=settings.store_root).open()
@@ -119,7 +111,28 @@ def run_demo(name: str, *, days_only: bool) -> None:
     else:
         click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
         click.echo("Open them with: shotspotter pages")
-    click.echo("The assets, with tables, maps and plots: shotspotter ui")
+    click.echo(
+        f"The assets, with tables, maps and plots: shotspotter ui, then {lineage_address(settings.ui_url, name)}"
+    )
+
+
+def stages(city: City, *, days_only: bool = False) -> dict[str, list[Launch]]:
+    """Return the runs that may be made together, by the usual time that they take; they fill all partitions of the city."""
+    days = {"half a minute": [_days(city)]}
+    if days_only:
+        return days
+    last_fold, *earlier_folds = _folds(city)
+    return days | {
+        # The longest first, so that both processes end at about the same time.
+        "two minutes": [last_fold, _daily_products(city), *earlier_folds, *_outcomes(city)],
+        "20 seconds": [
+            _summaries(city),
+            Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,)),
+            *_tuned_settings(city),
+        ],
+        "3 seconds": _annual_reports(city),
+        "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
+    }
 
 
 def _days(city: City) -> Launch:
@@ -128,17 +141,29 @@ def _days(city: City) -> Launch:
 
 
 def _folds(city: City) -> list[Launch]:
-    """Return a run for each fold, the last one first, which takes longest."""
-    launches = []
+    """Return a run for each fold, the last one first, which alone has networks, and scores of hours and types."""
+    launches: list[Launch] = []
     for cutoff in reversed(DEMONSTRATIONS[city.name].folds):
-        models: dict[str, Any] = {"settings": WITHOUT_NETWORK}
+        config: dict[str, dict[str, Any]] = {
+            Asset.FOLD_MODELS: {"settings": WITHOUT_NETWORK},
+            Asset.EVALUATION_REPORTS: {"horizons": [], "types": False},
+        }
         if not launches:
-            models = {"models": ["conv_lstm"], "settings": SMALL_NETWORKS}
+            config = {Asset.FOLD_MODELS: {"models": ["conv_lstm"], "settings": SMALL_NETWORKS}}
         title = f"models and report of fold {cutoff}"
         tags = range_tags(cutoff, cutoff)
         assets = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
-        launches.append(Launch(title, city.name, assets, tags, {Asset.FOLD_MODELS: models}))
+        launches.append(Launch(title, city.name, assets, tags, config))
     return launches
+
+
+def _tuned_settings(city: City) -> list[Launch]:
+    """Return a search for each fold that only scores the settings without a search."""
+    config: dict[str, dict[str, Any]] = {Asset.TUNED_SETTINGS: {"trials": 1}}
+    return [
+        Launch(f"settings of fold {fold}", city.name, (Asset.TUNED_SETTINGS,), range_tags(fold, fold), config)
+        for fold in DEMONSTRATIONS[city.name].folds
+    ]
 
 
 def _daily_products(city: City) -> Launch:
@@ -195,6 +220,7 @@ def _show_results(store: Store, city: City) -> None:
 
 
 def _show_scores(store: Store, city: City) -> None:
+    """Print the last fold's scores beside the gains of all folds, and the accuracy beside that of the reference report."""
     fold = DEMONSTRATIONS[city.name].fold
     report = FoldReport.load(store, city.name, fold)
     scores = ScoreTable.load(store, FOLD_SCORES, city.name, fold)
@@ -203,10 +229,22 @@ def _show_scores(store: Store, city: City) -> None:
         scores = with_truth(store, city, fold, scores)
         truth = " truth is the risk from which alerts are drawn."
     files = store.uri(FOLD_REPORT, city.name, fold).removesuffix(FOLD_REPORT.file)
-    click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
+    folds = DEMONSTRATIONS[city.name].folds
+    pooled = ScoreTable.load(store, CITY_SCORES, city.name)
+    of_all = (
+        "-" if name not in pooled.models() else pooled.gain(HISTORICAL_MEAN, name).text() for name in scores.models()
+    )
+    facts, *table = fold_text(report, scores).splitlines()
+    click.echo(f"\n{facts}")
+    for line, gain in zip(table, [f"gain in {len(folds)} folds (90% interval)", *of_all], strict=True):
+        click.echo(f"{line}   {gain}")
+    click.echo(
+        f"\n{LEGEND}\n{len(folds)} folds      those from {folds[0]} on, tested to the end of the last one, pooled"
+    )
     click.echo("stack combines forecasters, network among them, and serves by default.", nl=False)
     click.echo(
         f" conv_lstm is the report's network, started at the regression.{truth}\nThe networks are small here.\n"
+        f"{beside_the_report(scores, 'conv_lstm', report.test_days, str(report.covered_cells))}\n"
         f"report and plots: {files}"
     )
 

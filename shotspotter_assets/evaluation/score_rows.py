@@ -25,6 +25,8 @@ from shotspotter_assets.storage.stored_file import StoredTable
 ALL: Final = "all"  # facet of all cell-days, and only group of an undivided facet
 WITHOUT_FIREWORKS: Final = "without_firework_days"  # facet of all days except firework days; absent if every day is one
 NO_MODEL: Final = ""
+REPORTED_ACCURACY: Final = 0.722  # that the reference report states at its class weight of 10:1
+REPORTED_WEIGHT: Final = 10
 TYPES: Final = "gunshot_types"  # facet of the type scores
 
 Key = tuple[str, str, str, str]  # facet, group, model and score
@@ -110,6 +112,24 @@ def decision_rows(scores: ScoreTable, models: Iterable[str]) -> list[dict[str, A
         row = {"model": name, "weight": weight, "yes from": 1 / (1 + weight), "accuracy": accuracy}
         rows.append(row | {"weighted accuracy": scores.value(f"accuracy_{weight}", name)} | counts)
     return rows
+
+
+def beside_the_report(scores: ScoreTable, model: str, days: int, cells: str) -> str:
+    """Return a line with a model's accuracy beside that of the reference report, for each class weight of the report."""
+    rows = {(row["model"], row["weight"]): row for row in decision_rows(scores, [model])}
+    never_right = (1 - REPORTED_ACCURACY) / (1 - REPORTED_ACCURACY + REPORTED_WEIGHT * REPORTED_ACCURACY)
+    each = []
+    for weight in WEIGHTS:
+        odds = f"{weight}:1" if weight >= 1 else f"1:{1 / weight:.0f}"
+        own, never, always = (f"{rows[name, weight]['weighted accuracy']:.1%}" for name in (model, "never", "always"))
+        accuracy = f"{rows[model, weight]['accuracy']:.1%}"
+        each.append(f"{accuracy} (weighted {own}; never {never}, always {always}) at {odds}")
+    return (
+        f"The 2022 report states an accuracy of {REPORTED_ACCURACY:.1%} at {REPORTED_WEIGHT}:1, without its days and cells. On "
+        f"{days:,} days and {cells} cells {model} has, by the report's equation 6, {', '.join(each)}. Weighted, never flagging "
+        f"a cell scores {REPORTED_ACCURACY:.1%} at {REPORTED_WEIGHT}:1 where {never_right:.1%} of the cell-days have an alert; "
+        f"here {scores.value('base_rate'):.1%} have one."
+    )
 
 
 def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:

@@ -21,7 +21,7 @@ Scores = dict[str, float | None]  # by name (`SCORE_DEFINITIONS`); None if undef
 
 AREAS: Final = (1, 5, 10, 20)  # flagged shares of the covered cells in percent, as in `hit_rate_5`
 FLAGGED_PERCENT: Final = 5  # the one of these that pages, plans and audits show
-WEIGHTS: Final = (1, 10, 100)  # weights of a positive against a negative in decisions, as in `accuracy_10`
+WEIGHTS: Final = (1, 10, 100, 0.01)  # weights of a positive against a negative in decisions, as in `accuracy_10`
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -42,8 +42,8 @@ SCORE_DEFINITIONS: Final = {
     "discrimination": "uncertainty - mean((q - o)^2); brier = miscalibration - discrimination + uncertainty",
     "uncertainty": "mean(o) (1 - mean(o))",
     "accuracy": (
-        "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1 (equation 6 of the reference report), 10 and 100, deciding yes where "
-        "p >= 1 / (1 + w), the odds that a w:1 weighted loss would give; compare with the rows never and always"
+        "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1 (equation 6 of the reference report), 10, 100 and 0.01, deciding yes "
+        "where p >= 1 / (1 + w), the odds that a w:1 weighted loss would give; compare with the rows never and always"
     ),
     "true_positives": "cell-days with an alert that the decision of accuracy flags, by w",
     "true_negatives": "cell-days without an alert that it does not flag",

@@ -30,6 +30,7 @@ from shotspotter_assets.evaluation.score_rows import (
     Rows,
     ScoreTable,
     all_rows,
+    beside_the_report,
     decision_rows,
     gain_rows,
     type_rows,
@@ -254,6 +255,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
     served = report.verdict.served
     least = min(report.covered_cells.values())
     most = max(report.covered_cells.values())
+    covered = f"{least}" if least == most else f"{least} to {most}"
     return environment.get_template("model_card.md.jinja").render(
         city=city,
         report=report,
@@ -271,7 +273,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         # Share of flagged cell-days with an alert: PAI times the base rate.
         precision=(scores.value("base_rate") or 0.0) * (scores.value(f"pai_{FLAGGED_PERCENT}", served) or 0.0),
         flagged_percent=FLAGGED_PERCENT,
-        covered=f"{least}" if least == most else f"{least} to {most}",
+        covered=covered,
+        beside_the_report=beside_the_report(scores, served, report.days, covered),
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),
         without_factors=WITHOUT_FACTORS if WITHOUT_FACTORS in scores.models() else "",
         gains_of_hours={

@@ -5,13 +5,14 @@ import pytest
 
 from shotspotter_assets.__main__ import demo
 from shotspotter_assets.city_files import load_cities
-from shotspotter_assets.commands.demo import DEMONSTRATIONS, with_truth
+from shotspotter_assets.commands.demo import DEMONSTRATIONS, stages, with_truth
+from shotspotter_assets.defs.partitions import PARTITION, partitions_of
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
 from shotspotter_assets.grid.cells import cell_numbers, cells_at
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, Asset
 from shotspotter_assets.storage.store import Store
 
 
@@ -28,6 +29,21 @@ def test_the_city_of_the_demo_is_washington_dc_without_a_live_source() -> None:
     assert shown.arrivals == {"landed"}
     assert not shown.is_automated
     assert shown.last_test_day(DEMONSTRATIONS[shown.name].fold) == shown.end
+
+
+def test_the_demo_fills_every_partition_of_its_city() -> None:
+    city = load_cities()["washington_dc_2018"]
+    shown = DEMONSTRATIONS[city.name]
+    issued = [str(day) for day in (shown.first_issue, shown.last_issue)]
+    assert partitions_of(city, Asset.FOLD_MODELS).get_partition_keys() == [str(cutoff) for cutoff in shown.folds]
+    for asset in (Asset.RISK_FORECASTS, Asset.FORECAST_SCORES):
+        assert partitions_of(city, asset).get_partition_keys()[:: (shown.last_issue - shown.first_issue).days] == issued
+    launches = [launch for stage in stages(city).values() for launch in stage]
+    assert {asset for launch in launches for asset in launch.assets} == {
+        asset for asset in Asset if city.has(asset)
+    } - {Asset.SHARED_MODELS}
+    years = [launch.tags[PARTITION] for launch in launches if Asset.ANNUAL_REPORTS in launch.assets]
+    assert years == partitions_of(city, Asset.ANNUAL_REPORTS).get_partition_keys()
 
 
 def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_against_sklearn_and_plain_arithmetic():
     assert scores["gain_nats_per_positive"] == pytest.approx(gain)
     assert scores["brier_skill"] == pytest.approx(1 - ((p - o) ** 2).sum() / ((r - o) ** 2).sum())
     assert scores["predicted_over_observed"] == pytest.approx(p.sum() / o.sum())
-    for weight in (1, 10, 100):
+    for weight in (1, 10, 100, 0.01):
         yes = weight * p / (1 + (weight - 1) * p) >= 0.5  # the odds of a w:1 weighted loss
         expected = accuracy_score(o.ravel(), yes.ravel(), sample_weight=np.where(o.ravel(), weight, 1))
         assert scores[f"accuracy_{weight}"] == pytest.approx(expected)
@@ -127,7 +127,7 @@ def test_without_positives_undefined_scores_have_no_value():
 
 
 def test_every_score_is_defined():
-    names = {re.sub(r"_\d+$", "", name) for name in score_days(*example())}
+    names = {re.sub(r"_[\d.]+$", "", name) for name in score_days(*example())}
     assert names == set(SCORE_DEFINITIONS)
 
 

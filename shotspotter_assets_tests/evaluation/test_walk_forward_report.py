@@ -8,7 +8,7 @@ import pytest
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
-from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable, beside_the_report
 from shotspotter_assets.evaluation.scores import flagged_shares, score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import (
     FOLD,
@@ -117,7 +117,7 @@ def test_never_and_always_stand_beside_the_accuracy():
     positives = SCORES.value("positives")
     cell_days = SCORES.value("cell_days")
     negatives = cell_days - positives
-    for weight in (1, 10, 100):
+    for weight in (1, 10, 100, 0.01):
         total = weight * positives + negatives
         assert SCORES.value(f"accuracy_{weight}", "never") == pytest.approx(negatives / total)
         assert SCORES.value(f"accuracy_{weight}", "always") == pytest.approx(weight * positives / total)
@@ -197,6 +197,13 @@ def test_the_card_states_the_numbers_of_the_report():
     assert f"city's number on {SCORES.value('within_80_city', 'served', 'counts'):.1%} of the days" in CARD
     for method in ("served", "year_reference"):
         assert f"\n| {method} | {SCORES.value('log_score_city', method, 'counts'):.3f} |" in CARD
+    line = beside_the_report(SCORES, "residual_boosting", REPORT.days, "36")
+    assert line in CARD
+    for weight, odds in ((1, "1:1"), (10, "10:1"), (100, "100:1"), (0.01, "1:100")):
+        served, never, always = (
+            f"{SCORES.value(f'accuracy_{weight}', name):.1%}" for name in ("residual_boosting", "never", "always")
+        )
+        assert f"(weighted {served}; never {never}, always {always}) at {odds}" in line
     low = SCORES.rows["counts", "all", "served", "rps_city_gain_over_year_reference"].low
     assert f"({low:+.3f} to " in CARD
     assert f"{SCORES.value('miscalibration', 'residual_boosting'):.5f} miscalibration" in CARD
