@@ -208,7 +208,8 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
     truth = clip_probability(risk[days, row, column])
     beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
     rows = all_rows(beside.append_column("truth", [truth]), [])
-    return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Estimate(None)})
+    untrained = {(ALL, ALL, "truth", score): Estimate(None) for score in ("seconds_to_train", "cpu_seconds_to_train")}
+    return ScoreTable(rows | scores.rows | untrained)
 
 
 def _show_results(store: Store, city: City) -> None:
