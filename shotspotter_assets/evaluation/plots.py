@@ -1,6 +1,7 @@
 """Pictures of reports as PNG bytes, in colours for colour-blind readers (Okabe and Ito 2008)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from io import BytesIO
 from typing import Any, Final, Literal
 
@@ -50,6 +51,24 @@ def alerts_by_type(city: City, counts: Mapping[str, Array], title: str) -> bytes
     draw_risk(figure, axes, city.box, np.stack(list(counts.values())), f"{city.event}s in the cell")
     for axis, (name, count) in zip(axes, counts.items(), strict=True):
         axis.set_title(f"{name}: {int(np.nansum(count)):,}", fontsize=9)
+    return as_png(figure)
+
+
+def fold_timeline(windows: Mapping[str, Sequence[date]]) -> bytes:
+    """Draw the windows of folds: the first days of training, validation and test, and the last test day."""
+    from matplotlib.dates import date2num
+
+    figure = new_figure(7.6, 1.6 + 0.22 * len(windows))
+    axes = figure.add_subplot()
+    edges = date2num([list(days) for days in windows.values()])
+    edges[:, 3] += 1
+    for number, label in enumerate(("training", "validation", "test")):
+        width = edges[:, number + 1] - edges[:, number]
+        axes.barh(list(windows), width, left=edges[:, number], label=label, color=COLOURS[number], height=0.7)
+    axes.invert_yaxis()
+    axes.xaxis_date()
+    axes.set_ylabel("fold (cutoff)")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return as_png(figure)
 
 

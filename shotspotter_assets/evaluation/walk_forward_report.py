@@ -220,8 +220,15 @@ def walk_forward_decisions(report: WalkForwardReport, scores: ScoreTable) -> lis
     return decision_rows(scores, [report.verdict.served, *others])
 
 
-def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict[str, bytes]:
-    """Draw reliability and gains of served forecast and candidate, as PNG bytes by name."""
+def walk_forward_pictures(
+    store: Store, report: WalkForwardReport, scores: ScoreTable, tables: Folds
+) -> dict[str, bytes]:
+    """Draw the timeline of folds by their records, and reliability and gains of served forecast and candidate."""
+    edges = {}
+    for cutoff, table in tables.items():
+        record = FoldRecord.load(store, report.city, cutoff)
+        last = dates_of(table).max().astype(date)
+        edges[str(cutoff)] = [record.train[0], record.validation[0], cutoff, last]
     best = report.verdict.best_baseline
     gains = {
         name: {fold: scores.gain(best, name, FOLD, fold) for fold in scores.groups(FOLD)}
@@ -229,6 +236,7 @@ def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict
         if name != best
     }
     return {
+        "timeline": plots.fold_timeline(edges),
         "reliability": plots.reliability_curve(report.reliability),
         "gain_by_fold": plots.gain_by_fold(gains, best),
     }

@@ -1,3 +1,4 @@
+from datetime import date
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -29,6 +30,12 @@ PLOTS = {
         CITY, COVERED, {"m": PROBABILITY[0]}, 0 * ALERTS, "2021-05-01"
     ),
     "types": lambda: plots.alerts_by_type(CITY, dict.fromkeys(("one", "two", "three", "four"), ALERTS), "types"),
+    "timeline": lambda: plots.fold_timeline(
+        {
+            str(year): [date(2014, 1, 1), date(year - 1, 1, 1), date(year, 1, 1), date(year, 12, 31)]
+            for year in (2018, 2019)
+        }
+    ),
     "reliability": lambda: plots.reliability_curve({"network": NETWORK, "never": NEVER}),
     "reliability of nothing": lambda: plots.reliability_curve({"never": NEVER}),
     "gain by fold": lambda: plots.gain_by_fold(
@@ -65,6 +72,18 @@ def test_forecasts_of_a_day_are_drawn_on_one_scale():
         return image[60:-60, list(maps).index(name) * third :][:, :third].mean()
 
     assert brightness("a", a=low, b=high) < brightness("a", a=high, b=high) - 0.05
+
+
+def test_the_timeline_draws_the_days_of_each_window(monkeypatch):
+    from matplotlib.dates import date2num
+
+    days = [date(2014, 1, 1), date(2017, 1, 1), date(2018, 1, 1), date(2018, 12, 31)]
+    drawn = []
+    monkeypatch.setattr(plots, "as_png", drawn.append)
+    plots.fold_timeline({"2018-01-01": days})
+    bars = drawn[0].axes[0].patches
+    assert [bar.get_x() for bar in bars] == date2num(days[:3]).tolist()
+    assert bars[-1].get_x() + bars[-1].get_width() == date2num(days[3]) + 1
 
 
 @pytest.mark.parametrize("row", [0, 9])

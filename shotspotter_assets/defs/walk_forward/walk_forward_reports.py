@@ -101,7 +101,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     live = ServingRecord.latest_before(store, city.name, date.max)
     approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
     card = pooled.model_card(report, scores, city, approval)
-    pictures = pooled.walk_forward_pictures(report, scores)
+    pictures = pooled.walk_forward_pictures(store, report, scores, folds)
     files = {
         catalogue.MODEL_CARD: card.encode(),
         catalogue.CITY_SCORES: scores.to_arrow(),

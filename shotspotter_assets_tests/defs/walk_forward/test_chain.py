@@ -210,7 +210,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     card = store.read_bytes(MODEL_CARD, CITY).decode()
     assert made.metadata["model_card"].value == card
     assert card.startswith("# Model card: next-day alert forecast of tiny_city")
-    for plot in ("reliability", "gain_by_fold"):
+    for plot in ("timeline", "reliability", "gain_by_fold"):
         assert store.read_bytes(CITY_PICTURE.named(plot=plot), CITY).startswith(b"\x89PNG")
         assert made.metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
