@@ -209,4 +209,4 @@ def test_decisions_of_a_weight_are_those_at_its_odds():
 def test_decisions_of_a_quiet_city_are_defined():
     silent = with_column(random_table(date(2021, 1, 4), 7, 4), "observed", np.zeros(28, dtype=np.int8))
     rows = decision_rows(ScoreTable(all_rows(silent, [])), [])
-    assert [(row["accuracy"], row["TP"]) for row in rows] == 3 * [(1.0, 0), (0.0, 0)]
+    assert [(row["accuracy"], row["TP"]) for row in rows] == 4 * [(1.0, 0), (0.0, 0)]
