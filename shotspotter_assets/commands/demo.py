@@ -124,12 +124,8 @@ def stages(city: City, *, days_only: bool = False) -> dict[str, list[Launch]]:
     last_fold, *earlier_folds = _folds(city)
     return days | {
         # The longest first, so that both processes end at about the same time.
-        "two minutes": [last_fold, _daily_products(city), *earlier_folds, *_outcomes(city)],
-        "20 seconds": [
-            _summaries(city),
-            Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,)),
-            *_tuned_settings(city),
-        ],
+        "two minutes": [last_fold, _daily_products(city), *earlier_folds, *_tuned_settings(city), *_outcomes(city)],
+        "20 seconds": [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,))],
         "3 seconds": _annual_reports(city),
         "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
     }
