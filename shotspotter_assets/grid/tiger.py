@@ -91,8 +91,9 @@ def _figure_rows(table: Path, only: Sequence[str], key: str) -> "pd.DataFrame":
         # A second header explains the names of columns.
         return rows[rows[key].astype(str).str.contains(r"\d") | (rows.index != 2)]
     except KeyError as error:
-        remedy = f"it has {first_of(list(map(str, rows.columns)))}. Correct --key or --only"
-        raise ValueError(f"--figures: {table} has no column {error}; {remedy}.") from None
+        raise ValueError(
+            f"--figures: {table} has no column {error}; it has {first_of(list(map(str, rows.columns)))}. Correct --key or --only."
+        ) from None
     except (ValueError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"--figures: {table} cannot be read as CSV or Parquet: {reason}") from None
@@ -108,8 +109,10 @@ def _numbers(table: Path, figures: "pd.DataFrame") -> "pd.DataFrame":
     if broken.any(axis=None):
         row = broken.any(axis=1).idxmax()
         name = broken.loc[row].idxmax()
-        remedy = "Correct it, leave it empty, or remove the column"
-        raise ValueError(f"--figures: {table}, row {row}: {name} is {figures[name][row]!r}, no number. {remedy}.")
+        raise ValueError(
+            f"--figures: {table}, row {row}: {name} is {figures[name][row]!r}, no number. "
+            "Correct it, leave it empty, or remove the column."
+        )
     return numbers
 
 
@@ -123,8 +126,10 @@ def _plain_keys(place: str, keys: "pd.Series") -> "pd.Series":
     if len(wrong):
         row = wrong.index[0]
         problem = f"{keys[row]} is in row {plain.index[plain == wrong[row]][0]} too" if wrong[row] else "is empty"
-        remedy = "Keep one row for each area, such as those of one period with --only COLUMN=VALUE"
-        raise ValueError(f"{place}, row {row}: {keys.name} {problem}. {remedy}.")
+        raise ValueError(
+            f"{place}, row {row}: {keys.name} {problem}. "
+            "Keep one row for each area, such as those of one period with --only COLUMN=VALUE."
+        )
     return plain
 
 
