@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
@@ -59,10 +58,8 @@ class Demo:
 
     @cached_property
     def issue(self) -> ForecastRecord:
-        """The newest forecast."""
-        issue = ForecastRecord.latest_before(self.store, CITY, date.max)
-        assert issue is not None, "the demo issues forecasts"
-        return issue
+        """The forecast that the demo prints."""
+        return ForecastRecord.load(self.store, CITY, DEMONSTRATIONS[CITY].shown_issue)
 
     def lineage(self) -> bytes:
         """SVG of the assets of a city."""
@@ -75,7 +72,7 @@ class Demo:
         return self.store.read_bytes(FOLD_PICTURE.named(plot=name), CITY, FOLD)
 
     def risk_map(self) -> bytes:
-        """The newest forecast, as the UI shows it."""
+        """The forecast that the demo prints, as the UI shows it."""
         issue = self.issue
         table = self.store.read_table(FORECAST, CITY, issue.issue_date)
         title = f"Risk of {issue.forecast_date} ({issue.served}): {issue.expected_alerts:.1f} alerts expected"
