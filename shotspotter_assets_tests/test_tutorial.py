@@ -41,7 +41,7 @@ def test_both_days_run_in_an_empty_folder(tmp_path: Path) -> None:
     )
     first, second = re.findall(r"^\$ shotspotter run riverton_md\n(.*?)^\(", ran.stdout, re.MULTILINE | re.DOTALL)
     for output in (first, second):
-        assert re.search(r"^.*risk_forecasts.*city_pages: \d+ s$", output, re.MULTILINE)
+        assert re.search(r"^.*risk_forecasts.*city_pages: \d+ s, \d+ CPU seconds$", output, re.MULTILINE)
     assert re.search(r"^raw_alerts: (\S+) \(alerts_\1\.csv\) is new\.$", second, re.MULTILINE)
     [page] = re.findall(r"^\$ shotspotter pages --print\n(.+)$", ran.stdout, re.MULTILINE)
     assert (tmp_path / "new" / "store" / page.rpartition("/store/")[2]).is_file()
