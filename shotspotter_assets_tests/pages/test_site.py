@@ -313,8 +313,11 @@ def test_the_first_page_says_what_is_known_now_and_was_known_when_issued(copy: S
     issued = {"data": data, "issued_at": "2023-11-17T17:05:00+00:00", "replayed": False}
     record.model_copy(update=issued).write(copy)
     make_pages(copy, tiny_site.city)
-    assert f"When issued at 12:05 on 17 Nov 2023: {data}. Now: alerts up to 18 November 2023." in page(copy)
-    assert json.loads(page(copy, "status.json"))["data"] == "alerts up to 18 November 2023"
+    assert (
+        f"When issued at 12:05 on 17 Nov 2023: {data}. Now: alerts up to 18 November 2023; the source has ended."
+        in page(copy)
+    )
+    assert json.loads(page(copy, "status.json"))["data"] == "alerts up to 18 November 2023; the source has ended"
 
 
 def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_site: TinySite) -> None:
