@@ -40,7 +40,7 @@ from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import Forecast, write_forecast
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
-from shotspotter_assets.forecasts.retraining import choose_models, known_history
+from shotspotter_assets.forecasts.retraining import choose_models, day_records, known_history
 from shotspotter_assets.grid.cells import cell_edges, cells_at
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.grid.shapes import polygon_feature
@@ -232,7 +232,7 @@ def issue(store: Store, city: City, issue_date: date) -> Forecast:
     """Train on the stored days if it is due, pass the gate, and forecast the day after the issue date."""
     history = known_history(store, city, issue_date, now())
     live = choose_models(store, history, FitContext())
-    live.write(store, city.name, issue_date)
+    live.write(store, city.name, issue_date, day_records(store, city.name, issue_date))
     assert live.record is not None, live.why_none
     forecast = forecast_day(ForecastWindow.of(live.record, live.record.loaded(store), history))
     write_forecast(store, forecast)

@@ -61,7 +61,7 @@ OF_BURDEN: Final = {
 }
 """Title and unit of figures by name."""
 KINDS: Final = ("group", "income", "area")
-BESIDE: Final = {OBSERVED: "days with an alert", CELL_MEAN: "flags by the mean of each cell's history"}
+BESIDE: Final = {OBSERVED: "the observed days", CELL_MEAN: "flags by the mean of each cell's history"}
 """Policies beside those of the served forecast, in words."""
 MAX_COMPARISONS: Final = 12
 

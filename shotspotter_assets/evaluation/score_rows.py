@@ -127,8 +127,8 @@ def beside_the_report(scores: ScoreTable, model: str, days: int, cells: str) -> 
     return (
         f"The 2022 report states an accuracy of {REPORTED_ACCURACY:.1%} at {REPORTED_WEIGHT}:1, without its days and cells. On "
         f"{days:,} days and {cells} cells {model} has, by the report's equation 6, {', '.join(each)}. Weighted, never flagging "
-        f"a cell scores {REPORTED_ACCURACY:.1%} at {REPORTED_WEIGHT}:1 where {never_right:.1%} of the cell-days have an alert; "
-        f"here {scores.value('base_rate'):.1%} have one."
+        f"a cell scores {REPORTED_ACCURACY:.1%} at {REPORTED_WEIGHT}:1 where {never_right:.1%} of the cell-days are positive; "
+        f"here {scores.value('base_rate'):.1%} are."
     )
 
 

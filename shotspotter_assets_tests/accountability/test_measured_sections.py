@@ -261,7 +261,7 @@ def test_a_layer_of_residents_hides_no_larger_disparity_of_areas(store: Store) -
     figure = find_figure([section], "burden_ratio")
     assert figure is not None
     assert (figure.value, figure.title) == (12.7, "Largest ratio of flagged days, by area")
-    assert "3.6 (3.0 to 4.0) for days with an alert and 6.8" in figure.sentence
+    assert "3.6 (3.0 to 4.0) for the observed days and 6.8" in figure.sentence
     assert {table.name: table.rows[0][0] for table in section.tables} == {
         "burden_group": "Black",
         "burden_area": "north-east",
