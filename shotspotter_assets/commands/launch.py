@@ -12,6 +12,7 @@ import dagster as dg
 
 from shotspotter_assets.commands.lost_runs import PROCESS_TAG, process_address
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.requested_runs import job_name
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import Asset
 
@@ -41,7 +42,7 @@ def run_launch(launch: Launch) -> list[str]:
     started = time.monotonic()
     before = cpu_seconds()
     selection = [dg.AssetKey([launch.city, str(asset)]) for asset in launch.assets]
-    job = _definitions().resolve_implicit_global_asset_job_def()
+    job = _definitions().resolve_job_def(job_name(launch.city, launch.assets))
     ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     # The system closes the socket of a killed process, and so its run is found to be lost.

@@ -8,8 +8,6 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import accountability, daily, walk_forward
-from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.storage.catalogue import Asset
 
 _MODULES: Final = [
     import_module(f"{folder.__name__}.{module.name}")
@@ -22,8 +20,3 @@ _MODULES: Final = [
 def city_assets(city: City) -> dg.Definitions:
     """Build the assets and checks of one city, keyed `[city.name, asset]`."""
     return dg.Definitions.merge(*(module.definitions(city) for module in _MODULES))
-
-
-def automated_keys(city: City) -> list[dg.AssetKey]:
-    """Return the keys of a city's assets whose runs its sensor requests."""
-    return [asset_key(city, asset) for asset in Asset if asset.spec.automatic and city.has(asset)]

@@ -1,17 +1,18 @@
-"""Tags and config of due runs, and the runs under way."""
+"""Named jobs, tags and config of due runs, and the runs under way."""
 
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import dagster as dg
 
 from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
-from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, asset_key, range_tags
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SCORES, Asset
+from shotspotter_assets.storage.specs import Partitions
 from shotspotter_assets.storage.wording import number_of
 
 CITY_TAG: Final = "shotspotter/city"
@@ -27,6 +28,55 @@ WAITING: Final = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, d
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 ACTIVE: Final = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+
+
+class Job(NamedTuple):
+    """Assets of one kind of partitions that people launch together under a name."""
+
+    assets: tuple[Asset, ...]
+    description: str
+    is_long: bool = False
+
+
+CHAIN: Final = "chain"
+JOBS: Final = {
+    "pages": Job(
+        (Asset.WALK_FORWARD_REPORTS, Asset.BURDEN_AUDITS, Asset.CITY_PAGES), "Report of all folds, audit and pages."
+    ),
+    "training": Job((Asset.LIVE_MODELS,), "Live models, trained on the days so far.", is_long=True),
+    "daily": Job((*PRODUCTS, *SCORES), "Forecasts, plans and scores of days."),
+    "days": Job(ALERTS, "Alerts and grids of days."),
+    "folds": Job((Asset.FOLD_MODELS,), "Models of walk-forward folds.", is_long=True),
+    "reports": Job((Asset.EVALUATION_REPORTS,), "Reports of folds whose test window is over.", is_long=True),
+    "outcomes": Job((Asset.ALERT_OUTCOMES,), "Outcomes of the alerts of days."),
+    "patrols": Job((Asset.PATROLS_MADE,), "Patrols made on days."),
+    "years": Job((Asset.ANNUAL_REPORTS,), "Annual reports.", is_long=True),
+    CHAIN: Job((Asset.CITY_PAGES,), "The newest day from alerts to pages, as its sensor requests it; else the pages."),
+}
+"""A city's jobs by the end of their names. A run has the first job with all of its partitions, or the chain.
+
+A job is of one kind of partitions, and a run may select others beside it only if the job has none, as the chain.
+"""
+
+
+def city_jobs(city: City) -> list[Any]:
+    """Return the jobs of a city, without those whose section its file lacks."""
+    return [
+        dg.define_asset_job(
+            f"{city.name}_{name}",
+            [asset_key(city, asset) for asset in job.assets if city.has(asset)],
+            description=job.description,
+            tags={CITY_TAG: city.name} | ({LONG_TAG: "true"} if job.is_long else {}),
+        )
+        for name, job in JOBS.items()
+        if any(map(city.has, job.assets))
+    ]
+
+
+def job_name(city: str, assets: Sequence[Asset]) -> str:
+    """Return the name of the job of a run."""
+    dated = {asset for asset in assets if asset.spec.partitions is not Partitions.NONE}
+    return f"{city}_{next((name for name, job in JOBS.items() if dated <= {*job.assets}), CHAIN)}"
 
 
 def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay]:
@@ -73,6 +123,8 @@ def retries(instance: dg.DagsterInstance, city: City, runs: Sequence[DueRun], no
 
 def _described(run: dg.DagsterRun, city: str) -> RunUnderWay:
     assets = {key.path[-1] for key in run.asset_selection or () if key.path[0] == city}
+    if not run.asset_selection and run.tags.get(CITY_TAG) == city:  # launched whole, from the job's page
+        assets = {*JOBS[run.job_name.removeprefix(f"{city}_")].assets}
     has_started = run.status not in WAITING
     return RunUnderWay(frozenset(assets), _days(run.tags), run.tags.get(VERSION_TAG, ""), has_started)
 

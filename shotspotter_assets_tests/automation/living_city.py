@@ -149,7 +149,7 @@ class LivingCity:
 
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
         self.requested.append(request)
-        job = self.on.definitions.resolve_implicit_global_asset_job_def()
+        job = self.on.definitions.resolve_job_def(request.job_name or "__ASSET_JOB")
         assets = set(request.asset_selection or ())
         no_checks = None if checks else set()
         ops = request.run_config.get("ops", {}) | {

@@ -9,7 +9,6 @@ import dagster as dg
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.requested_runs import (
     PRIORITY_TAG,
@@ -17,7 +16,9 @@ from shotspotter_assets.defs.requested_runs import (
     REPLACES_TAG,
     TARGET_TAG,
     VERSION_TAG,
+    city_jobs,
     config_of,
+    job_name,
     last_runs,
     retries,
     runs_under_way,
@@ -56,7 +57,7 @@ def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{city.name}_automation",
-        asset_selection=automated_keys(city),
+        jobs=city_jobs(city),
         minimum_interval_seconds=LANDING_SECONDS if "landed" in city.arrivals else OTHER_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
@@ -150,6 +151,7 @@ class _Tick:
         versions = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
         yield dg.RunRequest(
             run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
+            job_name=job_name(self._city.name, run.assets),
             run_config={"ops": config} if config else None,
             asset_selection=[asset_key(self._city, name) for name in run.assets],
             tags=tags | versions | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},

@@ -17,7 +17,7 @@ def definitions(settings: Settings) -> dg.Definitions:
 
     @dg.schedule(
         cron_schedule=WEEKLY_AT,
-        target=dg.AssetSelection.assets(Asset.SHARED_MODELS.value),
+        job=dg.define_asset_job("weekly_models", [Asset.SHARED_MODELS.value], description="Models of all cities."),
         default_status=dg.DefaultScheduleStatus.RUNNING if is_automated else dg.DefaultScheduleStatus.STOPPED,
         description="Fits the models of all cities on Mondays, if at least two cities share alerts.",
     )
