@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import ALERTS, TRAINING, Asset
-from shotspotter_assets.storage.specs import Whole
+from shotspotter_assets.storage.stored_file import Whole
 
 CITY = "simulated_city"  # it has every asset of a city
 ALERTS_COLOUR = "#cfe3f3"

@@ -120,7 +120,7 @@ def check_cities(folder: Path | None) -> None:
 @click.option("--crs", help="System of points that are not degrees, such as EPSG:2248.")
 def new_city(name: str | None, file: Path | None, columns: tuple[str, ...], **answers: str | None) -> None:
     """Write the file of a new city NAME from a FILE or folder of its alerts, and print the next steps."""
-    from shotspotter_assets.commands.new_city.command import make_city
+    from shotspotter_assets.commands.new_city import make_city
 
     pairs = {f"--column {ours}=": theirs for ours, _, theirs in (column.partition("=") for column in columns)}
     stated = {f"--{option.replace('_', '-')}": answer for option, answer in answers.items() if answer}
@@ -188,7 +188,7 @@ def verify(city: str, head: str, remake: datetime | None) -> None:
 @click.argument("city")
 def run(city: str) -> None:
     """Run what is due in CITY, except folds, and stop: days, models, forecasts, plans, scores and pages."""
-    from shotspotter_assets.commands.run_due import run_city
+    from shotspotter_assets.commands.runs import run_city
 
     try:
         run_city(city)

@@ -4,18 +4,28 @@ import gc
 import os
 import warnings
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import CityFileError
 from shotspotter_assets.city_files import unusable_files
-from shotspotter_assets.defs import shared_models
-from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_sensors, schedules
-from shotspotter_assets.defs.catalogue_facts import with_address
-from shotspotter_assets.defs.city_assets import city_assets
+from shotspotter_assets.defs import accountability, city_sensors, daily, notices, shared_models, walk_forward
+from shotspotter_assets.defs.daily import nowcasts
+from shotspotter_assets.defs.materialize import CityDefinition, with_address
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.markdown import plain
+from shotspotter_assets.storage.wording import plain
+
+_MODULES: Final = [
+    import_module(f"{folder.__name__}.{module.name}")
+    for folder in (daily, walk_forward, accountability)
+    for module in iter_modules(folder.__path__)
+]
+"""Modules of assets and checks; each of these is a `CityDefinition`."""
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.
@@ -42,7 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 for city in settings.cities.values()
             ),
             shared_models.definitions(settings.cities),
-            *(module.definitions(settings) for module in (city_sensors, nowcast_sensors, notices, schedules)),
+            *(module.definitions(settings) for module in (city_sensors, nowcasts, notices)),
             dg.Definitions(
                 assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),
@@ -50,6 +60,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 executor=dg.in_process_executor,
             ),
         )
+
+
+def city_assets(city: City) -> dg.Definitions:
+    """Build the assets and checks of one city, keyed `[city.name, asset]`."""
+    definitions = [
+        value.of(city)
+        for module in _MODULES
+        for value in vars(module).values()
+        if isinstance(value, CityDefinition) and city.has(value.asset)
+    ]
+    checks = [built for built in definitions if isinstance(built, dg.AssetChecksDefinition)]
+    return dg.Definitions(assets=[built for built in definitions if built not in checks], asset_checks=checks)
 
 
 def _wrong_city_file(name: str, problem: str) -> dg.AssetSpec:

@@ -281,7 +281,7 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
 
 LAUNCH = """
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.commands.launch import Launch, run_launch
+from shotspotter_assets.commands.runs import Launch, run_launch
 from shotspotter_assets.storage.catalogue import ALERTS
 from datetime import date
 run_launch(Launch("days", "tiny_city", ALERTS, range_tags(date(2023, 7, 1), date(2025, 6, 30))))

@@ -1,10 +1,11 @@
+import os
 import re
 import shutil
+import subprocess
 import sys
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from types import ModuleType
+from textwrap import indent
 from typing import Any
 
 import dagster as dg
@@ -16,22 +17,14 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs import city_assets
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
-from shotspotter_assets.forecasts.issued_forecasts import NoForecast, write_forecast
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import city_settings
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.catalogue import Asset
-from shotspotter_assets.storage.lineage import read_lineage
-from shotspotter_assets.storage.specs import Spec
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import resources, run_days
-from shotspotter_assets_tests.forecasts.town import DAY, TOWN
-from shotspotter_assets_tests.instances import instance_in_memory
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -54,47 +47,62 @@ def test_the_file_of_a_new_city_is_usable_and_all_keys_are_described(tmp_path: P
     assert [key for key in type(city).model_fields if f"`{key}`" not in page] == []
 
 
-def declare(monkeypatch: pytest.MonkeyPatch, constant: str, name: str, spec: Spec) -> None:
-    """Add a member to the assets, as its line in the catalogue would."""
-    member = str.__new__(Asset, name)
-    member._name_ = constant
-    member._value_ = name
-    member.spec = spec
-    monkeypatch.setattr(Asset, constant, member, raising=False)
-    monkeypatch.setattr(Asset, "_member_map_", {**Asset._member_map_, constant: member})
-    monkeypatch.setattr(Asset, "_member_names_", [*Asset._member_names_, constant])
-    monkeypatch.setitem(catalogue.LINEAGE, member, replace(catalogue.CITY_STATE, asset=member, file="_lineage.json"))
+LATE_SOURCE = """
+
+from datetime import timedelta
+
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, write_forecast
+from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.lineage import read_lineage
+from shotspotter_assets_tests.defs.chain import metadata_of
 
 
-def test_new_daily_product_has_its_asset_and_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    function, declaration, table, asset, test = blocks("new_daily_product.md", "python")
-    serving = ModuleType("shotspotter_assets.forecasts.watch_lists")
-    exec(function, vars(serving))
-    monkeypatch.setitem(sys.modules, serving.__name__, serving)
-    names: dict[str, Any] = dict(vars(catalogue))
-    exec(declaration, names)
-    declare(monkeypatch, "WATCH_LISTS", *names["WATCH_LISTS"])
-    exec(table, names)
-    monkeypatch.setattr(catalogue, "WATCH_LIST", names["WATCH_LIST"], raising=False)
-    daily = ModuleType("shotspotter_assets.defs.daily.watch_lists")
-    exec(asset, vars(daily))
-    monkeypatch.setattr(city_assets, "_MODULES", [*city_assets._MODULES, daily])
-    monkeypatch.setattr(chain, "_BUILT", {})
-    exec(test, names)
+def test_a_day_without_forecast_has_no_list(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = Store(str(tmp_path / "store")).of(TOWN.target)
     late = NoForecast(
         city=TOWN.name, issue_date=DAY, forecast_date=DAY + timedelta(days=1), lead=40, last_known=DAY - timedelta(days=39),
         no_forecast="No forecast is issued. The last known day is too old.", last_issued=None,
-    )  # fmt: skip
-    with instance_in_memory(tmp_path / "instance") as instance:
-        names["test_the_likeliest_cell_comes_first"](tmp_path, instance)
-        write_forecast(store, late)
-        on = resources(str(tmp_path / "store"), cities={TOWN.name: TOWN})
-        ran = chain.materialize(TOWN.name, ["watch_lists"], on, partition_key=str(DAY), instance=instance)
-    [metadata] = chain.metadata_of(ran).values()
+    )
+    write_forecast(store, late)
+    on = resources(str(tmp_path / "store"), cities={TOWN.name: TOWN})
+    ran = materialize(TOWN.name, ["watch_lists"], on, partition_key=str(DAY), instance=instance)
+    [metadata] = metadata_of(ran).values()
     assert "too old" in str(metadata["note"].value)
-    assert read_lineage(store, Asset._member_map_["WATCH_LISTS"], TOWN.name)[str(DAY)].version == "no forecast"
-    assert not store.exists(names["WATCH_LIST"], TOWN.name, DAY)
+    assert read_lineage(store, Asset.WATCH_LISTS, TOWN.name)[str(DAY)].version == "no forecast"
+    assert not store.exists(WATCH_LIST, TOWN.name, DAY)
+"""
+
+
+def test_new_daily_product_has_its_asset_and_test(tmp_path: Path) -> None:
+    """The guide's blocks, in a copy of the package as a reader would put them, pass the guide's test."""
+    function, name, declaration, table, asset, test = blocks("new_daily_product.md", "python")
+    package = shutil.copytree(Path(catalogue.__file__).parents[1], tmp_path / "shotspotter_assets")
+    (package / "forecasts/watch_lists.py").write_text(function)
+    (package / "defs/daily/watch_lists.py").write_text(asset)
+    declared = package / "storage/catalogue.py"
+    text = declared.read_text()
+    for place, block in (
+        ("    SHARED_MODELS = ", indent(name, "    ")),
+        ("    Asset.SHARED_MODELS: ", indent(declaration, "    ")),
+        ("# pages and checks\n", table),
+    ):
+        before, after = text.split(place)
+        text = f"{before}{block}{place}{after}"
+    declared.write_text(text)
+    (tmp_path / "test_watch_lists.py").write_text(test + LATE_SOURCE)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "shotspotter_assets_tests.defs.conftest",
+        "test_watch_lists.py",
+    ]
+    paths = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
+    environ = os.environ | {"PYTHONPATH": paths}
+    ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("page", ["new_check.md", "new_daily_product.md", "new_forecaster.md", "new_source.md"])

@@ -38,7 +38,7 @@ from shotspotter_assets.forecasts.issued_forecasts import is_over, issued_record
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, SCORES, TRAINING, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key
-from shotspotter_assets.storage.specs import Partitions
+from shotspotter_assets.storage.stored_file import Partitions
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports

@@ -25,8 +25,8 @@ from shotspotter_assets.storage.lineage import (
     read_lineage,
     write_partitions,
 )
-from shotspotter_assets.storage.specs import Days, Relation, Whole
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import Days, Relation, Whole
 
 
 class _Models(BaseModel):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.objects import LocalFiles
 
 log = logging.getLogger(__name__)
 

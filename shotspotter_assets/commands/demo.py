@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
-from shotspotter_assets.commands.launch import Launch, cpu_seconds, run_launch
+from shotspotter_assets.commands.runs import Launch, cpu_seconds, run_launch
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.estimates import Estimate

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -9,8 +10,8 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
-from shotspotter_assets.storage.markdown import plain
 from shotspotter_assets.storage.stored_file import StoredTable
+from shotspotter_assets.storage.wording import plain
 
 if TYPE_CHECKING:
     from shotspotter_assets.alerts.checks.finding import Finding
@@ -97,3 +98,9 @@ def nowcast(store: Store, record: "NowcastRecord") -> Metadata:
         **record.model_dump(mode="json", exclude={"format_version"}),
         "path": dg.MetadataValue.path(store.uri(NOWCAST_HOURS, record.city)),
     }
+
+
+def stored_rows(store: Store, city: City, table: StoredTable, key: date | None, rows: int) -> Metadata:
+    """Return the address and the number of rows of a table under the names that Dagster displays."""
+    name = "dagster/row_count" if key is None else "dagster/partition_row_count"
+    return {"dagster/uri": store.uri(table, city.name, key), name: rows}

@@ -13,7 +13,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.storage.catalogue import Asset
-from shotspotter_assets.storage.specs import SAME, Days, Partitions, Whole
+from shotspotter_assets.storage.stored_file import SAME, Days, Partitions, Whole
 
 PARTITION: Final = "dagster/partition"
 RANGE_START: Final = "dagster/asset_partition_range_start"

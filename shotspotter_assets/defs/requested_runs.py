@@ -12,7 +12,7 @@ from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, asset_key, range_tags
 from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SCORES, Asset
-from shotspotter_assets.storage.specs import Partitions
+from shotspotter_assets.storage.stored_file import Partitions
 from shotspotter_assets.storage.wording import number_of
 
 CITY_TAG: Final = "shotspotter/city"

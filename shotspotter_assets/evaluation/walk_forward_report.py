@@ -41,10 +41,10 @@ from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY, HISTORICA
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 from shotspotter_assets.models.trained_models import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.storage.catalogue import CITY_REPORT, FOLD_FORECASTS
-from shotspotter_assets.storage.markdown import plain
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets.storage.stored_record import StoredRecord
+from shotspotter_assets.storage.wording import plain
 
 Folds = Mapping[date, pa.Table]  # a table of each fold by its cutoff, in order
 

@@ -1,6 +1,6 @@
 """The catalogue of assets, and of the tables, records and files that they store.
 
-All that lists assets or keys of the city's file is derived from `Asset`: dependencies in Dagster, versions of inputs, hashes
+All that lists assets or keys of the city's file is derived from `ASSETS`: dependencies in Dagster, versions of inputs, hashes
 of settings, order of automation, folders, pages, tests and documents. Files serve paths, validation, schemas in the UI and
 the data dictionary.
 """
@@ -8,23 +8,25 @@ the data dictionary.
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
-from shotspotter_assets.storage.specs import (
+from shotspotter_assets.storage.stored_file import (
     DAY_BEFORE,
     DAYS_AROUND,
     DAYS_BEFORE,
     DAYS_TO_OWN,
     LAST_TWO_DAYS,
     SAME,
+    Column,
     Days,
     Partitions,
     Relation,
     Spec,
+    StoredFile,
     StoredFolder,
+    StoredTable,
     Whole,
 )
-from shotspotter_assets.storage.stored_file import Column, StoredFile, StoredTable
 
 SCORED_FORECASTS_DAYS: Final = 91  # issue dates of the rolling scores and gate
 SEQUENCE_DAYS: Final = 7  # plans whose jumpiness is scored together: each day of the week once
@@ -32,204 +34,34 @@ SCORES_HISTORY_DAYS: Final = 365  # days of the level; these also show the usual
 
 
 class Asset(StoredFolder):
-    """Names of the assets, each after its inputs, with their declarations."""
+    """Names of the assets, each after its inputs; `ASSETS` has their declarations."""
 
-    spec: Spec
+    RAW_ALERTS = "raw_alerts"
+    CLEANED_ALERTS = "cleaned_alerts"
+    GRID_TENSORS = "grid_tensors"
+    ALERT_OUTCOMES = "alert_outcomes"
+    TUNED_SETTINGS = "tuned_settings"
+    FOLD_MODELS = "fold_models"
+    EVALUATION_REPORTS = "evaluation_reports"
+    LIVE_MODELS = "live_models"
+    RISK_FORECASTS = "risk_forecasts"
+    STREET_RISK = "street_risk"
+    PATROL_PLANS = "patrol_plans"
+    PATROLS_MADE = "patrols_made"
+    FORECAST_SCORES = "forecast_scores"
+    STREET_SCORES = "street_scores"
+    WALK_FORWARD_REPORTS = "walk_forward_reports"
+    BURDEN_AUDITS = "burden_audits"
+    NOWCASTS = "nowcasts"
+    NOWCAST_SCORES = "nowcast_scores"
+    ANNUAL_REPORTS = "annual_reports"
+    CITY_PAGES = "city_pages"
+    SHARED_MODELS = "shared_models"
 
-    def __new__(cls, name: str, spec: Spec) -> Self:
-        """Return a member that equals its name."""
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.spec = spec
-        return member
-
-    RAW_ALERTS = "raw_alerts", Spec(Partitions.DAYS, keys=("time_zone",), other_keys=("source", "other_sources"))
-    CLEANED_ALERTS = (
-        "cleaned_alerts",
-        Spec(Partitions.DAYS, {"raw_alerts": SAME}, keys=("box", "event_types"), other_keys=("gunshot_spellings",)),
-    )
-    GRID_TENSORS = (
-        "grid_tensors",
-        Spec(Partitions.DAYS, {"cleaned_alerts": SAME}, keys=("grid", "counted"), on_pages=True),
-    )
-    ALERT_OUTCOMES = (
-        "alert_outcomes",
-        Spec(
-            Partitions.DAYS,
-            {"cleaned_alerts": DAYS_AROUND},
-            keys=("outcomes",),
-            section="outcomes",
-            rows={"outcomes": DAYS_AROUND},
-            on_pages=True,
-        ),
-    )
-    TUNED_SETTINGS = (
-        "tuned_settings",
-        Spec(Partitions.FOLDS, {"grid_tensors": DAYS_BEFORE}, by_target=True, automatic=False),
-    )
-    FOLD_MODELS = (  # a fold keeps the other settings of its training
-        "fold_models",
-        Spec(Partitions.FOLDS, {"grid_tensors": DAYS_BEFORE}, keys=("targets",), by_target=True),
-    )
-    EVALUATION_REPORTS = (
-        "evaluation_reports",
-        Spec(Partitions.FOLDS, {"fold_models": SAME, "grid_tensors": Whole.TEST_WINDOW}, by_target=True),
-    )
-    LIVE_MODELS = (
-        "live_models",
-        Spec(
-            Partitions.ISSUE_DATES,
-            {"grid_tensors": DAYS_TO_OWN},
-            keys=("targets", "coverage", "factors", "holidays", "forecasters", "network", "folds"),
-            other_keys=("serves", "gate", "level", "approval"),
-            by_target=True,
-        ),
-    )
-    RISK_FORECASTS = (
-        "risk_forecasts",
-        Spec(
-            Partitions.ISSUE_DATES,
-            {"live_models": SAME, "grid_tensors": DAYS_TO_OWN},
-            by_target=True,
-            on_pages=True,
-        ),
-    )
-    STREET_RISK = (
-        "street_risk",
-        Spec(Partitions.ISSUE_DATES, {"risk_forecasts": SAME}, keys=("streets",), by_target=True, on_pages=True),
-    )
-    PATROL_PLANS = (
-        "patrol_plans",
-        Spec(
-            Partitions.ISSUE_DATES,
-            {"risk_forecasts": SAME, "street_risk": SAME},
-            keys=("patrol", "targets"),
-            on_pages=True,
-        ),
-    )
-    PATROLS_MADE = (
-        "patrols_made",
-        Spec(
-            Partitions.SCORED_DAYS,
-            {"patrol_plans": DAY_BEFORE},
-            keys=("patrols",),
-            section="patrols",
-            rows={"patrols": DAYS_AROUND},
-            on_pages=True,
-        ),
-    )
-    FORECAST_SCORES = (
-        "forecast_scores",
-        Spec(
-            Partitions.SCORED_DAYS,
-            {
-                "risk_forecasts": Days(-SCORES_HISTORY_DAYS, -1),
-                "patrol_plans": Days(-SEQUENCE_DAYS, -1),
-                "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0),
-            },
-            by_target=True,
-            on_pages=True,
-        ),
-    )
-    STREET_SCORES = (
-        "street_scores",
-        Spec(
-            Partitions.SCORED_DAYS,
-            {"street_risk": DAY_BEFORE, "cleaned_alerts": LAST_TWO_DAYS, "grid_tensors": LAST_TWO_DAYS},
-            by_target=True,
-            section="streets",
-        ),
-    )
-    WALK_FORWARD_REPORTS = (
-        "walk_forward_reports",
-        Spec(
-            Partitions.NONE,
-            {
-                "evaluation_reports": Whole.FINISHED,
-                "live_models": Whole.APPROVALS,
-                "forecast_scores": Whole.FULL_MONTHS,
-            },
-            keys=("gate", "targets"),
-            by_target=True,
-            on_pages=True,
-        ),
-    )
-    BURDEN_AUDITS = (
-        "burden_audits",
-        Spec(
-            Partitions.NONE,
-            {
-                "evaluation_reports": Whole.FINISHED,
-                "grid_tensors": Whole.FULL_MONTHS,
-                "risk_forecasts": Whole.FULL_MONTHS,
-                "patrol_plans": Whole.FULL_MONTHS,
-                "patrols_made": Whole.FULL_MONTHS,
-            },
-            keys=("audit", "coverage", "layers", "patrol", "targets"),
-            by_target=True,
-            on_pages=True,
-        ),
-    )
-    NOWCASTS = (
-        "nowcasts",
-        Spec(Partitions.NONE, {"live_models": Whole.ALL, "grid_tensors": Whole.ALL}, automatic=False),
-    )
-    NOWCAST_SCORES = (
-        "nowcast_scores",
-        Spec(Partitions.SCORED_DAYS, {"cleaned_alerts": LAST_TWO_DAYS}, section="nowcasts"),
-    )
-    ANNUAL_REPORTS = (
-        "annual_reports",
-        Spec(
-            Partitions.YEARS,
-            {
-                "grid_tensors": Whole.OWN_YEAR,
-                "alert_outcomes": Whole.OWN_YEAR,
-                "live_models": Whole.OWN_YEAR,
-                "risk_forecasts": Whole.OWN_YEAR,
-                "patrol_plans": Whole.OWN_YEAR,
-                "patrols_made": Whole.OWN_YEAR,
-                "burden_audits": Whole.FINISHED,
-            },
-            keys=(
-                "accountability",
-                "acknowledged",
-                "approval",
-                "base_map",
-                "coverage",
-                "layers",
-                "patrol",
-                "public",
-                "shared",
-                "streets",
-                "title",
-            ),
-            on_pages=True,
-        ),
-    )
-    CITY_PAGES = (
-        "city_pages",
-        Spec(
-            Partitions.NONE,
-            keys=(
-                "title",
-                "short_name",
-                "targets",
-                "layers",
-                "base_map",
-                "patrol",
-                "nowcasts",
-                "accountability",
-                "acknowledged",
-                "public",
-                "shared",
-            ),
-        ),
-    )
-    SHARED_MODELS = (
-        "shared_models",
-        Spec(Partitions.WEEKS, {"grid_tensors": Whole.ALL}, keys=("shared",), automatic=False),
-    )
+    @property
+    def spec(self) -> Spec:
+        """Declaration of the asset."""
+        return ASSETS[self]
 
     @property
     def is_by_target(self) -> bool:
@@ -248,6 +80,147 @@ class Asset(StoredFolder):
         """The assets that this one is made from, directly or not, in order."""
         ancestors = {ancestor for asset in self.inputs for ancestor in (asset, *asset.ancestors)}
         return tuple(asset for asset in Asset if asset in ancestors)
+
+
+ASSETS: Final[Mapping[Asset, Spec]] = {
+    Asset.RAW_ALERTS: Spec(Partitions.DAYS, keys=("time_zone",), other_keys=("source", "other_sources")),
+    Asset.CLEANED_ALERTS: Spec(
+        Partitions.DAYS, {Asset.RAW_ALERTS: SAME}, keys=("box", "event_types"), other_keys=("gunshot_spellings",)
+    ),
+    Asset.GRID_TENSORS: Spec(Partitions.DAYS, {Asset.CLEANED_ALERTS: SAME}, keys=("grid", "counted"), on_pages=True),
+    Asset.ALERT_OUTCOMES: Spec(
+        Partitions.DAYS,
+        {Asset.CLEANED_ALERTS: DAYS_AROUND},
+        keys=("outcomes",),
+        section="outcomes",
+        rows={"outcomes": DAYS_AROUND},
+        on_pages=True,
+    ),
+    Asset.TUNED_SETTINGS: Spec(Partitions.FOLDS, {Asset.GRID_TENSORS: DAYS_BEFORE}, by_target=True, automatic=False),
+    # a fold keeps the other settings of its training
+    Asset.FOLD_MODELS: Spec(Partitions.FOLDS, {Asset.GRID_TENSORS: DAYS_BEFORE}, keys=("targets",), by_target=True),
+    Asset.EVALUATION_REPORTS: Spec(
+        Partitions.FOLDS, {Asset.FOLD_MODELS: SAME, Asset.GRID_TENSORS: Whole.TEST_WINDOW}, by_target=True
+    ),
+    Asset.LIVE_MODELS: Spec(
+        Partitions.ISSUE_DATES,
+        {Asset.GRID_TENSORS: DAYS_TO_OWN},
+        keys=("targets", "coverage", "factors", "holidays", "forecasters", "network", "folds"),
+        other_keys=("serves", "gate", "level", "approval"),
+        by_target=True,
+    ),
+    Asset.RISK_FORECASTS: Spec(
+        Partitions.ISSUE_DATES,
+        {Asset.LIVE_MODELS: SAME, Asset.GRID_TENSORS: DAYS_TO_OWN},
+        by_target=True,
+        on_pages=True,
+    ),
+    Asset.STREET_RISK: Spec(
+        Partitions.ISSUE_DATES, {Asset.RISK_FORECASTS: SAME}, keys=("streets",), by_target=True, on_pages=True
+    ),
+    Asset.PATROL_PLANS: Spec(
+        Partitions.ISSUE_DATES,
+        {Asset.RISK_FORECASTS: SAME, Asset.STREET_RISK: SAME},
+        keys=("patrol", "targets"),
+        on_pages=True,
+    ),
+    Asset.PATROLS_MADE: Spec(
+        Partitions.SCORED_DAYS,
+        {Asset.PATROL_PLANS: DAY_BEFORE},
+        keys=("patrols",),
+        section="patrols",
+        rows={"patrols": DAYS_AROUND},
+        on_pages=True,
+    ),
+    Asset.FORECAST_SCORES: Spec(
+        Partitions.SCORED_DAYS,
+        {
+            Asset.RISK_FORECASTS: Days(-SCORES_HISTORY_DAYS, -1),
+            Asset.PATROL_PLANS: Days(-SEQUENCE_DAYS, -1),
+            Asset.GRID_TENSORS: Days(1 - SCORES_HISTORY_DAYS, 0),
+        },
+        by_target=True,
+        on_pages=True,
+    ),
+    Asset.STREET_SCORES: Spec(
+        Partitions.SCORED_DAYS,
+        {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS},
+        by_target=True,
+        section="streets",
+    ),
+    Asset.WALK_FORWARD_REPORTS: Spec(
+        Partitions.NONE,
+        {
+            Asset.EVALUATION_REPORTS: Whole.FINISHED,
+            Asset.LIVE_MODELS: Whole.APPROVALS,
+            Asset.FORECAST_SCORES: Whole.FULL_MONTHS,
+        },
+        keys=("gate", "targets"),
+        by_target=True,
+        on_pages=True,
+    ),
+    Asset.BURDEN_AUDITS: Spec(
+        Partitions.NONE,
+        {
+            Asset.EVALUATION_REPORTS: Whole.FINISHED,
+            Asset.GRID_TENSORS: Whole.FULL_MONTHS,
+            Asset.RISK_FORECASTS: Whole.FULL_MONTHS,
+            Asset.PATROL_PLANS: Whole.FULL_MONTHS,
+            Asset.PATROLS_MADE: Whole.FULL_MONTHS,
+        },
+        keys=("audit", "coverage", "layers", "patrol", "targets"),
+        by_target=True,
+        on_pages=True,
+    ),
+    Asset.NOWCASTS: Spec(
+        Partitions.NONE, {Asset.LIVE_MODELS: Whole.ALL, Asset.GRID_TENSORS: Whole.ALL}, automatic=False
+    ),
+    Asset.NOWCAST_SCORES: Spec(Partitions.SCORED_DAYS, {Asset.CLEANED_ALERTS: LAST_TWO_DAYS}, section="nowcasts"),
+    Asset.ANNUAL_REPORTS: Spec(
+        Partitions.YEARS,
+        {
+            Asset.GRID_TENSORS: Whole.OWN_YEAR,
+            Asset.ALERT_OUTCOMES: Whole.OWN_YEAR,
+            Asset.LIVE_MODELS: Whole.OWN_YEAR,
+            Asset.RISK_FORECASTS: Whole.OWN_YEAR,
+            Asset.PATROL_PLANS: Whole.OWN_YEAR,
+            Asset.PATROLS_MADE: Whole.OWN_YEAR,
+            Asset.BURDEN_AUDITS: Whole.FINISHED,
+        },
+        keys=(
+            "accountability",
+            "acknowledged",
+            "approval",
+            "base_map",
+            "coverage",
+            "layers",
+            "patrol",
+            "public",
+            "shared",
+            "streets",
+            "title",
+        ),
+        on_pages=True,
+    ),
+    Asset.CITY_PAGES: Spec(
+        Partitions.NONE,
+        keys=(
+            "title",
+            "short_name",
+            "targets",
+            "layers",
+            "base_map",
+            "patrol",
+            "nowcasts",
+            "accountability",
+            "acknowledged",
+            "public",
+            "shared",
+        ),
+    ),
+    Asset.SHARED_MODELS: Spec(Partitions.WEEKS, {Asset.GRID_TENSORS: Whole.ALL}, keys=("shared",), automatic=False),
+}
+"""Declarations of the assets."""
 
 
 class OtherFolder(StoredFolder):

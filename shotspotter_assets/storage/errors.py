@@ -6,7 +6,7 @@ from datetime import date
 from pydantic import ValidationError
 
 from shotspotter_assets.storage.catalogue import ALERTS
-from shotspotter_assets.storage.specs import StoredFolder
+from shotspotter_assets.storage.stored_file import StoredFolder
 from shotspotter_assets.storage.wording import LAUNCH, first_of, number_of
 
 

@@ -21,15 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from shotspotter_assets.storage.draft import Draft
 from shotspotter_assets.storage.errors import (
     CorruptObjectError,
     MissingObjectError,
     MissingPartitionsError,
     error_reason,
 )
-from shotspotter_assets.storage.objects import objects_at
-from shotspotter_assets.storage.specs import StoredFolder
+from shotspotter_assets.storage.objects import Draft, objects_at
 from shotspotter_assets.storage.store_format import (
     FormatError,
     check_table,
@@ -37,7 +35,7 @@ from shotspotter_assets.storage.store_format import (
     mark_store,
     marked_table,
 )
-from shotspotter_assets.storage.stored_file import GUNFIRE, StoredFile, StoredTable
+from shotspotter_assets.storage.stored_file import GUNFIRE, StoredFile, StoredFolder, StoredTable
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"  # after all names of cities

@@ -1,5 +1,7 @@
-"""Numbers with nouns and commands in messages."""
+"""Numbers with nouns, commands, and text from outside in messages and pages."""
 
+import html
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -27,3 +29,12 @@ def number_of(count: int, noun: str) -> str:
 def period(first: date, last: date) -> str:
     """Return the days `first` to `last` in words, or the only day."""
     return str(first) if first == last else f"{first} to {last}"
+
+
+_SPECIAL: Final = re.compile(r"[\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|(?<=^\d)[.)]")
+"""Characters with a meaning in Markdown; underscores within words have none."""
+
+
+def plain(text: str) -> str:
+    """Return Markdown that shows `text` as it is, on one line: no tags, links, pictures, emphasis or further cells."""
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", html.escape(" ".join(text.split()), quote=False))

@@ -41,7 +41,7 @@ from shotspotter_assets.storage.catalogue import (
     TENSORS,
     Asset,
 )
-from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.objects import LocalFiles
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.automation.statements import ALWAYS, IDLE, SHOWN, Said, untrue

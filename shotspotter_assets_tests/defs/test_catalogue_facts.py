@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.catalogue_facts import table_of_partition
-from shotspotter_assets.defs.city_assets import city_assets
+from shotspotter_assets.definitions import city_assets
+from shotspotter_assets.defs.materialize import table_of_partition
 from shotspotter_assets.storage.catalogue import STREETS, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, metadata_of, resources, run_days, with_city

@@ -15,7 +15,7 @@ import yaml
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.defs.city_assets import city_assets
+from shotspotter_assets.definitions import city_assets
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.requested_runs import JOBS
 from shotspotter_assets.models.forecaster_registry import FORECASTERS

@@ -1,7 +1,7 @@
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import HARMLESS_KEYS
 from shotspotter_assets.storage.catalogue import Asset
-from shotspotter_assets.storage.specs import Whole
+from shotspotter_assets.storage.stored_file import Whole
 
 USED_KEYS = {key for asset in Asset for key in (*asset.spec.keys, *asset.spec.other_keys, asset.spec.section) if key}
 

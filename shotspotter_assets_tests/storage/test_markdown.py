@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from shotspotter_assets.defs import panel
 from shotspotter_assets.evaluation.walk_forward_report import model_card
-from shotspotter_assets.storage.markdown import plain
+from shotspotter_assets.storage.wording import plain
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import CITY, REPORT, SCORES
 
 HOSTILE = [

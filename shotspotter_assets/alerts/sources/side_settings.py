@@ -6,7 +6,7 @@ from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, 
 from shotspotter_assets.cities.accountability import SideTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.catalogue import FROM_TABLES
-from shotspotter_assets.storage.specs import Partitions
+from shotspotter_assets.storage.stored_file import Partitions
 
 SECTIONS: Final = tuple(dict.fromkeys(section for asset in FROM_TABLES for section in asset.spec.rows))
 """Sections of a city's file that name a side table."""

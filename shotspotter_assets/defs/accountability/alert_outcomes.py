@@ -10,9 +10,9 @@ from shotspotter_assets.accountability.outcome_checks import CHECKED_DAYS, OUTCO
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
+from shotspotter_assets.defs.materialize import Checks, TableProduct
+from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
-from shotspotter_assets.defs.table_assets import table_asset
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, Asset
 from shotspotter_assets.storage.wording import first_of
 
@@ -22,39 +22,7 @@ if TYPE_CHECKING:
 MAX_LOGGED: Final = 5  # rows not used that the log names for each day; the panel and the record name more
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset with its checks, if the city's file has `outcomes`."""
-    if not city.has(Asset.ALERT_OUTCOMES):
-        return dg.Definitions()
-    outcomes = table_asset(
-        city, Asset.ALERT_OUTCOMES, alert_outcomes, kinds={"parquet"}, code_version="1", table=ALERT_OUTCOMES
-    )
-    return dg.Definitions(assets=[outcomes], asset_checks=[_checks(city)])
-
-
-def _checks(city: City) -> dg.AssetChecksDefinition:
-    """Build the checks of the outcomes of a run's days, which run as one."""
-    key = asset_key(city, Asset.ALERT_OUTCOMES)
-    days = day_partitions(city)
-    specs = [
-        dg.AssetCheckSpec(name, asset=key, description=check.__doc__, partitions_def=days)
-        for name, check in OUTCOME_CHECKS.items()
-    ]
-
-    @dg.multi_asset_check(name=f"{city.name}__outcome_checks", specs=specs)
-    def outcome_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-        """Look at the records of the run's days and of the days before them."""
-        from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
-
-        of_run = run_days(context, city)
-        first = min(of_run[0], of_run[-1] - timedelta(days=CHECKED_DAYS - 1))
-        records = OutcomesRecord.find_days(store.open(), city.name, first, of_run[-1])
-        for name, check in OUTCOME_CHECKS.items():
-            yield panel.check_result(check(records), check=name)
-
-    return outcome_checks
-
-
+@TableProduct(Asset.ALERT_OUTCOMES, kinds={"parquet"}, code_version="1", table=ALERT_OUTCOMES)
 def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Table") -> panel.Metadata:
     """Outcomes of the day's alerts as the table of `outcomes` in the city's file reports them.
 
@@ -79,3 +47,17 @@ def alert_outcomes(log: Log, store: Store, city: City, day: date, rows: "pa.Tabl
         **({"problems": panel.bullets(record.problems)} if record.problems else {}),
         "path": dg.MetadataValue.path(path),
     }
+
+
+@Checks(Asset.ALERT_OUTCOMES, OUTCOME_CHECKS)
+def outcome_checks(
+    context: dg.AssetCheckExecutionContext, store: StoreResource, city: City
+) -> Iterator[dg.AssetCheckResult]:
+    """Look at the records of the run's days and of the days before them."""
+    from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
+
+    of_run = run_days(context, city)
+    first = min(of_run[0], of_run[-1] - timedelta(days=CHECKED_DAYS - 1))
+    records = OutcomesRecord.find_days(store.open(), city.name, first, of_run[-1])
+    for name, check in OUTCOME_CHECKS.items():
+        yield panel.check_result(check(records), check=name)

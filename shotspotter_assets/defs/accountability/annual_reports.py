@@ -6,18 +6,12 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset
+from shotspotter_assets.defs.materialize import Product
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT_PAGE, Asset
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[city_asset(city, Asset.ANNUAL_REPORTS, annual_reports, kinds={"html", "json"}, code_version="1")]
-    )
-
-
+@Product(Asset.ANNUAL_REPORTS, kinds={"html", "json"}, code_version="1")
 def annual_reports(log: Log, store: Store, city: City, year: date) -> panel.Metadata:
     """Account of a year: alerts, outages, outcomes, forecasts, plans, burden, changes, and a person's statements.
 

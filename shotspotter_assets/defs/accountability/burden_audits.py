@@ -4,22 +4,12 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.materialize import Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import BURDEN, BURDEN_AUDIT, FRONTIER, Asset
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(
-                city, Asset.BURDEN_AUDITS, burden_audits, kinds={"json", "parquet"}, code_version="2", table=BURDEN
-            )
-        ]
-    )
-
-
+@Product(Asset.BURDEN_AUDITS, kinds={"json", "parquet"}, code_version="2", table=BURDEN)
 @for_each_target
 def burden_audits(log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """Exposure of areas and, with an audit layer, of groups and incomes to flags, beside alerts and simple forecasts.

@@ -11,9 +11,8 @@ from shotspotter_assets.alerts.checks.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.catalogue_facts import stored_rows
-from shotspotter_assets.defs.materialize import asset_decorator
-from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
+from shotspotter_assets.defs.materialize import Check, Checks, RunAsset
+from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED, Asset
 from shotspotter_assets.storage.wording import number_of
@@ -25,97 +24,76 @@ MAX_SPELLINGS: Final = 20
 MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of each
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset and its checks."""
+@RunAsset(Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED)
+def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource, city: City) -> None:
+    """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
-    @asset_decorator(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED)
-    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
+    Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
+    `equal_rows` says. Incidents go on over midnight. A day of mostly unusable rows is held back (see `raw_alerts`).
+    """
+    import pyarrow as pa
 
-        Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
-        `equal_rows` says. Incidents go on over midnight. A day of mostly unusable rows is held back (see `raw_alerts`).
-        """
-        import pyarrow as pa
+    from shotspotter_assets.alerts.cleaning import DAYS_BEFORE, clean_alerts
+    from shotspotter_assets.alerts.days.day_table import DayTable
+    from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
+    from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
 
-        from shotspotter_assets.alerts.cleaning import DAYS_BEFORE, clean_alerts
-        from shotspotter_assets.alerts.days.day_table import DayTable
-        from shotspotter_assets.cities.stored_settings import origins_of_days, refuse_other_settings
-        from shotspotter_assets.storage.lineage import Key, begin_lineage, read_lineage, record_lineage
-
-        opened = store.open()
-        days = run_days(context, city)
-        table = DayTable.read(opened, city.name)
-        raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
-        table.require(city.name, days)
-        refuse_other_settings(read_lineage(opened, Asset.RAW_ALERTS, city.name), days, city, Asset.RAW_ALERTS)
-        # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
-        since = days[0] - timedelta(days=DAYS_BEFORE)
-        before = opened.read_present(RAW_ROWS, city.name, since, days[0] - ONE_DAY)
-        cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
-        made_from: dict[Key, str] = {day: table.made_from(day) for day in days}
-        begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, made_from)
-        with opened.alone(CLEANED.asset, city.name):
-            opened.write_tables(REJECTED, {day: result.rejected for day, result in cleaned.items()}, city.name)
-            opened.write_tables(CLEANED, {day: result.alerts for day, result in cleaned.items()}, city.name)
-        record_lineage(opened, Asset.CLEANED_ALERTS, city.name, origins_of_days(city, Asset.CLEANED_ALERTS, made_from))
-        for day, result in cleaned.items():
-            state = table.days[day]
-            metadata = _metadata(result.account) | {"data_version": table.made_from(day)}
-            metadata |= stored_rows(opened, city, CLEANED, day, result.account.cleaned)
-            metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
-            context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
-        _log_account(context, city, cleaned)
-
-    return dg.Definitions(assets=[cleaned_alerts], asset_checks=[_rows_are_conserved(city), _data_quality(city)])
+    opened = store.open()
+    days = run_days(context, city)
+    table = DayTable.read(opened, city.name)
+    raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
+    table.require(city.name, days)
+    refuse_other_settings(read_lineage(opened, Asset.RAW_ALERTS, city.name), days, city, Asset.RAW_ALERTS)
+    # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
+    since = days[0] - timedelta(days=DAYS_BEFORE)
+    before = opened.read_present(RAW_ROWS, city.name, since, days[0] - ONE_DAY)
+    cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
+    made_from: dict[Key, str] = {day: table.made_from(day) for day in days}
+    begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, made_from)
+    with opened.alone(CLEANED.asset, city.name):
+        opened.write_tables(REJECTED, {day: result.rejected for day, result in cleaned.items()}, city.name)
+        opened.write_tables(CLEANED, {day: result.alerts for day, result in cleaned.items()}, city.name)
+    record_lineage(opened, Asset.CLEANED_ALERTS, city.name, origins_of_days(city, Asset.CLEANED_ALERTS, made_from))
+    for day, result in cleaned.items():
+        state = table.days[day]
+        metadata = _metadata(result.account) | {"data_version": table.made_from(day)}
+        metadata |= panel.stored_rows(opened, city, CLEANED, day, result.account.cleaned)
+        metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
+        context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
+    _log_account(context, city, cleaned)
 
 
-def _rows_are_conserved(city: City) -> dg.AssetChecksDefinition:
-    """Build the check that no row is lost."""
+@Check(Asset.CLEANED_ALERTS, blocking=True)
+def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
+    from shotspotter_assets.alerts.cleaning import IDENTITY, RECOUNTED, unaccounted_rows
 
-    @dg.asset_check(asset=asset_key(city, Asset.CLEANED_ALERTS), partitions_def=day_partitions(city), blocking=True)
-    def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
-        from shotspotter_assets.alerts.cleaning import IDENTITY, RECOUNTED, unaccounted_rows
-
-        opened = store.open()
-        days = run_days(context, city)
-        raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1], RECOUNTED)
-        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], ["user_id"])
-        rejected = opened.read_window(REJECTED, city.name, days[0], days[-1], IDENTITY)
-        wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
-        return dg.AssetCheckResult(
-            passed=not wrong,
-            metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
-            description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
-        )
-
-    return rows_are_conserved
-
-
-def _data_quality(city: City) -> dg.AssetChecksDefinition:
-    """Build the checks of the data's quality, which run as one."""
-    key = asset_key(city, Asset.CLEANED_ALERTS)
-    days = day_partitions(city)
-
-    @dg.multi_asset_check(
-        name=f"{city.name}__data_quality",
-        specs=[
-            dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or name).splitlines()[0], partitions_def=days)
-            for name, check in ALL_CHECKS.items()
-        ],
+    opened = store.open()
+    days = run_days(context, city)
+    raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1], RECOUNTED)
+    alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], ["user_id"])
+    rejected = opened.read_window(REJECTED, city.name, days[0], days[-1], IDENTITY)
+    wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
+        description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )
-    def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-        """Compare the run's days with the stored ones of the 547 days before them."""
-        from shotspotter_assets.alerts.checks.all_checks import keep_findings
-        from shotspotter_assets.alerts.checks.window import Window
 
-        opened = store.open()
-        days = run_days(context, city)
-        findings = all_findings(Window.load(opened, city, days))
-        for name, finding in keep_findings(opened, city, days, findings).items():
-            yield panel.check_result(finding, "ERROR" if finding.is_error else "WARN", check=name)
 
-    return data_quality
+@Checks(Asset.CLEANED_ALERTS, ALL_CHECKS)
+def data_quality(
+    context: dg.AssetCheckExecutionContext, store: StoreResource, city: City
+) -> Iterator[dg.AssetCheckResult]:
+    """Compare the run's days with the stored ones of the 547 days before them."""
+    from shotspotter_assets.alerts.checks.all_checks import keep_findings
+    from shotspotter_assets.alerts.checks.window import Window
+
+    opened = store.open()
+    days = run_days(context, city)
+    findings = all_findings(Window.load(opened, city, days))
+    for name, finding in keep_findings(opened, city, days, findings).items():
+        yield panel.check_result(finding, "ERROR" if finding.is_error else "WARN", check=name)
 
 
 def _metadata(account: "Account") -> panel.Metadata:

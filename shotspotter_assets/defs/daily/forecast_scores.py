@@ -8,8 +8,8 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
-from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
+from shotspotter_assets.defs.materialize import Check, Product, for_each_target
+from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
@@ -18,57 +18,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset and its checks."""
-    scores = city_asset(city, Asset.FORECAST_SCORES, forecast_scores, kinds={"json"}, code_version="1")
-
-    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
-    def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
-        return _checked(
-            context,
-            store,
-            city,
-            words=lambda record: " ".join(record.warnings()),
-            has_failed=lambda record: bool(record.warnings()),
-        )
-
-    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
-    def level(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        """The served forecasts of the last 365 days expected as many events as were observed."""
-        return _checked(
-            context,
-            store,
-            city,
-            words=lambda record: "" if record.level is None else record.level.sentence(),
-            has_failed=lambda record: record.level is not None and record.level.is_off,
-        )
-
-    return dg.Definitions(assets=[scores], asset_checks=[rolling_gate, level])
-
-
-def _checked(
-    context: dg.AssetCheckExecutionContext,
-    store: StoreResource,
-    city: City,
-    *,
-    words: "Callable[[ScoreRecord], str]",
-    has_failed: "Callable[[ScoreRecord], bool]",
-) -> dg.AssetCheckResult:
-    """Return the result of a check of the day's scores of all targets, with words about each."""
-    from shotspotter_assets.forecasts.issued_scores import ScoreRecord
-
-    scored_date = run_days(context, city)[-1]
-    targets = city.by_target(store.open())
-    records = [(view, ScoreRecord.load(of_target, city.name, scored_date)) for of_target, view in targets]
-    return dg.AssetCheckResult(
-        passed=not any(has_failed(record) for _, record in records),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"scored_date": str(scored_date)},
-        description=panel.sentences([(view, words(record)) for view, record in records]) or None,
-    )
-
-
+@Product(Asset.FORECAST_SCORES, kinds={"json"}, code_version="1")
 @for_each_target
 def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift, level and gate.
@@ -140,3 +90,49 @@ def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
     if gate is not None:
         numbers |= {"rolling_gate_passed": gate.passed, "rolling_gate": panel.bullets(gate.reasons)}
     return numbers
+
+
+@Check(Asset.FORECAST_SCORES)
+def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
+    return _checked(
+        context,
+        store,
+        city,
+        words=lambda record: " ".join(record.warnings()),
+        has_failed=lambda record: bool(record.warnings()),
+    )
+
+
+@Check(Asset.FORECAST_SCORES)
+def level(context: dg.AssetCheckExecutionContext, store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """The served forecasts of the last 365 days expected as many events as were observed."""
+    return _checked(
+        context,
+        store,
+        city,
+        words=lambda record: "" if record.level is None else record.level.sentence(),
+        has_failed=lambda record: record.level is not None and record.level.is_off,
+    )
+
+
+def _checked(
+    context: dg.AssetCheckExecutionContext,
+    store: StoreResource,
+    city: City,
+    *,
+    words: "Callable[[ScoreRecord], str]",
+    has_failed: "Callable[[ScoreRecord], bool]",
+) -> dg.AssetCheckResult:
+    """Return the result of a check of the day's scores of all targets, with words about each."""
+    from shotspotter_assets.forecasts.issued_scores import ScoreRecord
+
+    scored_date = run_days(context, city)[-1]
+    targets = city.by_target(store.open())
+    records = [(view, ScoreRecord.load(of_target, city.name, scored_date)) for of_target, view in targets]
+    return dg.AssetCheckResult(
+        passed=not any(has_failed(record) for _, record in records),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"scored_date": str(scored_date)},
+        description=panel.sentences([(view, words(record)) for view, record in records]) or None,
+    )

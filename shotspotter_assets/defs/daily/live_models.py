@@ -10,7 +10,7 @@ from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.materialize import Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import Asset
 
@@ -36,17 +36,7 @@ class LiveModelConfig(dg.Config):
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(
-                city, Asset.LIVE_MODELS, live_models, LiveModelConfig, kinds={"lightgbm", "json"}, code_version="3"
-            )
-        ]
-    )
-
-
+@Product(Asset.LIVE_MODELS, kinds={"lightgbm", "json"}, code_version="3", launchpad=LiveModelConfig)
 def live_models(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:
     """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 

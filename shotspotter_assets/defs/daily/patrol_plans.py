@@ -11,7 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset
+from shotspotter_assets.defs.materialize import Product
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     DISPATCH_CSV,
@@ -36,15 +36,7 @@ class _Issued(NamedTuple):
     record: "ForecastRecord"
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="3", table=PLAN)
-        ]
-    )
-
-
+@Product(Asset.PATROL_PLANS, kinds={"csv", "parquet"}, code_version="3", table=PLAN)
 def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Units by cell and shift for the day after the issue date, by the city's patrol rules.
 

@@ -9,9 +9,8 @@ import dagster as dg
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.catalogue_facts import stored_rows
-from shotspotter_assets.defs.materialize import asset_decorator
-from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
+from shotspotter_assets.defs.materialize import Check, RunAsset
+from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.storage.catalogue import RAW_ROWS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError
@@ -29,93 +28,81 @@ STATES_WARNED_OF: Final = {
 """Consequence and remedy by state of a day."""
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset and its checks."""
+@RunAsset(Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS)
+def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource, city: City) -> None:
+    """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 
-    @asset_decorator(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS)
-    def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
-        """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
+    One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows. The
+    table of days gives the state of each day with its reason: known, silent, unknown, or held back because most of its
+    rows cannot be used. The data version of a day is that of its rows, settings and state in the table.
+    """
+    from shotspotter_assets.alerts.days.day_table import DayTable
+    from shotspotter_assets.alerts.days.stored_states import stored_states
+    from shotspotter_assets.alerts.sources.schema import keep_first_seen, read_sources
+    from shotspotter_assets.alerts.sources.snapshot import record_answer, take_snapshot
+    from shotspotter_assets.cities.stored_settings import origins_of_days
+    from shotspotter_assets.grid.dates import rows_of_days
+    from shotspotter_assets.storage.lineage import record_lineage
 
-        One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows. The
-        table of days gives the state of each day with its reason: known, silent, unknown, or held back because most of its
-        rows cannot be used. The data version of a day is that of its rows, settings and state in the table.
-        """
-        from shotspotter_assets.alerts.days.day_table import DayTable
-        from shotspotter_assets.alerts.days.stored_states import stored_states
-        from shotspotter_assets.alerts.sources.schema import keep_first_seen, read_sources
-        from shotspotter_assets.alerts.sources.snapshot import record_answer, take_snapshot
-        from shotspotter_assets.cities.stored_settings import origins_of_days
-        from shotspotter_assets.grid.dates import rows_of_days
-        from shotspotter_assets.storage.lineage import record_lineage
-
-        opened = store.open()
-        days = run_days(context, city)
-        readers = sources.readers(city, opened)
-        now = local_time.now()
-        try:
-            earlier = opened.read_present(RAW_ROWS, city.name, days[0], days[-1])
-        except CorruptObjectError as error:
-            context.log.warning(f"{error} The days are read again; when their rows were first received is lost.")
-            earlier = None
-        rows = read_sources(readers, days[0], days[-1])
-        rows = rows if earlier is None else keep_first_seen(rows, earlier)
-        record_answer(opened, city.name, rows, days[0], days[-1])
-        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
-        by_day = rows_of_days(rows.replace_schema_metadata(None), days)
-        last = max(days[-1], snapshot.last_due(local_time.now()))
-        stored = stored_states(snapshot, DayTable.read(opened, city.name), rows, days, last)
-        with opened.alone(RAW_ROWS.asset, city.name):
-            claimed = DayTable.claim(opened, city.name, stored)
-            opened.write_tables(RAW_ROWS, by_day, city.name)
-            DayTable.finish(opened, city.name, stored, claimed)
-        origins = origins_of_days(city, Asset.RAW_ALERTS, {day: entry.version for day, entry in stored.items()})
-        record_lineage(opened, Asset.RAW_ALERTS, city.name, origins)
-        for day, entry in stored.items():
-            metadata: panel.Metadata = {
-                **stored_rows(opened, city, RAW_ROWS, day, by_day[day].num_rows),
-                "data_version": entry.version,
-                **panel.day_state(entry),
-            }
-            context.add_asset_metadata(metadata, partition_key=str(day))
-        _warn(context, city, stored)
-        context.log.info(
-            f"{city.name}: {number_of(rows.num_rows, 'row')} of {number_of(len(days), 'day')} to {days[-1]}"
-        )
-
-    return dg.Definitions(assets=[raw_alerts], asset_checks=_checks(city))
+    opened = store.open()
+    days = run_days(context, city)
+    readers = sources.readers(city, opened)
+    now = local_time.now()
+    try:
+        earlier = opened.read_present(RAW_ROWS, city.name, days[0], days[-1])
+    except CorruptObjectError as error:
+        context.log.warning(f"{error} The days are read again; when their rows were first received is lost.")
+        earlier = None
+    rows = read_sources(readers, days[0], days[-1])
+    rows = rows if earlier is None else keep_first_seen(rows, earlier)
+    record_answer(opened, city.name, rows, days[0], days[-1])
+    snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
+    by_day = rows_of_days(rows.replace_schema_metadata(None), days)
+    last = max(days[-1], snapshot.last_due(local_time.now()))
+    stored = stored_states(snapshot, DayTable.read(opened, city.name), rows, days, last)
+    with opened.alone(RAW_ROWS.asset, city.name):
+        claimed = DayTable.claim(opened, city.name, stored)
+        opened.write_tables(RAW_ROWS, by_day, city.name)
+        DayTable.finish(opened, city.name, stored, claimed)
+    origins = origins_of_days(city, Asset.RAW_ALERTS, {day: entry.version for day, entry in stored.items()})
+    record_lineage(opened, Asset.RAW_ALERTS, city.name, origins)
+    for day, entry in stored.items():
+        metadata: panel.Metadata = {
+            **panel.stored_rows(opened, city, RAW_ROWS, day, by_day[day].num_rows),
+            "data_version": entry.version,
+            **panel.day_state(entry),
+        }
+        context.add_asset_metadata(metadata, partition_key=str(day))
+    _warn(context, city, stored)
+    context.log.info(f"{city.name}: {number_of(rows.num_rows, 'row')} of {number_of(len(days), 'day')} to {days[-1]}")
 
 
-def _checks(city: City) -> list[dg.AssetChecksDefinition]:
-    """Build the checks of a city's rows and files."""
-    key = asset_key(city, Asset.RAW_ALERTS)
-    days = day_partitions(city)
+@Check(Asset.RAW_ALERTS)
+def alerts_are_on_time(store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """The days whose alerts must be there by the city's rule, or by its usual lateness, are known."""
+    from shotspotter_assets.alerts.days.city_now import lateness
 
-    @dg.asset_check(asset=key, partitions_def=days)
-    def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
-        """The days whose alerts must be there by the city's rule, or by its usual lateness, are known."""
-        from shotspotter_assets.alerts.days.city_now import lateness
+    return panel.check_result(lateness(store.open(), city))
 
-        return panel.check_result(lateness(store.open(), city))
 
-    @dg.asset_check(asset=key, partitions_def=days)
-    def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
-        """No landed file of the city is left out because it cannot be used."""
-        from shotspotter_assets.alerts.days.city_now import readable_files
-        from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
+@Check(Asset.RAW_ALERTS)
+def files_are_readable(store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """No landed file of the city is left out because it cannot be used."""
+    from shotspotter_assets.alerts.days.city_now import readable_files
+    from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
 
-        finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
-        return panel.check_result(finding, "ERROR")
+    finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
+    return panel.check_result(finding, "ERROR")
 
-    @dg.asset_check(asset=key, partitions_def=days)
-    def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
-        """No day is held back because most of its rows cannot be used, or because nobody has accepted its number."""
-        from shotspotter_assets.alerts.days.city_now import usable_days
-        from shotspotter_assets.alerts.days.day_table import DayTable
 
-        finding = usable_days(DayTable.read(store.open(), city.name))
-        return panel.check_result(finding, "ERROR")
+@Check(Asset.RAW_ALERTS)
+def days_are_usable(store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """No day is held back because most of its rows cannot be used, or because nobody has accepted its number."""
+    from shotspotter_assets.alerts.days.city_now import usable_days
+    from shotspotter_assets.alerts.days.day_table import DayTable
 
-    return [alerts_are_on_time, files_are_readable, days_are_usable]
+    finding = usable_days(DayTable.read(store.open(), city.name))
+    return panel.check_result(finding, "ERROR")
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:

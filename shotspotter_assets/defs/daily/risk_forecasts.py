@@ -8,7 +8,7 @@ import dagster as dg
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.materialize import Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP, Asset
 
@@ -22,15 +22,7 @@ FORECAST_FACTS: Final = {
 """Fields of the record that the panel shows."""
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(city, Asset.RISK_FORECASTS, risk_forecasts, kinds={"parquet"}, code_version="2", table=FORECAST)
-        ]
-    )
-
-
+@Product(Asset.RISK_FORECASTS, kinds={"parquet"}, code_version="2", table=FORECAST)
 @for_each_target
 def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the day after the issue date and in the hours from its midnight, from the days known so far.

@@ -7,31 +7,13 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
-from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
+from shotspotter_assets.defs.materialize import Check, Product, for_each_target
+from shotspotter_assets.defs.partitions import run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP, Asset
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the risk with its check, and the scores if the city has streets."""
-    risk = city_asset(city, Asset.STREET_RISK, street_risk, kinds={"parquet"}, code_version="2", table=STREETS)
-
-    @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=issue_dates(city))
-    def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        from shotspotter_assets.forecasts.street_ranking import StreetRecord
-
-        # All targets have the streets of one file.
-        record = StreetRecord.find(store.open().of(city.target), city.name, run_days(context, city)[-1])
-        wrong = record.no_streets if record is not None and record.is_wrong else None
-        return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
-
-    scores = city_asset(city, Asset.STREET_SCORES, street_scores, kinds={"json"}, code_version="1")
-    assets = [risk, scores] if city.has(Asset.STREET_SCORES) else [risk]
-    return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
-
-
+@Product(Asset.STREET_RISK, kinds={"parquet"}, code_version="2", table=STREETS)
 @for_each_target
 def street_risk(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
@@ -69,6 +51,18 @@ def street_risk(log: Log, store: Store, city: City, issue_date: date) -> panel.M
     }
 
 
+@Check(Asset.STREET_RISK)
+def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """The city's file of streets, where it names one, can be read and has named lines in its box."""
+    from shotspotter_assets.forecasts.street_ranking import StreetRecord
+
+    # All targets have the streets of one file.
+    record = StreetRecord.find(store.open().of(city.target), city.name, run_days(context, city)[-1])
+    wrong = record.no_streets if record is not None and record.is_wrong else None
+    return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
+
+
+@Product(Asset.STREET_SCORES, kinds={"json"}, code_version="1")
 @for_each_target
 def street_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the streets ranked the day before, compared with the same risk spread evenly.

@@ -5,10 +5,16 @@ depends on the private parts that the installed Dagster has, not on its version.
 """
 
 import logging
+import os
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
+
+from dagster import Field, StringSource
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from shotspotter_assets.defs.event_log.private_parts import EVENT_LOG, POSTGRES, SQLITE, Part, missing_parts
 
@@ -16,7 +22,7 @@ STORAGES: Final = {
     "BatchedSqliteEventLogStorage": (
         "sqlite",
         (*EVENT_LOG, *SQLITE),
-        f"{__name__}.stock",
+        __name__,
         "StockSqliteEventLogStorage",
     ),
     "BatchedPostgresEventLogStorage": (
@@ -29,6 +35,21 @@ STORAGES: Final = {
 """By name: the module of the batched storage, the parts that it needs, and module and name of the stock one."""
 
 log = logging.getLogger(__name__)
+
+
+class StockSqliteEventLogStorage(SqliteEventLogStorage):
+    """Stock SQLite event log; `base_dir` is `$DAGSTER_HOME/history/runs` unless set."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
+        home = os.environ.get("DAGSTER_HOME")
+        if not home and "base_dir" not in config_value:
+            raise ValueError("event_log_storage in dagster.yaml needs base_dir where DAGSTER_HOME is not set")
+        return cls(config_value.get("base_dir") or str(Path(home or "", "history", "runs")), inst_data)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
+from shotspotter_assets.defs.event_log import StockSqliteEventLogStorage
 from shotspotter_assets.defs.event_log.batched import BatchedEventLog, with_data_version
-from shotspotter_assets.defs.event_log.stock import StockSqliteEventLogStorage
 
 DISK_PER_EVENT_BYTE: Final = 8  # two databases, each with a write-ahead log and indexes
 

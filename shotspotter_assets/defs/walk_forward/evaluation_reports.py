@@ -9,7 +9,7 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.materialize import Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     FOLD_COUNTS,
@@ -51,23 +51,9 @@ class ReportConfig(dg.Config):
     types: bool = Field(True, description="Score the forecast gunshot types of cities that give them.")
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(
-                city,
-                Asset.EVALUATION_REPORTS,
-                evaluation_reports,
-                ReportConfig,
-                kinds={"json", "parquet"},
-                code_version="1",
-                table=FOLD_FORECASTS,
-            )
-        ]
-    )
-
-
+@Product(
+    Asset.EVALUATION_REPORTS, kinds={"json", "parquet"}, code_version="1", table=FOLD_FORECASTS, launchpad=ReportConfig
+)
 @for_each_target
 def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config: ReportConfig) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""

@@ -11,7 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.materialize import Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.forecaster_registry import FALLBACKS, city_settings, live_forecasters, require_next_day
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
@@ -35,17 +35,7 @@ class FoldModelConfig(dg.Config):
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
-    return dg.Definitions(
-        assets=[
-            city_asset(
-                city, Asset.FOLD_MODELS, fold_models, FoldModelConfig, kinds={"keras", "lightgbm"}, code_version="5"
-            )
-        ]
-    )
-
-
+@Product(Asset.FOLD_MODELS, kinds={"keras", "lightgbm"}, code_version="5", launchpad=FoldModelConfig)
 @for_each_target
 def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldModelConfig) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.

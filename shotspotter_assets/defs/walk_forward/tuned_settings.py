@@ -9,7 +9,7 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
-from shotspotter_assets.defs.materialize import asset_decorator
+from shotspotter_assets.defs.materialize import RunAsset
 from shotspotter_assets.defs.partitions import run_day
 from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
 from shotspotter_assets.models.forecaster_registry import SEARCHED, city_settings
@@ -59,21 +59,20 @@ class TuningConfig(dg.Config):
     folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and score trials on.")
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset."""
+@RunAsset(Asset.TUNED_SETTINGS, kinds={"json"}, code_version="1")
+def tuned_settings(
+    context: dg.AssetExecutionContext,
+    config: TuningConfig,
+    store: StoreResource,
+    sagemaker: SageMakerResource,
+    city: City,
+) -> dg.MaterializeResult:
+    """The settings of a forecaster with the lowest log loss in the validation window, found by Bayesian search.
 
-    @asset_decorator(city, Asset.TUNED_SETTINGS, kinds={"json"}, code_version="1")
-    def tuned_settings(
-        context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
-    ) -> dg.MaterializeResult:
-        """The settings of a forecaster with the lowest log loss in the validation window, found by Bayesian search.
-
-        Finished trials are kept, so that a killed search continues. YAML for the city's file is stored, and not adopted.
-        """
-        [(opened, view)] = city.only(config.target or city.target).by_target(store.open())
-        return dg.MaterializeResult(metadata=_search(context, config, opened, sagemaker, view))
-
-    return dg.Definitions(assets=[tuned_settings])
+    Finished trials are kept, so that a killed search continues. YAML for the city's file is stored, and not adopted.
+    """
+    [(opened, view)] = city.only(config.target or city.target).by_target(store.open())
+    return dg.MaterializeResult(metadata=_search(context, config, opened, sagemaker, view))
 
 
 def _search(

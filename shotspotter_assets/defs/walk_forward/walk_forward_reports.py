@@ -7,8 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset, for_each_target
-from shotspotter_assets.defs.partitions import asset_key
+from shotspotter_assets.defs.materialize import Check, Product, for_each_target
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
@@ -18,52 +17,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
 
-def definitions(city: City) -> dg.Definitions:
-    """Build the asset and its check."""
-    reports = city_asset(
-        city,
-        Asset.WALK_FORWARD_REPORTS,
-        walk_forward_reports,
-        kinds={"json", "markdown"},
-        code_version="1",
-    )
-
-    @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
-    def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
-        """The candidate forecast is shown to be better than the best baseline, by one rule for all candidates.
-
-        Better: the lower end of the 90% interval of its gain is above zero, predicted / observed lies within 0.8 to 1.25,
-        and at least 12 weeks and 100 cell-days with an alert were tested. Worse: the upper end is below zero. Anything
-        else is not worse, and not shown to be better. A combination of simple methods is served unless it is worse.
-        """
-        from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-
-        reports = [
-            (view, WalkForwardReport.find(of_target, city.name)) for of_target, view in city.by_target(store.open())
-        ]
-        verdicts = [(view, report.verdict) for view, report in reports if report is not None]
-        numbers = [
-            (
-                view,
-                {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
-                | verdict.gain.ends("gain"),
-            )
-            for view, verdict in verdicts
-        ]
-        why = [
-            (view, f"Verdict: {verdict.outcome}. {verdict.served} is served. {' '.join(verdict.reasons)}")
-            for view, verdict in verdicts
-        ]
-        return dg.AssetCheckResult(
-            passed=bool(verdicts) and all(verdict.outcome == "better" for _, verdict in verdicts),
-            severity=dg.AssetCheckSeverity.WARN,
-            description=panel.sentences(why),
-            metadata=panel.of_targets(numbers),
-        )
-
-    return dg.Definitions(assets=[reports], asset_checks=[forecast_beats_best_baseline])
-
-
+@Product(Asset.WALK_FORWARD_REPORTS, kinds={"json", "markdown"}, code_version="1")
 @for_each_target
 def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card.
@@ -116,6 +70,38 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
         "path": dg.MetadataValue.path(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }
+
+
+@Check(Asset.WALK_FORWARD_REPORTS)
+def forecast_beats_best_baseline(store: StoreResource, city: City) -> dg.AssetCheckResult:
+    """The candidate forecast is shown to be better than the best baseline, by one rule for all candidates.
+
+    Better: the lower end of the 90% interval of its gain is above zero, predicted / observed lies within 0.8 to 1.25,
+    and at least 12 weeks and 100 cell-days with an alert were tested. Worse: the upper end is below zero. Anything
+    else is not worse, and not shown to be better. A combination of simple methods is served unless it is worse.
+    """
+    from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+
+    reports = [(view, WalkForwardReport.find(of_target, city.name)) for of_target, view in city.by_target(store.open())]
+    verdicts = [(view, report.verdict) for view, report in reports if report is not None]
+    numbers = [
+        (
+            view,
+            {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
+            | verdict.gain.ends("gain"),
+        )
+        for view, verdict in verdicts
+    ]
+    why = [
+        (view, f"Verdict: {verdict.outcome}. {verdict.served} is served. {' '.join(verdict.reasons)}")
+        for view, verdict in verdicts
+    ]
+    return dg.AssetCheckResult(
+        passed=bool(verdicts) and all(verdict.outcome == "better" for _, verdict in verdicts),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=panel.sentences(why),
+        metadata=panel.of_targets(numbers),
+    )
 
 
 def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Metadata:

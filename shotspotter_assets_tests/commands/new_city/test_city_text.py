@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_cities, load_city
-from shotspotter_assets.commands.new_city.city_text import describe_city
-from shotspotter_assets.commands.new_city.columns import Question
-from shotspotter_assets.commands.new_city.reading import NewCityError, read_alerts
+from shotspotter_assets.commands.new_city import describe_city
+from shotspotter_assets.commands.new_city_columns import NewCityError, Question, read_alerts
 from shotspotter_assets.storage.wording import CHECKOUT
 from shotspotter_assets_tests.commands.new_city.exports import LATITUDE, LONGITUDE, export, moments, write
 

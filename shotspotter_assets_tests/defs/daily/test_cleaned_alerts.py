@@ -91,7 +91,7 @@ RUNS = """
 import sys, time
 from pathlib import Path
 import dagster as dg
-from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.objects import LocalFiles
 from shotspotter_assets_tests.defs.chain import resources, run_days
 
 store, landing = sys.argv[1:]

@@ -1,12 +1,17 @@
-"""The text of a city file, and lines about it, from alerts and a person's answers."""
+"""The command `new-city`: questions, the text of a city file, files and next steps."""
 
 import math
+import os
+import re
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import click
 import jinja2
 import numpy as np
 import pyarrow as pa
@@ -21,12 +26,12 @@ from shotspotter_assets.alerts.spellings import are_unlisted
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.cities.strict_model import NAME_PATTERN
 from shotspotter_assets.city_files import load_city, schema_comment
-from shotspotter_assets.commands.new_city.columns import find_columns
-from shotspotter_assets.commands.new_city.places import country_of, find_place
-from shotspotter_assets.commands.new_city.reading import Alerts, NewCityError
-from shotspotter_assets.commands.new_city.times import find_times
+from shotspotter_assets.commands.new_city_columns import Alerts, NewCityError, Question, find_columns, read_alerts
+from shotspotter_assets.commands.new_city_place_and_time import country_of, find_place, find_times
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
+from shotspotter_assets.settings import BASE_FOLDER, OWN_CITIES, cities_folder
 from shotspotter_assets.storage.arrays import Days
 from shotspotter_assets.storage.wording import number_of
 
@@ -142,3 +147,51 @@ def _account(alerts: Alerts, city: City) -> Iterator[str]:
         name = list(REASONS)[number]
         first = alerts.place(int((reasons == number).argmax()))
         yield f"{name}: {number_of(int((reasons == number).sum()), 'row')}, the first is {first} ({REASONS[name]})"
+
+
+def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -> Iterator[str]:
+    """Write the file of a city and copy its alerts to the landing folder; yield what was found and the next steps.
+
+    Raises NewCityError without a usable city or, without a terminal, for an answer that is missing; nothing is written then.
+    """
+    name = name or _ask(Question("NAME FILE", "What is the city's name, in small letters, such as springfield_ma?"))
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise NewCityError(
+            f"{name!r} is no name of a city: use small letters, digits and underscores (springfield_ma)."
+        )
+    folder = cities_folder(os.environ) if os.environ.get("SHOTSPOTTER_CITIES") else OWN_CITIES
+    city_file = folder.absolute() / f"{name}.yaml"
+    landing = f"{(os.environ.get('SHOTSPOTTER_LANDING') or str(BASE_FOLDER / 'landing')).rstrip('/')}/{name}"
+    path = path or Path(_ask(Question("FILE", "Which file or folder has the city's alerts?")))
+    alerts = read_alerts(path)
+    is_landed = "://" in landing or path.absolute().is_relative_to(Path(landing).absolute())
+    if there := [str(place) for place in (city_file, *([] if is_landed else [Path(landing)])) if place.exists()]:
+        raise NewCityError(f"{there[0]} exists already; choose another name, or remove it first.")
+    found = _described(name, alerts, answers)
+    for file in () if is_landed else alerts.files:
+        copy = Path(landing) / file.relative_to(path if path.is_dir() else path.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    city_file.parent.mkdir(parents=True, exist_ok=True)
+    with city_file.open("x") as written:
+        written.write(found.text)
+    yield from found.lines
+    yield f"\n{city_file} is written. Alerts belong in {landing}{'' if is_landed else ', which has a copy'}. Now:\n"
+    yield f"shotspotter check-cities\nshotspotter run {name}    # days, models, forecast and pages; minutes"
+    yield f"shotspotter pages\nshotspotter ui    # builds whatever lands in {landing}"
+
+
+def _described(name: str, alerts: Alerts, answers: Mapping[str, str]) -> CityText:
+    """Describe the city, and ask until every question is answered."""
+    while True:
+        try:
+            return describe_city(name, alerts, answers)
+        except Question as question:
+            answers = {**answers, question.option: _ask(question)}
+
+
+def _ask(question: Question) -> str:
+    if not sys.stdin.isatty():
+        choices = f" ({' or '.join(question.choices)})" if question.choices else ""
+        raise NewCityError(f"{question} Without a terminal, add {question.option}{choices}.")
+    return str(click.prompt(str(question), type=click.Choice(question.choices) if question.choices else str))

@@ -1,7 +1,11 @@
-"""Runs of a city that are due, in this process: a first forecast, or one day of a machine without the daemon."""
+"""Runs of a city's assets in this process, and the due ones: a first forecast, or one day of a machine without the daemon."""
 
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import click
 import dagster as dg
@@ -12,11 +16,49 @@ from shotspotter_assets.automation.under_way import DueRun
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.commands.launch import Launch, run_launch
-from shotspotter_assets.commands.lost_runs import fail_lost_runs
-from shotspotter_assets.defs.requested_runs import config_of, runs_under_way, tags_of
+from shotspotter_assets.commands.lost_runs import PROCESS_TAG, fail_lost_runs, process_address
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.requested_runs import config_of, job_name, runs_under_way, tags_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings, prepare_home
+from shotspotter_assets.storage.catalogue import Asset
+
+
+class Launch(NamedTuple):
+    """One run of assets of a city, with the tags of its partitions and config by asset."""
+
+    title: str
+    city: str
+    assets: Sequence[Asset]
+    tags: Mapping[str, str] = {}
+    config: Mapping[str, Mapping[str, Any]] = {}
+
+
+@cache
+def _definitions() -> dg.Definitions:
+    return build_definitions(Settings.from_environment(os.environ))
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its ended subprocesses."""
+    return sum(os.times()[:4])
+
+
+def run_launch(launch: Launch) -> list[str]:
+    """Run a launch in the instance of DAGSTER_HOME, print its seconds, and return a line for each check that warns."""
+    started = time.monotonic()
+    before = cpu_seconds()
+    selection = [dg.AssetKey([launch.city, str(asset)]) for asset in launch.assets]
+    job = _definitions().resolve_job_def(job_name(launch.city, launch.assets))
+    ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
+    config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    # The system closes the socket of a killed process, and so its run is found to be lost.
+    with dg.DagsterInstance.get() as instance, socket.create_server(("127.0.0.1", 0)) as process:
+        tags = {**launch.tags, PROCESS_TAG: process_address(process)}
+        result = job.execute_in_process(run_config=config, instance=instance, asset_selection=selection, tags=tags)
+    click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s, {cpu_seconds() - before:.0f} CPU seconds")
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    return [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed]
 
 
 def run_city(name: str) -> None:

@@ -7,7 +7,7 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from shotspotter_assets.defs.automation.city_sensors import NOT_AUTOMATED
+from shotspotter_assets.defs.city_sensors import NOT_AUTOMATED
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.storage.catalogue import ALERTS, RAW_ROWS, WAITING
 from shotspotter_assets.storage.store import Store

@@ -1,1 +1,0 @@
-"""A first city file from a file of alerts."""

@@ -1,1 +1,0 @@
-"""Sensors of cities, nowcasts and notices, and the weekly schedule."""
