@@ -16,7 +16,7 @@ def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None
     settings = Settings.from_environment(environ)
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
     assert settings.ui_url == "http://127.0.0.1:3000"
-    assert [name for name, city in settings.cities.items() if city.is_automated] == ["washington_dc"]
+    assert [name for name, city in settings.cities.items() if city.is_automated] == ["simulated_live", "washington_dc"]
 
 
 def test_the_lineage_of_a_city_is_in_the_code_location_of_the_workspace() -> None:

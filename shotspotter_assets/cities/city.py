@@ -289,6 +289,11 @@ class City(StrictModel):
         return self.automation != "manual"
 
     @property
+    def gives_way(self) -> bool:
+        """True for a simulated city, whose runs must not delay those of other cities."""
+        return self.source.arrival == "daily"
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the grid."""
         return self.grid.shape

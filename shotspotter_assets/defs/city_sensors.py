@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from shotspotter_assets.automation.due import Due
     from shotspotter_assets.automation.under_way import DueRun
 
-LANDING_SECONDS: Final = 10  # seconds between two ticks if the city has landed files
-OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
+TICK_SECONDS: Final = 10  # seconds between two ticks of a city
+POLLED_TICK_SECONDS: Final = 60  # seconds between two ticks of a city that has only polled sources
 MAX_SECONDS: Final = 30.0  # maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s
 MAX_TABLE_SECONDS: Final = 5.0  # maximum time for the files of a side table in a tick
 LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
@@ -58,7 +58,7 @@ def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{city.name}_automation",
         jobs=city_jobs(city),
-        minimum_interval_seconds=LANDING_SECONDS if "landed" in city.arrivals else OTHER_SECONDS,
+        minimum_interval_seconds=POLLED_TICK_SECONDS if city.arrivals == {"polled"} else TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
     )

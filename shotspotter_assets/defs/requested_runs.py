@@ -22,6 +22,7 @@ REPLACES_TAG: Final = "shotspotter/replaces"  # version of the stored partitions
 REASON_TAG: Final = "shotspotter/reason"
 PRIORITY_TAG: Final = "dagster/priority"
 LONG_TAG: Final = "shotspotter/long"  # of runs that `dagster.yaml` limits, so that a place is free for the newest day
+SIMULATED_TAG: Final = "shotspotter/simulated"  # of simulated cities' runs, of which `dagster.yaml` allows one
 BACKFILL_TAG: Final = "dagster/backfill"  # of a person's runs, which `dagster.yaml` limits too
 NICENESS: Final = 10  # of processes that give way: about a tenth of the share of another one
 WAITING: Final = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
@@ -66,7 +67,7 @@ def city_jobs(city: City) -> list[Any]:
             f"{city.name}_{name}",
             [asset_key(city, asset) for asset in job.assets if city.has(asset)],
             description=job.description,
-            tags={CITY_TAG: city.name} | ({LONG_TAG: "true"} if job.is_long else {}),
+            tags={CITY_TAG: city.name} | places(city, is_long=job.is_long),
         )
         for name, job in JOBS.items()
         if any(map(city.has, job.assets))
@@ -130,14 +131,21 @@ def _described(run: dg.DagsterRun, city: str) -> RunUnderWay:
 
 
 def tags_of(city: City, run: DueRun) -> dict[str, str]:
-    """Return the tags of a due run: its city, its days, and whether it is long."""
+    """Return the tags of a due run: its city, its days, and the places that it takes, see `places`."""
     days = {} if run.days is None else range_tags(*run.days)
-    return {CITY_TAG: city.name} | days | ({LONG_TAG: "true"} if run.is_long else {})
+    return {CITY_TAG: city.name} | days | places(city, is_long=run.is_long)
+
+
+def places(city: City, *, is_long: bool) -> dict[str, str]:
+    """Return the tag by which `dagster.yaml` limits a run; runs of simulated cities take no place of a long one."""
+    if city.gives_way:
+        return {SIMULATED_TAG: "true"}
+    return {LONG_TAG: "true"} if is_long else {}
 
 
 def give_way(tags: Mapping[str, str]) -> None:
-    """Lower the priority of this process if its run is long or of a backfill, so that the newest day's run is not slowed."""
-    if tags.keys() & {LONG_TAG, BACKFILL_TAG}:
+    """Lower the priority of a long run's process, or one of a backfill or a simulated city, so that no newest day is slowed."""
+    if tags.keys() & {LONG_TAG, SIMULATED_TAG, BACKFILL_TAG}:
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 

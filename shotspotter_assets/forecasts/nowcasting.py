@@ -52,6 +52,10 @@ class NowcastRecord(StoredRecord):
     without_minutes: str = Field(description='Reason for no forecast of minutes, or "".')
 
 
+class NoNowcastError(ValueError):
+    """A nowcast that is not possible yet; the message gives the reason and the remedy."""
+
+
 class UntilNow(NamedTuple):
     """History to now: the days to the current one, and the incidents of yesterday and today."""
 
@@ -84,7 +88,7 @@ class Nowcaster:
     city: City
     open_store: Callable[[], Store]
     readers: Callable[[], Sequence[AlertSource]]
-    clock: Callable[[], datetime] = local_time.now
+    clock: Callable[[], datetime] = field(default=lambda: local_time.now())  # noqa: PLW0108 - late, as tests shift it
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; new models count from the next hour on."""
 
@@ -92,7 +96,7 @@ class Nowcaster:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
         Inputs are a hash of the sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read,
-        ValueError without models of hours, or if the source has not reported the last days yet.
+        NoNowcastError without models of hours, or if the source has not reported the last days yet.
         """
         store, record, models = self._load(self.clock())
         days = days_to_read(store, self.city, self.clock())
@@ -123,12 +127,12 @@ def _hour_of(instant: datetime) -> str:
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
-    """Return the latest record of past days; raise ValueError without one."""
+    """Return the latest record of past days; raise NoNowcastError without one."""
     today = now.astimezone(city.zone).date()
     record = ServingRecord.latest_before(store, city.name, today)
     if record is None:
         remedy = f"Materialize live_models for {city.name} first."
-        raise ValueError(f"City {city.name}: no live models before {today}. {remedy}")
+        raise NoNowcastError(f"City {city.name}: no live models before {today}. {remedy}")
     return record
 
 
@@ -143,7 +147,10 @@ def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
 def history_until(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
-    """Return the history to now from stored days and `rows` (`RAW_SCHEMA`); raise ValueError if yesterday is not known."""
+    """Return the history to now from stored days and `rows` (`RAW_SCHEMA`).
+
+    Raises NoNowcastError if yesterday is not known.
+    """
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
         dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
@@ -176,7 +183,7 @@ def _stored_history_with(store: Store, city: City, days: list[date], alerts: pa.
 
 
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
-    """Raise ValueError if neither the table of days nor the sources' newest `rows` show that yesterday is known."""
+    """Raise NoNowcastError if neither the table of days nor the sources' newest `rows` show that yesterday is known."""
     table = DayTable.read(store, city.name)
     if yesterday in table.days and table.days[yesterday].is_counted:
         return
@@ -188,7 +195,7 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
     reports = source_reports(city, readers, {}, day_start(yesterday + ONE_DAY, city.zone))
     decision = day_decisions(city, reports, NO_WORDS, known_rows, yesterday)[yesterday]
     if decision.state not in ("known", "silent"):
-        raise ValueError(
+        raise NoNowcastError(
             f"City {city.name}: no next hours because {yesterday} is not known yet. {decision.why} Retry when the source has "
             "published it. risk_forecasts are issued up to a lead of publication.longest_lead "
             f"({city.publication.longest_lead} days)."
@@ -196,10 +203,10 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
 
 
 def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime) -> Nowcast:
-    """Forecast the next minutes and hours; raise ValueError without models of hours."""
+    """Forecast the next minutes and hours; raise NoNowcastError without models of hours."""
     city = until_now.history.city
     if models.hours is None:
-        raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
+        raise NoNowcastError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
     history = until_now.history.hourly(covered_mask(record.covered, city.shape))
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))

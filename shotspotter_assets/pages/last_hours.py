@@ -55,7 +55,7 @@ def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
     issued = [table for table in tables if table is not None]
     return LastHours(
         record=record,
-        issued=_clock(now, city),
+        issued=clock_time(now, city),
         ends=now + timedelta(hours=1),
         spans=list(spans),
         places=_likely(list(spans.values()), places) if spans else [],
@@ -121,12 +121,13 @@ def _outcomes(
     sums = by_nowcast[["probability", "even", "observed"]].sum()
     top = rows.loc[by_nowcast["probability"].idxmax()]
     outcomes = sums.rename(columns={"probability": "expected"}).assign(
-        issued=[_clock(instant, city) for instant in sums.index],
+        issued=[clock_time(instant, city) for instant in sums.index],
         likeliest=places.names(top["row"], top["column"]),
         is_over=sums.index + timedelta(minutes=SHOWN_MINUTES) <= now,
     )
     return outcomes[::-1].to_dict("records")
 
 
-def _clock(instant: datetime, city: City) -> str:
+def clock_time(instant: datetime, city: City) -> str:
+    """Return an instant on the city's clock, to the minute."""
     return f"{instant.astimezone(city.zone):%Y-%m-%d %H:%M}"

@@ -28,7 +28,7 @@ from shotspotter_assets.grid.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import Status, data_script, folder_of, published_files, read_now, renew_waiting
 from shotspotter_assets.pages.first_page import newest_forecast
-from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
+from shotspotter_assets.pages.last_hours import SHOWN_HOURS, clock_time, last_hours
 from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public import last_years_account, public_files, stored_reports, years_in_words
@@ -228,12 +228,16 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     return _card(city, issue, status)
 
 
-def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, Values]:
+def _page_of_hours(
+    site: Site, store: Store, city: City, places: Places, polled_at: datetime | None = None
+) -> dict[str, Values]:
     """Put the map of the last hours, and return the values of their page by its file; nothing without nowcasts."""
     hours = last_hours(store, city, places)
     if hours is not None:
         site.put_data("hours", hours.data)
-    return {} if hours is None and city.nowcasts is None else {LAST_HOURS: {"hours": hours, "shown_hours": SHOWN_HOURS}}
+    polled = "" if polled_at is None else clock_time(polled_at, city)
+    values: Values = {"hours": hours, "shown_hours": SHOWN_HOURS, "polled": polled}
+    return {} if hours is None and city.nowcasts is None else {LAST_HOURS: values}
 
 
 def _pages_of_the_past(
@@ -297,15 +301,15 @@ def _page_of_account(site: Site, city: City, account: Account, bounds: Finding |
     }
 
 
-def renew_last_hours(store: Store, city: City, places: Places) -> None:
-    """Make the page of the last hours, if the city has pages."""
+def renew_last_hours(store: Store, city: City, places: Places, polled_at: datetime | None = None) -> None:
+    """Make the page of the last hours, if the city has pages; it names the time of the last poll of the source."""
     with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
         if site.record.files:
             # Files that a run without an end left unrecorded stay for the next run of all pages.
             site.hashes |= dict.fromkeys(site.stored, "") | site.record.files
             site.problems = places.problems
-            pages = _page_of_hours(site, store, city, places)
+            pages = _page_of_hours(site, store, city, places, polled_at)
             _put_pages(site, city, city, pages, site.stored | pages.keys())
             site.write()
 

@@ -1,4 +1,4 @@
-"""A city of landed files under a clock of its own: files land, the sensor ticks, runs go in this process."""
+"""A city under a clock of its own, usually of landed files: files land, the sensors tick, runs go in this process."""
 
 import os
 import shutil
@@ -53,21 +53,25 @@ def rows(first: date, last: date, number: int = 3) -> list[str]:
 
 @dataclass
 class LivingCity:
-    """The city, its landing folder and its store; `now` is the present of everything in the installation."""
+    """The city, its landing folder and its store; `now` is the present of everything in the installation.
+
+    A city file that is there already, of any `name`, stays as it is.
+    """
 
     folder: Path
     start: date
     now: datetime
+    name: str = NAME
     requested: list[dg.RunRequest] = field(default_factory=list)
     message: str = ""
     _cursor: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("landing/town", "cities", "home"):
+        for name in (f"landing/{self.name}", "cities", "home"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.store = Store(str(self.folder / "store"))
         self.instance = instance_in_memory(self.folder / "home")
-        if (self.folder / "cities" / "town.yaml").exists():
+        if (self.folder / "cities" / f"{self.name}.yaml").exists():
             self.load()
         else:
             self.write_city_file()
@@ -75,7 +79,7 @@ class LivingCity:
     def copy(self, folder: Path) -> "LivingCity":
         """Return a city that goes on from here in its own folder."""
         shutil.copytree(self.folder, folder)
-        city = LivingCity(folder, self.start, self.now, message=self.message, _cursor=self._cursor)
+        city = LivingCity(folder, self.start, self.now, self.name, message=self.message, _cursor=self._cursor)
         copy_runs(self.instance, city.instance)
         return city
 
@@ -97,7 +101,7 @@ class LivingCity:
         with self.clock():
             settings = Settings.from_environment(self.environment())
         self.on = Installation(settings)
-        self.city = settings.cities[NAME]
+        self.city = settings.cities[self.name]
 
     @contextmanager
     def clock(self) -> Iterator[None]:
@@ -128,7 +132,7 @@ class LivingCity:
 
     def tick(self) -> list[dg.RunRequest]:
         with self.clock():
-            result = evaluate(f"{NAME}_automation", self.on, self.instance, self._cursor)
+            result = evaluate(f"{self.name}_automation", self.on, self.instance, self._cursor)
         self._cursor = result.cursor
         self.events = list(result.asset_events)
         self.message = skip_message(result)
@@ -153,7 +157,7 @@ class LivingCity:
         assets = set(request.asset_selection or ())
         no_checks = None if checks else set()
         ops = request.run_config.get("ops", {}) | {
-            f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()
+            f"{self.name}__{name}": {"config": values} for name, values in (config or {}).items()
         }
         how = {"tags": dict(request.tags), "run_config": {"ops": ops}}
         with self.clock():
@@ -169,20 +173,22 @@ class LivingCity:
         for _ in range(max_ticks):
             requests = self.tick()
             if days_only:
-                requests = [one for one in requests if dg.AssetKey([NAME, "raw_alerts"]) in (one.asset_selection or ())]
+                requests = [
+                    one for one in requests if dg.AssetKey([self.name, "raw_alerts"]) in (one.asset_selection or ())
+                ]
             if not requests and "tried again at" in self.message:
                 self.now += timedelta(hours=1)
                 continue
             if not requests:
                 return made
             for request in requests:
-                made.append(request.tags["shotspotter/target"].removeprefix(f"{NAME} "))
+                made.append(request.tags["shotspotter/target"].removeprefix(f"{self.name} "))
                 self.run(request, checks=checks)
         raise AssertionError(f"still not settled after {max_ticks} ticks: {made}")
 
     @property
     def table(self) -> DayTable:
-        return DayTable.read(self.store, NAME)
+        return DayTable.read(self.store, self.name)
 
 
 def assets_of(request: dg.RunRequest) -> set[str]:

@@ -90,7 +90,10 @@ def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
 
 def test_folds_train_one_at_a_time_and_the_newest_day_never_waits_for_them() -> None:
     graph = DEFINITIONS.resolve_asset_graph()
-    assert graph.get(dg.AssetKey(["tiny_city", "fold_models"])).pools == {"training"}
+    assert graph.get(dg.AssetKey(["landing_city", "fold_models"])).pools == {"training"}
+    assert not graph.get(dg.AssetKey(["tiny_city", "fold_models"])).pools, (
+        "simulated: its trainings delay no other city"
+    )
     assert not any(graph.get(asset_key(CITIES["tiny_city"], name)).pools for name in DAILY_CHAIN)
 
 

@@ -9,7 +9,14 @@ from typing import Any, Final
 import dagster as dg
 import pytest
 
-from shotspotter_assets.defs.requested_runs import BACKFILL_TAG, LONG_TAG, give_way, job_name, runs_under_way
+from shotspotter_assets.defs.requested_runs import (
+    BACKFILL_TAG,
+    LONG_TAG,
+    SIMULATED_TAG,
+    give_way,
+    job_name,
+    runs_under_way,
+)
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SCORES, TENSORS, Asset
 from shotspotter_assets.storage.store import Store
@@ -28,8 +35,10 @@ def _niceness_of_run(tag: str) -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
-@pytest.mark.parametrize(("tag", "gives_way"), [(LONG_TAG, True), (BACKFILL_TAG, True), ("shotspotter/city", False)])
-def test_only_long_runs_and_backfills_give_way_to_the_newest_day(tag: str, *, gives_way: bool) -> None:
+@pytest.mark.parametrize(
+    ("tag", "gives_way"), [(LONG_TAG, True), (SIMULATED_TAG, True), (BACKFILL_TAG, True), ("shotspotter/city", False)]
+)
+def test_long_and_simulated_runs_and_backfills_give_way(tag: str, *, gives_way: bool) -> None:
     with get_context("spawn").Pool(1) as process:
         niceness = process.apply(_niceness_of_run, (tag,))
 

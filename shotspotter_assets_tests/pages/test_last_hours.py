@@ -66,6 +66,10 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
     assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incident began in the hour before" in page
     assert LIKELIEST in page
+    assert "polled" not in page
+    renew_last_hours(store, CITY, PLACES, NOON + timedelta(minutes=5))
+    page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
+    assert "since midnight. The source was last polled at 2021-02-03 12:05.</p>" in page
     kept = PagesRecord.load(store, CITY.name)
     assert set(kept.files) == {"other.html", "unrecorded.html", "last_hours.html", "hours.js"}
     assert store.exists(PAGE.named(file="unrecorded.html"), CITY.name)

@@ -22,11 +22,13 @@ from shotspotter_assets.alerts.sources.simulated_background import (
     DAY_STREAM,
     FIREWORKS,
     HOUR,
+    MICROSECONDS_PER_SECOND,
     Background,
     Beginnings,
     Day,
 )
 from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.cells import cell_metres, grid_degrees
 from shotspotter_assets.storage.arrays import Array, Integers
@@ -79,11 +81,12 @@ class SimulatedSource(AlertSource):
         return SourceReport(self.gives, is_complete=True)
 
     def read(self, first: date, last: date) -> pa.Table:
-        """Return alerts, see `AlertSource.read`; each day counts `received_row`, and its end is `received_at`."""
+        """Return alerts to the present, see `AlertSource.read`; each day counts `received_row`, and its end is `received_at`."""
         first = max(first, self._city.start)
         if first > last:
             return RAW_SCHEMA.empty_table()
         days, alerts = self._alerts(first, last)
+        alerts = alerts[alerts.time <= local_time.now().timestamp() * MICROSECONDS_PER_SECOND]
         bounds = np.searchsorted(alerts.time, [day.start for day in days] + [days[-1].end])
         counts = np.diff(bounds)
         number_in_day = np.arange(len(alerts.time)) - np.repeat(bounds[:-1], counts)

@@ -146,11 +146,13 @@ class Snapshot:
         return {*self.words.quiet, *(day for report in self.reports[:1] for day in report.files)}
 
     def last_due(self, now: datetime) -> date:
-        """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows or daily file."""
+        """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows, its file or its end."""
         local = now.astimezone(self.city.zone)
         yesterday = local.date() - timedelta(days=1)
         reported = [day for day in {*self.rows, *self.reported} if day <= yesterday]
-        last = yesterday if local.time() >= DAILY_AT or yesterday in reported else yesterday - timedelta(days=1)
+        is_complete = any(report.is_complete for report in self.reports)
+        is_over = is_complete or local.time() >= DAILY_AT or yesterday in reported
+        last = yesterday if is_over else yesterday - timedelta(days=1)
         newest = max(reported, default=None)
         if newest is not None and has_ended(newest, last):
             last = newest

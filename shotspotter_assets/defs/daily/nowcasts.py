@@ -113,20 +113,21 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         description="Polls the source for new alerts, and forecasts the next minutes and hours at once.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
-        """Issue a nowcast if rows changed or an hour began."""
+        """Issue a nowcast if rows changed or an hour began, and renew its page; skip a city that has no models yet."""
+        from shotspotter_assets.forecasts.nowcasting import NoNowcastError
         from shotspotter_assets.pages.site import renew_last_hours
 
         try:
             opened = store.open()
-        except FormatError as error:
+            nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")
+        except (FormatError, NoNowcastError) as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-        nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")
-        if nowcast is None:
-            return dg.SensorResult(skip_reason="Nothing new.", cursor=inputs)
         try:
-            renew_last_hours(opened, city, places())
+            renew_last_hours(opened, city, places(), local_time.now())
         except Exception:  # a page that fails must not repeat the nowcast at every tick
             context.log.exception(f"{city.name}: the page of the last hours could not be written")
+        if nowcast is None:
+            return dg.SensorResult(skip_reason="Nothing new.", cursor=inputs)
         issued = dg.AssetMaterialization(
             asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record)
         )

@@ -11,6 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import Check, RunAsset
 from shotspotter_assets.defs.partitions import run_days
+from shotspotter_assets.defs.requested_runs import give_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.storage.catalogue import RAW_ROWS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError
@@ -44,6 +45,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     from shotspotter_assets.grid.dates import rows_of_days
     from shotspotter_assets.storage.lineage import record_lineage
 
+    give_way(context.run.tags)
     opened = store.open()
     days = run_days(context, city)
     readers = sources.readers(city, opened)
