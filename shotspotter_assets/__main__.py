@@ -167,7 +167,7 @@ def status(city: str | None) -> None:
 @click.argument("city")
 @click.option("--head", default="", help="A seal that a page or a mail showed: NUMBER:HASH, or the hash alone.")
 @click.option("--remake", type=_DAY, metavar="DAY", help="Forecast DAY again from the stored models, and compare.")
-def verify(city: str, head: str, remake: datetime | None) -> None:
+def verify(city: str, head: str, remake: date | None) -> None:
     """Check that the stored forecasts of CITY are those that were sealed when their days began."""
     from shotspotter_assets.cities import local_time
     from shotspotter_assets.city_files import find_city
@@ -179,7 +179,7 @@ def verify(city: str, head: str, remake: datetime | None) -> None:
     try:
         click.echo(verification.verify(store, verified, local_time.now(), head))
         if remake is not None:
-            click.echo(verification.remake(store, verified, remake.date()))
+            click.echo(verification.remake(store, verified, remake))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import SHADOW
 from shotspotter_assets.forecasts.forecast_window import ForecastWindow
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, load_record
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, find_record
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
@@ -75,7 +75,7 @@ def remake(store: Store, city: City, day: date) -> str:
 def _remade(store: Store, city: City, day: date) -> str:
     """Return what is different in the forecast of one target made again; see `remake`."""
     name = f"{city.name}, {city.target}, {day}"
-    stored = load_record(store, city.name, day - ONE_DAY)
+    stored = find_record(store, city.name, day - ONE_DAY)
     serving = ServingRecord.find(store, city.name, day - ONE_DAY)
     if not isinstance(stored, ForecastRecord) or serving is None:
         raise VerificationError(f"{name}: there is no forecast, or no record of its models, to make it from.")
@@ -84,15 +84,15 @@ def _remade(store: Store, city: City, day: date) -> str:
     again = forecast_day(ForecastWindow.of(serving, serving.loaded(store), known))
     table = store.read_table(FORECAST, city.name, day - ONE_DAY)
     made_by = serving.made_by(city)
-    other = [f"other {key}" for key, value in stored.made_by.items() if made_by.get(key) != value]
-    if again.record.last_known != stored.last_known:
-        other.append("other last known day")
     if {*table.column_names} - {SHADOW} == {*again.table.column_names} and len(table) == len(again.table):
-        other += _differences(table, again.table)
+        found = [*_differences(table, again.table)] or ["equal tables"]
     else:
-        other.append("other rows or columns")
+        found = ["other rows or columns"]
+    found += [f"other {key.replace('_', ' ')}" for key, value in stored.made_by.items() if made_by.get(key) != value]
+    if again.record.last_known != stored.last_known:
+        found.append("other last known day")
     expected = f"{stored.expected_alerts:.4f} expected, {again.record.expected_alerts:.4f} when forecast again"
-    return f"{name}: {'; '.join(other) or 'equal'} ({expected})."
+    return f"{name}: {'; '.join(found)} ({expected})."
 
 
 def _differences(stored: pa.Table, again: pa.Table) -> Iterator[str]:

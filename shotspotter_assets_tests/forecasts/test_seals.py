@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
@@ -32,6 +34,7 @@ from shotspotter_assets.models.alert_counts import CountDistribution, short_inte
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, PAGE, SEALS, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, rows
 from shotspotter_assets_tests.forecasts.test_risk_tables import CELLS, next_day
 from shotspotter_assets_tests.forecasts.town import CANDIDATE, TOWN
 
@@ -342,3 +345,40 @@ def test_the_command_verifies_a_store(town: Town, tmp_path: Path) -> None:
     changed = command()
     assert changed.returncode == 1
     assert changed.stderr.startswith("Error: town, gunfire, 2024-05-01: forecast.parquet is not as sealed")
+
+
+def mirror(store: Store, day: date) -> None:
+    """Exchange the rows of a forecast's map from north to south, and write the hashes of that into the record."""
+    file = Path(store.uri(FORECAST, NAME, day - ONE_DAY))
+    table = pq.read_table(file)
+    mirrored = pc.subtract(pc.max(table["row"]), table["row"]).cast(table["row"].type)
+    table = table.set_column(table.column_names.index("row"), table.schema.field("row"), mirrored)
+    pq.write_table(table, file)
+    record = ForecastRecord.load(store, NAME, day - ONE_DAY)
+    version = content_version(record.why_served, [table, store.read_table(TOP_LOCATIONS, NAME, day - ONE_DAY)])
+    changes = {"table_sha256": sha256(file.read_bytes()), "version": version}
+    Path(store.uri(FORECAST_RECORD, NAME, day - ONE_DAY)).write_bytes(record.model_copy(update=changes).content())
+
+
+def test_a_day_is_forecast_again_from_its_models(tmp_path: Path) -> None:
+    """A forecast that was changed before its seal fits the chain, and differs from that of its models."""
+    first = date(2026, 3, 2)
+    today = first + timedelta(days=14)
+    lived = LivingCity(tmp_path, first, noon(today))
+    lived.land("history.csv", *rows(first, today - ONE_DAY))
+    lived.settle(checks=False)
+    store = lived.store.of(TOWN.target)
+    mirror(store, today + ONE_DAY)
+    lived.now += ONE_DAY
+
+    def remade(day: date) -> Result:
+        with lived.clock():
+            seal_days(store, lived.city, lived.now)
+            return CliRunner().invoke(main, ["verify", NAME, "--remake", str(day)], env=lived.environment())
+
+    equal, changed, missing = (remade(today + days * ONE_DAY) for days in (0, 1, 5))
+    assert f"{NAME}, gunfire, {today}: equal tables (" in equal.output
+    assert f"{NAME}, gunfire, {today + ONE_DAY}: row differs (" in changed.output
+    assert (equal.exit_code, changed.exit_code, missing.exit_code) == (0, 0, 1)
+    assert f"Error: {NAME}, gunfire, {today + 5 * ONE_DAY}: there is no forecast" in missing.output
+    lived.close()

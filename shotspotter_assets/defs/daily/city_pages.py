@@ -53,7 +53,10 @@ def bounds_are_kept(store: StoreResource, city: City) -> dg.AssetCheckResult:
 
 @Check(Asset.CITY_PAGES)
 def forecasts_are_as_sealed(store: StoreResource, city: City) -> dg.AssetCheckResult:
-    """The sealed forecasts of the last month were not changed, and the chain of all seals is whole."""
+    """The sealed forecasts of the last 31 days were not changed, and the chain of all seals is whole.
+
+    Record, table, sum and interval are compared. `version` is compared when a day is sealed.
+    """
     from shotspotter_assets.forecasts.seals import Chain
     from shotspotter_assets.forecasts.verification import misfits_of
 
