@@ -44,14 +44,15 @@ _DAYS = "Days are written as YYYY-MM-DD."
 
 
 class _Commands(click.Group):
-    """Commands that print this package's errors as one line, without a traceback."""
+    """Commands that print this package's errors, and those of files, as one line without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; turn this package's errors into one-line errors of the command line."""
+        """Run a command; turn such errors into one-line errors of the command line."""
         try:
             return super().invoke(context)
         except Exception as error:
-            if type(error).__module__.startswith("shotspotter_assets."):
+            is_of_a_file = isinstance(error, OSError) and error.filename is not None
+            if is_of_a_file or type(error).__module__.startswith("shotspotter_assets."):
                 raise click.ClickException(str(error)) from error
             raise
 
@@ -124,11 +125,8 @@ def new_city(name: str | None, file: Path | None, columns: tuple[str, ...], **an
 
     pairs = {f"--column {ours}=": theirs for ours, _, theirs in (column.partition("=") for column in columns)}
     stated = {f"--{option.replace('_', '-')}": answer for option, answer in answers.items() if answer}
-    try:
-        for line in make_city(name, file, pairs | stated):
-            click.echo(line)
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+    for line in make_city(name, file, pairs | stated):
+        click.echo(line)
 
 
 @main.command()

@@ -26,6 +26,7 @@ from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.installation import MAX_STOP_SECONDS
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
 
@@ -62,18 +63,20 @@ WRONG = {
     "missing argument": (
         2,
         "Missing argument 'CITY'.",
-        [[name] for name in ("run", "quiet", "accept", "approve", "fold")],
+        [[name] for name in ("run", "quiet", "accept", "approve", "fold", "layers", "verify")],
     ),
     "unknown city": (
         1,
         "No city 'atlantis'; the city files describe: ",
-        [["run", "atlantis"], ["status", "atlantis"], ["approve", "atlantis"], ["annual-report", "atlantis", "2024"]]
+        [[name, "atlantis"] for name in ("run", "status", "approve", "verify")]
+        + [["annual-report", "atlantis", "2024"], ["layers", "atlantis", "--roads", "gone.zip"]]
         + [[name, "atlantis", "2024-01-01"] for name in ("quiet", "accept", "fold")],
     ),
     "malformed day": (
         2,
         "'2024-13-01' is no day; write it as YYYY-MM-DD.",
-        [[name, "tiny_city", "2024-13-01"] for name in ("quiet", "accept", "fold")],
+        [[name, "tiny_city", "2024-13-01"] for name in ("quiet", "accept", "fold")]
+        + [["verify", "tiny_city", "--remake", "2024-13-01"]],
     ),
     "reversed days": (
         1,
@@ -105,6 +108,15 @@ WRONG = {
         [["approve", "tiny_city", "--by", "A. Smith"]],
     ),
     "no pages": (1, "There are no pages at ", [["pages"]]),
+    "no layers asked for": (2, "Give --roads, or --figures with --shapes, or all three.", [["layers", "tiny_city"]]),
+    "roads that are missing": (
+        1,
+        "--roads: gone.zip does not exist.",
+        [["layers", "tiny_city", "--roads", "gone.zip"]],
+    ),
+    "unknown demonstration": (2, "'atlantis' is not one of 'washington_dc_2018', ", [["demo", "atlantis"]]),
+    "too many arguments": (2, "Got unexpected extra argument (x)", [["views", "x"]]),
+    "no seals": (1, "no day is sealed yet, and no forecast is stored.", [["verify", "tiny_city"]]),
 }
 CALLS = [(words, arguments) for words, (_, _, calls) in WRONG.items() for arguments in calls]
 
@@ -122,6 +134,36 @@ def test_a_wrong_call_gets_a_sentence_and_a_code_and_writes_nothing(
     assert len([line for line in ran.output.splitlines() if line.startswith("Error: ")]) == 1
     assert not (tmp_path / "SHOTSPOTTER_STORE").exists()
     assert not (tmp_path / "SHOTSPOTTER_LANDING").exists()
+
+
+UNUSABLE = {
+    "SHOTSPOTTER_STORE": (
+        "Cannot use the store ",
+        [
+            ["status", "tiny_city"], ["run", "tiny_city"], ["verify", "tiny_city"], ["approve", "tiny_city"],
+            ["quiet", "tiny_city", "2024-01-02"], ["fold", "tiny_city", "2024-01-02"], ["views"], ["pages"],
+            ["annual-report", "tiny_city", "2024"], ["demo", "simulated_city", "--days-only"],
+        ],
+    ),
+    "SHOTSPOTTER_LANDING": ("Not a directory: ", [["quiet", "landing_city", "2024-05-02"]]),
+    "DAGSTER_HOME": ("Not a directory: ", [["run", "tiny_city"], ["demo", "simulated_city"], ["ui"]]),
+}  # fmt: skip
+UNUSABLE_CALLS = [(variable, arguments) for variable, (_, calls) in UNUSABLE.items() for arguments in calls]
+
+
+@pytest.mark.parametrize(("variable", "arguments"), UNUSABLE_CALLS)
+def test_a_folder_that_cannot_be_used_is_one_line(variable: str, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file where a folder is needed")
+    names = ("SHOTSPOTTER_STORE", "SHOTSPOTTER_LANDING", "DAGSTER_HOME")
+    folders = {name: str(tmp_path / ("file" if name == variable else "") / name) for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")  # `run` sets it
+        ran = CliRunner().invoke(main, arguments, env=folders | {"SHOTSPOTTER_CITIES": str(TEST_CITIES)})
+    [line] = [line for line in ran.output.splitlines() if line.startswith("Error: ")]
+    assert ran.exit_code == 1
+    assert UNUSABLE[variable][0] in line
+    assert folders[variable] in line
+    assert "Traceback" not in ran.output
 
 
 def test_help_names_the_form_of_days() -> None:
@@ -215,7 +257,7 @@ def test_a_stopped_ui_leaves_no_process_and_no_started_run(
             tags = {CODE_SERVER_TAG: address}
             run = instance.create_run_for_job(JOB, tags=tags, status=dg.DagsterRunStatus.STARTED)
             ui.send_signal(number)
-            psutil.wait_procs([ui], 60)
+            assert psutil.wait_procs([ui], MAX_STOP_SECONDS)[1] == []
             assert not processes()
             assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
     finally:

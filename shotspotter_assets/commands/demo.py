@@ -94,13 +94,13 @@ def run_demo(name: str, *, days_only: bool) -> None:
     os.environ["SHOTSPOTTER_CITIES"] = str(PACKAGE_CITIES)  # those of `new-city` may lie beside the store
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
+    store = StoreResource(root=settings.store_root).open()
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = set[str]()
         for usual, stage in stages(city, days_only=days_only).items():
             click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
             warnings |= {line for lines in pool.map(run_launch, stage) for line in lines}
-    store = StoreResource(root=settings.store_root).open()
     if not days_only:
         _show_results(store, city)
     if warnings:

@@ -5,7 +5,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import SeriesFactor
@@ -104,6 +103,8 @@ NO_FACTORS: Final = CityFactors()
 
 def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
     """Return contiguous days, and the number of each, NaN where missing; raise ValueError with reason and remedy."""
+    import pandas as pd
+
     try:
         table = pd.read_csv(factor.path) if factor.path.suffix.lower() == ".csv" else pd.read_parquet(factor.path)
         days = pd.to_datetime(table[factor.day]).to_numpy(dtype="datetime64[D]")

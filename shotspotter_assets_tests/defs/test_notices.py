@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from shotspotter_assets.automation import notifications as send
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import NoticesResource
 from shotspotter_assets.forecasts.approval import WaitingModels
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, write_forecast
+from shotspotter_assets.forecasts.seals import seal_days
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.servers import Webhook, webhook_server
@@ -126,6 +128,21 @@ def test_a_run_whose_process_was_killed_is_sent(watch: Watch, webhook: Webhook) 
     watch.instance.report_run_failed(watch.instance.get_run_by_id(run.run_id), "Run worker process was killed.")
     watch.tick()
     assert "The run failed: Run worker process was killed." in texts(webhook)[0]
+
+
+def test_each_notice_shows_the_heads_of_the_seals(watch: Watch, webhook: Webhook) -> None:
+    city = CITIES[CITY]
+    store = Store(watch.resources["store"].root).of(city.target)
+    day = city.start
+    nothing = NoForecast(
+        city=CITY, issue_date=day, forecast_date=day + timedelta(days=1), lead=1, last_known=day,
+        no_forecast="Nothing is known.", last_issued=None,
+    )  # fmt: skip
+    write_forecast(store, nothing)
+    head = seal_days(store, city, datetime.now(UTC))
+    watch.fail_a_run()
+    watch.tick()
+    assert texts(webhook)[0].endswith(f"\n\n{CITY}: seal {head}")
 
 
 def test_refused_notice_is_repeated(watch: Watch, webhook: Webhook) -> None:

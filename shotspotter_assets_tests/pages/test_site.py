@@ -24,12 +24,14 @@ from shotspotter_assets.forecasts import issued_forecasts
 from shotspotter_assets.forecasts.daily_forecast import withheld
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan, write_plan
+from shotspotter_assets.forecasts.seals import head_of
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import show_now
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.public import write_annual_report
 from shotspotter_assets.pages.rendering import amount
-from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
+from shotspotter_assets.pages.site import TABS, PagesRecord, make_overview, make_pages
 from shotspotter_assets.storage.catalogue import (
     FORECAST,
     FORECAST_RECORD,
@@ -37,13 +39,14 @@ from shotspotter_assets.storage.catalogue import (
     PAGE,
     PAGES_RECORD,
     PLAN,
+    STATUS,
     TENSORS,
     TOP_STREETS,
     Asset,
 )
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_file import ALL_CITIES, StoredFile
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.conftest import copy_store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIFTS, TinySite, layers
@@ -433,6 +436,21 @@ def test_a_target_without_models_has_a_page_with_the_reason(copy: Store, tiny_si
     assert 'href="theft/index.html"' in page(copy)
     assert "No forecast of theft has been made yet" in page(copy, "theft/index.html")
     assert "planned for all targets together" in page(copy)
+
+
+def test_every_page_and_report_shows_the_head_of_the_seals(copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"public": True})
+    write_annual_report(copy, city, date(tiny_site.last_issued.year, 1, 1))
+    make_pages(copy, city)
+    make_overview(copy, [CITY])
+    head = head_of(copy.of(city.target), CITY)
+    assert head is not None
+    folder = Path(copy.root, "city_pages")
+    pages = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.html")}
+    files = ("track_record.html", "public/index.html", f"annual_report_{tiny_site.last_issued.year}.html")
+    assert {f"city={ALL_CITIES}/index.html", *(f"city={CITY}/{file}" for file in files)} <= pages.keys()
+    assert [name for name, text in pages.items() if f"<code>{head}</code>" not in text] == []
+    assert json.loads(copy.read_bytes(STATUS, CITY))["seal"] == head
 
 
 def test_titles_come_from_the_file_of_the_city(copy: Store, tiny_site: TinySite) -> None:
