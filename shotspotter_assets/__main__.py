@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.alerts.days.day_words import Word
 
 
-STOP_SECONDS = 5  # time in which the UI ends in order before what is left of it is killed
+STOP_SECONDS = 3  # time in which the UI ends in order before what is left of it is killed
 _PATH = click.Path(path_type=Path)
 
 
