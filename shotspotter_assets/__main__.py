@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.alerts.days.day_words import Word
 
 
+INTERRUPTED = 130  # exit code of a command that SIGINT has ended
 STOP_SECONDS = 3  # time in which the UI ends in order before what is left of it is killed
 _PATH = click.Path(path_type=Path)
 
@@ -43,18 +44,43 @@ _DAY = _Day()
 _DAYS = "Days are written as YYYY-MM-DD."
 
 
-class _Commands(click.Group):
-    """Commands that print this package's errors, and those of files, as one line without a traceback."""
+class _Command(click.Command):
+    """Command that shows its progress, and prints this package's errors, and those of files, as one line."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; turn such errors into one-line errors of the command line."""
+        """Run the command; turn such errors into one-line errors, and an interrupt into what is stored."""
+        from shotspotter_assets.commands.progress import shown_progress
+
         try:
-            return super().invoke(context)
+            with shown_progress():
+                return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. {_stored(context.params.get('city'))}", err=True)
+            context.exit(INTERRUPTED)
         except Exception as error:
             is_of_a_file = isinstance(error, OSError) and error.filename is not None
             if is_of_a_file or type(error).__module__.startswith("shotspotter_assets."):
                 raise click.ClickException(str(error)) from error
             raise
+
+
+class _Commands(click.Group):
+    command_class = _Command
+
+
+def _stored(name: str | None) -> str:
+    """Return the stored partitions of a city of an interrupted command, in words."""
+    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.city_files import find_city
+    from shotspotter_assets.commands.progress import stored_text
+    from shotspotter_assets.defs.resources import StoreResource
+    from shotspotter_assets.settings import Settings
+
+    settings = Settings.from_environment(os.environ)
+    if name is None or name not in settings.cities:
+        return ""
+    stored = Stored.read(StoreResource(root=settings.store_root).open(), find_city(settings.cities, name))
+    return f"{stored_text(stored)} The same command goes on there."
 
 
 @click.group(cls=_Commands)

@@ -4,18 +4,24 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date, datetime, timedelta
+from multiprocessing.queues import Queue
+from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import click
+import dagster as dg
 import numpy as np
 
 from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
+from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.local_time import ONE_DAY, day_start
+from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
+from shotspotter_assets.commands.lost_runs import fail_lost_runs
+from shotspotter_assets.commands.progress import kill_processes
 from shotspotter_assets.commands.runs import Launch, cpu_seconds, run_launch
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
@@ -45,6 +51,7 @@ from shotspotter_assets.storage.catalogue import (
     TOP_LOCATIONS,
     Asset,
 )
+from shotspotter_assets.storage.progress import Report, Steps, listeners
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 
@@ -95,12 +102,9 @@ def run_demo(name: str, *, days_only: bool) -> None:
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
     store = StoreResource(root=settings.store_root).open()
-    # A fork would inherit the locks of this process's threads.
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        warnings = set[str]()
-        for usual, stage in stages(city, days_only=days_only).items():
-            click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
-            warnings |= {line for lines in pool.map(run_launch, stage) for line in lines}
+    with dg.DagsterInstance.get() as instance:
+        fail_lost_runs(instance)  # of an interrupted demonstration
+    warnings = _run(stages(city, days_only=days_only), store, city)
     if not days_only:
         _show_results(store, city)
     if warnings:
@@ -116,24 +120,72 @@ def run_demo(name: str, *, days_only: bool) -> None:
     )
 
 
-def stages(city: City, *, days_only: bool = False) -> dict[str, list[Launch]]:
-    """Return the runs that may be made together, by the usual time that they take; they fill all partitions of the city."""
-    days = {"half a minute": [_days(city)]}
+def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> set[str]:
+    """Run the launches that are not stored, or all of them again if they are; return lines about checks that warn."""
+    warnings = set[str]()
+    left = [launch for stage in all_stages for launch in stage if not _is_stored(launch, Stored.read(store, city))]
+    launches = left or [launch for stage in all_stages for launch in stage]
+    seconds = sum(launch.seconds for launch in launches)
+    # A fork would inherit the locks of this process's threads.
+    processes = multiprocessing.get_context("spawn")
+    reports = processes.Queue()
+    Thread(target=_forward, args=(reports,), daemon=True).start()
+    with (
+        Steps("run", len(launches), f"demonstration, usually {seconds / WORKERS:.0f} s in all") as runs,
+        ProcessPoolExecutor(WORKERS, processes, _report_to, (reports,)) as pool,
+    ):
+        try:
+            for stage in all_stages:
+                running = {pool.submit(run_launch, launch): launch for launch in stage if launch in launches}
+                for run in as_completed(running):
+                    click.echo(run.result().line)
+                    warnings.update(run.result().warnings)
+                    runs.advance(running[run].seconds / seconds)
+        except KeyboardInterrupt:
+            kill_processes()
+            raise
+    reports.put(None)
+    return warnings
+
+
+def _report_to(reports: "Queue[Report | None]") -> None:
+    """Hand the reports of a new process to the one that shows them."""
+    listeners.append(reports.put)
+
+
+def _forward(reports: "Queue[Report | None]") -> None:
+    """Hand the reports of other processes to the listeners of this one, until None comes."""
+    for report in iter(reports.get, None):
+        for listener in listeners:
+            listener(report)
+
+
+def _is_stored(launch: Launch, stored: Stored) -> bool:
+    """Return True if all partitions of a launch are made from their present inputs."""
+    days = sorted(map(date.fromisoformat, launch.tags.values()))
+    keys = days_between(days[0], days[-1]) if days else [None]
+    return all(stored.is_current(asset, key) for asset in launch.assets for key in keys)
+
+
+def stages(city: City, *, days_only: bool = False) -> list[list[Launch]]:
+    """Return the runs that may be made together, which fill all partitions of the city."""
     if days_only:
-        return days
+        return [[_days(city)]]
     last_fold, *earlier_folds = _folds(city)
-    return days | {
+    return [
+        [_days(city)],
         # The longest first, so that both processes end at about the same time.
-        "two minutes": [last_fold, _daily_products(city), *earlier_folds, *_tuned_settings(city), *_outcomes(city)],
-        "20 seconds": [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,))],
-        "3 seconds": _annual_reports(city),
-        "5 seconds": [Launch("pages", city.name, (Asset.CITY_PAGES,))],
-    }
+        [last_fold, _daily_products(city), *earlier_folds, *_tuned_settings(city), *_outcomes(city)],
+        [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,), seconds=5)],
+        _annual_reports(city),
+        [Launch("pages", city.name, (Asset.CITY_PAGES,), seconds=5)],
+    ]
 
 
 def _days(city: City) -> Launch:
     last = city.last_test_day(DEMONSTRATIONS[city.name].fold)
-    return Launch(f"alerts and grids of {city.start} to {last}", city.name, ALERTS, range_tags(city.start, last))
+    tags = range_tags(city.start, last)
+    return Launch(f"alerts and grids of {city.start} to {last}", city.name, ALERTS, tags, seconds=20)
 
 
 def _folds(city: City) -> list[Launch]:
@@ -149,7 +201,7 @@ def _folds(city: City) -> list[Launch]:
         title = f"models and report of fold {cutoff}"
         tags = range_tags(cutoff, cutoff)
         assets = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
-        launches.append(Launch(title, city.name, assets, tags, config))
+        launches.append(Launch(title, city.name, assets, tags, config, seconds=25 if launches else 70))
     return launches
 
 
@@ -157,7 +209,9 @@ def _tuned_settings(city: City) -> list[Launch]:
     """Return a search for each fold that only scores the settings without a search."""
     config: dict[str, dict[str, Any]] = {Asset.TUNED_SETTINGS: {"trials": 1}}
     return [
-        Launch(f"settings of fold {fold}", city.name, (Asset.TUNED_SETTINGS,), range_tags(fold, fold), config)
+        Launch(
+            f"settings of fold {fold}", city.name, (Asset.TUNED_SETTINGS,), range_tags(fold, fold), config, seconds=5
+        )
         for fold in DEMONSTRATIONS[city.name].folds
     ]
 
@@ -166,14 +220,15 @@ def _daily_products(city: City) -> Launch:
     _, first, _, last = DEMONSTRATIONS[city.name]
     chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
     title = f"forecasts, patrol plans and scores of {first} to {last}"
-    return Launch(title, city.name, chain, range_tags(first, last), {Asset.LIVE_MODELS: {"settings": SMALL_NETWORKS}})
+    config: dict[str, dict[str, Any]] = {Asset.LIVE_MODELS: {"settings": SMALL_NETWORKS}}
+    return Launch(title, city.name, chain, range_tags(first, last), config, seconds=60)
 
 
 def _outcomes(city: City) -> list[Launch]:
     """Return the run of outcomes of the fold's test window; none for a city without them."""
     cutoff = DEMONSTRATIONS[city.name].fold
     tags = range_tags(cutoff, city.last_test_day(cutoff))
-    outcomes = Launch(f"outcomes from {cutoff} on", city.name, (Asset.ALERT_OUTCOMES,), tags)
+    outcomes = Launch(f"outcomes from {cutoff} on", city.name, (Asset.ALERT_OUTCOMES,), tags, seconds=3)
     return [outcomes] if city.has(Asset.ALERT_OUTCOMES) else []
 
 
@@ -181,14 +236,14 @@ def _summaries(city: City) -> Launch:
     assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS)
     start = day_start(DEMONSTRATIONS[city.name].shown_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
     nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
-    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast)
+    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast, seconds=15)
 
 
 def _annual_reports(city: City) -> list[Launch]:
     """Return a run for each year."""
     years = [date(year, 1, 1) for year in range(city.start.year, DEMONSTRATIONS[city.name].fold.year + 1)]
     return [
-        Launch(f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year))
+        Launch(f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year), seconds=2)
         for year in years
     ]
 

@@ -22,16 +22,25 @@ from shotspotter_assets.defs.requested_runs import config_of, job_name, runs_und
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.progress import Steps
 
 
 class Launch(NamedTuple):
-    """One run of assets of a city, with the tags of its partitions and config by asset."""
+    """One run of assets of a city, with the tags of its partitions, config by asset and the seconds that it usually takes."""
 
     title: str
     city: str
     assets: Sequence[Asset]
     tags: Mapping[str, str] = {}
     config: Mapping[str, Mapping[str, Any]] = {}
+    seconds: float = 0.0
+
+
+class Ended(NamedTuple):
+    """A line about a run that has ended, and one for each check that warns."""
+
+    line: str
+    warnings: Sequence[str]
 
 
 @cache
@@ -44,21 +53,32 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def run_launch(launch: Launch) -> list[str]:
-    """Run a launch in the instance of DAGSTER_HOME, print its seconds, and return a line for each check that warns."""
+def run_launch(launch: Launch) -> Ended:
+    """Run a launch in the instance of DAGSTER_HOME, whose steps are its assets, and return its seconds and warnings."""
     started = time.monotonic()
     before = cpu_seconds()
     selection = [dg.AssetKey([launch.city, str(asset)]) for asset in launch.assets]
     job = _definitions().resolve_job_def(job_name(launch.city, launch.assets))
     ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    assets = Steps("asset", len(selection), launch.title)
+
+    @dg.success_hook
+    def advance(context: dg.HookContext) -> None:
+        if context.op.name in {"__".join(key.path) for key in selection}:  # no check
+            assets.advance()
+
     # The system closes the socket of a killed process, and so its run is found to be lost.
-    with dg.DagsterInstance.get() as instance, socket.create_server(("127.0.0.1", 0)) as process:
+    with dg.DagsterInstance.get() as instance, socket.create_server(("127.0.0.1", 0)) as process, assets:
         tags = {**launch.tags, PROCESS_TAG: process_address(process)}
-        result = job.execute_in_process(run_config=config, instance=instance, asset_selection=selection, tags=tags)
-    click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s, {cpu_seconds() - before:.0f} CPU seconds")
+        result = job.with_hooks({advance}).execute_in_process(
+            run_config=config, instance=instance, asset_selection=selection, tags=tags
+        )
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    return [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed]
+    return Ended(
+        f"{launch.title}: {time.monotonic() - started:.0f} s, {cpu_seconds() - before:.0f} CPU seconds",
+        [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed],
+    )
 
 
 def run_city(name: str) -> None:
@@ -75,7 +95,9 @@ def run_city(name: str) -> None:
             raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
         started.add(run)
         click.echo(f"{run.assets[0]}: {run.why}")
-        warnings.update(run_launch(_launch(city, run)))
+        ended = run_launch(_launch(city, run))
+        click.echo(ended.line)
+        warnings.update(ended.warnings)
     if warnings:
         click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
 

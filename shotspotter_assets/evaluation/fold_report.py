@@ -23,6 +23,7 @@ from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import WITHOUT_FACTORS, FoldRecord, TrainedModels
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 LEADS: Final = (1, 14, 56)  # days; each costs the features of a whole history
@@ -55,7 +56,8 @@ def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str
             f"{window.key} were trained on; materialize fold_models for {window.key} again."
         )
     forecasts = {}
-    for name in (*(name for name in models.next_day if name not in BASELINES), *BASELINES):
+    names = [*(name for name in models.next_day if name not in BASELINES), *BASELINES]
+    for name in steps("forecaster", names, "forecasting"):
         log(f"{window.key}: forecasting {len(window.test)} days with {name}")
         forecasts[name] = models.next_day[name].predict(history, window.test)
     if models.without_factors is not None:

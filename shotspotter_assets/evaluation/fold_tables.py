@@ -25,6 +25,7 @@ from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import NEXT_MINUTES, FoldRecord, TrainedModels
 from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers, Values
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.stored_file import StoredFile
 
 EVENLY: Final = "hour_spread_evenly"
@@ -179,7 +180,7 @@ def hour_forecasts(
     if bad := set(horizons) - set(HORIZONS):
         raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {sorted(bad)}.")
     tables = []
-    for horizon in horizons:
+    for horizon in steps("horizon", horizons, "forecasting hours"):
         fitted: dict[str, FittedHours] = {}
         for name, by_horizon in hourly.items():
             model = by_horizon.models[horizon]

@@ -46,6 +46,7 @@ from shotspotter_assets.models.trained_models import (
 )
 from shotspotter_assets.storage.arrays import Array, Booleans, Days
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.progress import Steps
 from shotspotter_assets.storage.wording import number_of
 
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(-0.5, 0.5), city_variance=0.1)
@@ -73,6 +74,7 @@ class Training:
     history: History  # the stored days in the covered cells
     windows: Windows
     log: Callable[[str], None] = lambda _: None
+    steps: Steps = field(default_factory=lambda: Steps("model", 1))  # the models to add
     gate: Verdict = field(init=False)  # verdict on the candidate in the validation window
     weekly_offset: tuple[float, float] = (0.0, 0.0)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Training:
             cpu_seconds_to_train=process_time() - before,
         )
         self.log(f"{name} fitted in {seconds:.0f} s")
+        self.steps.advance()
         return fitted
 
     def try_add(self, name: str, fit: Callable[[], ModelT]) -> ModelT | None:
@@ -171,9 +174,10 @@ def train(
         f"{train_days:,} days to train and {validation_days:,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
-    _judge(training, _fit_next_day(training, names, context), names[0], withheld)
-    history.clear_cache()
-    _fit_hours(training, hourly, incidents)
+    with Steps("model", len({*names, COUNTS, *hourly, TYPES})) as training.steps:
+        _judge(training, _fit_next_day(training, names, context), names[0], withheld)
+        history.clear_cache()
+        _fit_hours(training, hourly, incidents)
     return training
 
 
@@ -183,10 +187,12 @@ def _fit_next_day(training: Training, names: Sequence[str], context: FitContext)
     train, validation = training.windows
     fitted: dict[str, FittedDaily] = {}
     for name in names:
-        if name not in fitted:  # as a member of a stack, whose files hold it
-            chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
-            model = training.add(name, partial(chosen.fit, training.history, train, validation, context))
-            fitted |= {name: model, **(model.members if isinstance(model, FittedStack) else {})}
+        if name in fitted:  # as a member of a stack, whose files hold it
+            training.steps.advance()
+            continue
+        chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
+        model = training.add(name, partial(chosen.fit, training.history, train, validation, context))
+        fitted |= {name: model, **(model.members if isinstance(model, FittedStack) else {})}
     return fitted
 
 

@@ -43,6 +43,7 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecas
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers
+from shotspotter_assets.storage.progress import steps
 
 WEEK_DAYS: Final = 7
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
@@ -183,7 +184,7 @@ class StackForecaster(DailyForecaster):
         history = history.through(validation.stop)
         axis = Periods.of_days(history)
         members: dict[str, FittedDaily] = {}
-        for name in self.settings.members:
+        for name in steps("member", self.settings.members):
             if name == NETWORK and (not history.city.network or history.lead >= LONG_LEAD_DAYS):
                 continue
             settings = city_settings(history.city, name, context.changes.get(name))
@@ -206,7 +207,10 @@ class HourlyStackForecaster(HourlyForecaster):
         self, history: HourlyHistory, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedHourly:
         """Fit the members and their weights. Raises HourlyHistoryError as members do, or without validation alerts."""
-        members = {name: hourly_forecaster(name).fit(history, train, validation, context) for name in HOURLY_MEMBERS}
+        members = {
+            name: hourly_forecaster(name).fit(history, train, validation, context)
+            for name in steps("member", HOURLY_MEMBERS)
+        }
         return combined_hours(members, history, train, validation, context.horizons)
 
 

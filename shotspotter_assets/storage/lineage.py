@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from pydantic import TypeAdapter
 
 from shotspotter_assets.storage.catalogue import LINEAGE, Asset
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store import Store
 
 UNPARTITIONED: Final = ""  # key of an asset without partitions
@@ -75,11 +76,12 @@ def write_partitions(
     """
     before = read_lineage(store, asset, city)
     begin_lineage(store, asset, city, made_from)
+    unit = asset.spec.partitions.name.lower().removesuffix("s").replace("_", " ")
     waiting = dict(made_from)
     written: dict[Key, Origin] = {}
     recorded_at = monotonic()
     try:
-        for key, inputs in made_from.items():
+        for key, inputs in steps(unit, made_from.items(), asset):
             del waiting[key]
             written[key] = Origin(inputs, write(key))
             if monotonic() - recorded_at > BATCH_SECONDS:

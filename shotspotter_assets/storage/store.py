@@ -8,7 +8,7 @@ DuckDB. Therefore no table stores its folders' keys as columns.
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import copy
@@ -28,6 +28,7 @@ from shotspotter_assets.storage.errors import (
     error_reason,
 )
 from shotspotter_assets.storage.objects import Draft, objects_at
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store_format import (
     FormatError,
     check_table,
@@ -176,7 +177,8 @@ class Store:
         self.write_bytes(file, parquet_bytes(file, table), city, day)
 
     def write_tables(self, file: StoredTable, tables: Mapping[date, pa.Table], city: str) -> None:
-        self._map(lambda item: self.write_table(file, item[1], city, item[0]), tables.items())
+        written = self._map(lambda item: self.write_table(file, item[1], city, item[0]), tables.items())
+        list(steps("day", written, file.asset, len(tables)))
 
     def read_table(
         self, file: StoredTable, city: str, day: date | None = None, columns: Sequence[str] | None = None
@@ -261,7 +263,7 @@ class Store:
 
     def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
         stored_columns = None if columns is None else [name for name in columns if name != "date"]
-        tables = self._map(lambda day: self.read_table(file, city, day, stored_columns), days)
+        tables = list(self._map(lambda day: self.read_table(file, city, day, stored_columns), days))
         for day, table in zip(days, tables, strict=True):
             if table.schema != tables[0].schema:
                 raise self.corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
@@ -275,11 +277,12 @@ class Store:
     def _path(self, file: StoredFile, city: str, day: date | None) -> str:
         return file.path(city, day, self.target)
 
-    def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
         if self._objects.threads == 1:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(self._objects.threads) as pool:
-            return list(pool.map(function, items))
+            yield from map(function, items)
+        else:
+            with ThreadPoolExecutor(self._objects.threads) as pool:
+                yield from pool.map(function, items)
 
 
 @lru_cache(maxsize=512)  # sensors read the same files every few seconds

@@ -38,7 +38,7 @@ def test_the_demo_fills_every_partition_of_its_city() -> None:
     assert partitions_of(city, Asset.FOLD_MODELS).get_partition_keys() == [str(cutoff) for cutoff in shown.folds]
     for asset in (Asset.RISK_FORECASTS, Asset.FORECAST_SCORES):
         assert partitions_of(city, asset).get_partition_keys()[:: (shown.last_issue - shown.first_issue).days] == issued
-    launches = [launch for stage in stages(city).values() for launch in stage]
+    launches = [launch for stage in stages(city) for launch in stage]
     assert {asset for launch in launches for asset in launch.assets} == {
         asset for asset in Asset if city.has(asset)
     } - {Asset.SHARED_MODELS}

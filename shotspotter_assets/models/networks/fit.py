@@ -19,6 +19,7 @@ from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
 from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.progress import Steps
 
 PLATEAU_FACTOR: Final = 0.5  # factor of the learning rate after `plateau_patience` epochs without a better loss
 
@@ -133,7 +134,7 @@ def _train(
 ) -> Choices:
     """Train a compiled network, leave it with the best epoch's weights, and return that epoch and the losses of each."""
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    with _backup(backup) as restoring:
+    with _backup(backup) as restoring, Steps("epoch", settings.epochs) as epochs:
         callbacks = [
             keras.callbacks.TerminateOnNaN(),
             stopping,
@@ -141,7 +142,7 @@ def _train(
                 factor=PLATEAU_FACTOR, patience=settings.plateau_patience, min_delta=0.0, min_lr=0.0
             ),
             *restoring,  # early stopping counts from there
-            _epoch_reports(context, settings.epochs),
+            _epoch_reports(context, epochs),
         ]
         fitted = twin.fit(
             batches,
@@ -172,15 +173,17 @@ def _backup(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
         yield callbacks
 
 
-def _epoch_reports(context: FitContext, epochs: int) -> keras.callbacks.Callback:
+def _epoch_reports(context: FitContext, epochs: Steps) -> keras.callbacks.Callback:
     """Return the callback that logs each epoch, and hands its validation loss to the context."""
     began = time.monotonic()
 
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
         context.log(
-            f"epoch {epoch + 1}/{epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
+            f"epoch {epoch + 1}/{epochs.total}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
             f"learning rate {logs['learning_rate']:.2g}, {time.monotonic() - began:.0f} s so far"
         )
+        epochs.done = epoch  # more than were trained here, if a backup goes on
+        epochs.advance()
         if context.after_epoch is not None:
             context.after_epoch(epoch + 1, float(logs["val_loss"]))
 
