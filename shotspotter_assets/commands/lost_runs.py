@@ -8,18 +8,20 @@ from typing import Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.defs.requested_runs import ACTIVE
+
 CODE_SERVER_TAG: Final = ".dagster/grpc_info"  # address of the server that started a run; it takes cancellations
 PROCESS_TAG: Final = "shotspotter/process"  # address on which the process of a command's run listens, and its machine
 MESSAGE: Final = "The process of this run ended, and the run with it."
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark started runs without their process, and runs that nobody queued, as failed; return their ids."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-    lost = [run for run in instance.get_runs(started) if _is_lost(run.tags)]
+    """Mark active runs without their process, and runs that nobody queued, as failed; return their ids."""
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE)) if _is_lost(run.tags)]
     # A sensor queues the runs that it has made, unless it is stopped in between for longer than Dagster resumes its tick.
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    lost += instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=yesterday))
+    unqueued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=yesterday))
+    lost += [run for run in unqueued if run not in lost]
     for run in lost:
         instance.report_run_failed(run, MESSAGE)
     return [run.run_id for run in lost]
@@ -32,7 +34,7 @@ def process_address(server: socket.socket) -> str:
 
 
 def _is_lost(tags: Mapping[str, str]) -> bool:
-    """Return True if the tags of a started run name a process that has ended; unknown for another machine's command."""
+    """Return True if the tags of a run name a process that has ended; unknown for another machine's command."""
     address = json.loads(tags.get(CODE_SERVER_TAG) or tags.get(PROCESS_TAG) or "{}")
     is_here = address.get("machine", socket.gethostname()) == socket.gethostname()
     return bool(address) and is_here and not _listens(address)
