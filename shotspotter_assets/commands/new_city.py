@@ -33,6 +33,7 @@ from shotspotter_assets.commands.new_city_place_and_time import country_of, find
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
 from shotspotter_assets.settings import BASE_FOLDER, OWN_CITIES, cities_folder
 from shotspotter_assets.storage.arrays import Days
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.wording import number_of
 
 STRAY_GAP_DAYS: Final = 180  # silence that parts a few stray dates from the city's days
@@ -168,10 +169,14 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
     if there := [str(place) for place in (city_file, *([] if is_landed else [Path(landing)])) if place.exists()]:
         raise NewCityError(f"{there[0]} exists already; choose another name, or remove it first.")
     found = _described(name, alerts, answers)
-    for file in () if is_landed else alerts.files:
-        copy = Path(landing) / file.relative_to(path if path.is_dir() else path.parent)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, copy)
+    if not is_landed:
+        # An interrupted copy is no landing folder, and the next one goes over it.
+        part = Path(landing).with_name(f".{name}.part")
+        for file in steps("file", alerts.files, "copying alerts"):
+            copy = part / file.relative_to(path if path.is_dir() else path.parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
+        part.rename(landing)
     city_file.parent.mkdir(parents=True, exist_ok=True)
     with city_file.open("x") as written:
         written.write(found.text)

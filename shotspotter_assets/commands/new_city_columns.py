@@ -16,6 +16,7 @@ from shotspotter_assets.alerts.sources.tabular_settings import Columns, EveryCol
 from shotspotter_assets.alerts.sources.written_times import CLOCK, read_times
 from shotspotter_assets.alerts.spellings import SPELLINGS, normalised
 from shotspotter_assets.storage.arrays import Booleans
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.wording import first_of, number_of
 
 
@@ -64,7 +65,7 @@ def read_alerts(path: Path) -> Alerts:
     files = sorted(file for file in there if file.suffix.lower() in FORMATS)
     if not files:
         raise NewCityError(f"{path} is no file of alerts, and no folder with one ({', '.join(FORMATS)}).")
-    tables = [_table(file) for file in files]
+    tables = [_table(file) for file in steps("file", files, "reading alerts")]
     shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
     if len({table.select(shared).schema for table in tables}) > 1:
         tables = [table.select(shared).cast(pa.schema([(name, pa.string()) for name in shared])) for table in tables]

@@ -17,6 +17,7 @@ from shotspotter_assets.cities.stored_settings import grid_settings
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.storage.wording import number_of
@@ -251,7 +252,8 @@ def next_day_forecasts(
     """
     issued = sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
     tables = {
-        issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date, columns) for issue_date in issued
+        issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date, columns)
+        for issue_date in steps("day", issued, "reading forecasts")
     }
     return {
         forecast_date: next_day_rows(table)

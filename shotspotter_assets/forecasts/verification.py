@@ -21,6 +21,7 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD
 from shotspotter_assets.storage.errors import error_reason
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import first_of, number_of
 
@@ -128,7 +129,7 @@ def misfits_of(store: Store, city: City, chain: Chain, first: date = date.min) -
     shown = shown_head(store, city)
     if shown and not chain.has(shown):
         yield Misfit(day, f"the pages showed seal {shown}, {_ends(chain)}: its end was cut off, or a seal was changed.")
-    for day, seal in last.items():
+    for day, seal in steps("day", last.items(), "verifying forecasts"):
         if day >= first and (reason := _reason(store, city, seal)):
             yield Misfit(day, reason)
 

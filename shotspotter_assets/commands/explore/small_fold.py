@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.fold_tables import FoldWindow, fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.forecasts.training import train_fold
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, training_backups
 from shotspotter_assets.models.forecaster_registry import BASELINES, candidate_of, city_settings, require_next_day
 from shotspotter_assets.models.history import split_days
 from shotspotter_assets.models.next_day.shared_regression import read_shared
@@ -63,7 +63,9 @@ def train_small_fold(
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
-    context = FitContext(read_shared(store, city, cutoff), log=log, changes={model: changes or {}})
+    context = FitContext(
+        read_shared(store, city, cutoff), backups=training_backups(), log=log, changes={model: changes or {}}
+    )
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
     models = TrainedModels.load(files)
     window = FoldWindow.of_stored(record, stored, with_hours=bool(horizon and models.hourly))
