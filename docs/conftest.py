@@ -32,7 +32,7 @@ def _leave_folder(names: dict[str, Any]) -> None:
 guides = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["how-to/*.md"],
-    # Their code becomes a part of the package; test_new_forecaster_guide.py and test_guides.py run it there.
+    # Their code becomes a part of the package; test_forecaster_registry.py and test_guides.py run it there.
     excludes=["how-to/new_forecaster.md", "how-to/new_daily_product.md", "how-to/read_the_data.md"],
 )
 readers = Sybil(

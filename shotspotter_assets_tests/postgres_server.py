@@ -60,6 +60,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextlib.contextmanager
 def running() -> Iterator[PostgresServer]:
+    """Run a server with data of its own; it may be stopped and started on its port."""
     folder = programs()
     assert folder is not None, "needs PostgreSQL's server (Debian: apt-get install postgresql)"
     user = SYSTEM_USER if os.geteuid() == 0 else None

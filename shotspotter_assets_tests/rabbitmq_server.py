@@ -22,6 +22,7 @@ PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 class RabbitmqServer:
     def __init__(self, folder: Path) -> None:
+        """Write the shipped configuration with a port, a password and a heartbeat of its own."""
         self._folder = folder
         port, distribution, mapper = lasting_ports(3)
         self.password = uuid.uuid4().hex
@@ -50,11 +51,11 @@ class RabbitmqServer:
                 [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
             )  # fmt: skip
         wait_until(
-            self._answers, 600, ignored=OSError, process=self._process,
+            self.answers, 600, ignored=OSError, process=self._process,
             details=lambda: (self._folder / "output").read_text(errors="replace")[-2000:],
         )  # fmt: skip
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         with kombu.Connection(self.url, connect_timeout=2) as connection:
             connection.connect()
         return True

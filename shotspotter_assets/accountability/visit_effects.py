@@ -85,7 +85,7 @@ class VisitEffects:
         ]
 
 
-class _Stored(NamedTuple):
+class StoredLots(NamedTuple):
     """Lots of a city with the index of each row's shift and cell, and the cells' numbers."""
 
     rows: pa.Table
@@ -105,11 +105,11 @@ def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEff
 
     Effects of visits made follow where the city's file states that the log of patrols is complete.
     """
-    stored = _read_lots(store, city, first, last)
+    stored = read_lots(store, city, first, last)
     if stored is None:
         return VisitEffects(note="No plan was drawn by lot, so nothing shows what a visit changes.")
     visited, is_reported = _visits(store, city, stored)
-    trial = _trial(store, city, stored)
+    trial = trial_of(store, city, stored)
     draws = int((trial.drawn & trial.is_decided)[trial.is_known].sum())
     basis = VisitEffects(int(trial.is_known.sum()), int((trial.is_known & is_reported).sum()), draws)
     if draws < MIN_DRAWS:
@@ -146,7 +146,7 @@ def _too_wide(change: Change, days: int) -> str:
     return rule + (more if np.isfinite(half) else "") + "."
 
 
-def _read_lots(store: Store, city: City, first: date, last: date) -> _Stored | None:
+def read_lots(store: Store, city: City, first: date, last: date) -> StoredLots | None:
     """Read the lots of the city's present grid for the days from `first` to `last`; None without any."""
     issue_dates = sorted(store.days_present(LOTS, city.name, first - ONE_DAY, last - ONE_DAY))
     tables = [table for day in issue_dates if is_of_grid(table := store.read_table(LOTS, city.name, day), city)]
@@ -155,10 +155,10 @@ def _read_lots(store: Store, city: City, first: date, last: date) -> _Stored | N
     rows = pa.concat_tables(tables).replace_schema_metadata(None)
     keys = rows.select(["starts_utc", "shift"]).to_pandas()
     cells, cell = np.unique(cell_numbers(city, rows["row"].to_numpy(), rows["column"].to_numpy()), return_inverse=True)
-    return _Stored(rows, keys.groupby(["starts_utc", "shift"]).ngroup().to_numpy(), cell, cells)
+    return StoredLots(rows, keys.groupby(["starts_utc", "shift"]).ngroup().to_numpy(), cell, cells)
 
 
-def _trial(store: Store, city: City, stored: _Stored) -> Trial:
+def trial_of(store: Store, city: City, stored: StoredLots) -> Trial:
     """Return the lots with the alerts of their shifts."""
     rows = stored.rows
     _, at = np.unique(stored.shift, return_index=True)
@@ -180,7 +180,7 @@ def _trial(store: Store, city: City, stored: _Stored) -> Trial:
     )
 
 
-def _visits(store: Store, city: City, stored: _Stored) -> tuple[Array, Booleans]:
+def _visits(store: Store, city: City, stored: StoredLots) -> tuple[Array, Booleans]:
     """Return visits by shift and cell, as drawn in shifts without reports, and the shifts with reports.
 
     No shift has any unless the log is stated to be complete: with missing rows the effect of a visit would be overstated.

@@ -25,7 +25,7 @@ from shotspotter_assets.cities.accountability import Bounds
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, DISPATCH_CSV, TABLE_STATE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.accountability.test_day_outcomes import DAY, NOON, TOWN, alert
+from shotspotter_assets_tests.accountability.test_alert_outcomes import DAY, NOON, TOWN, alert
 from shotspotter_assets_tests.accountability.test_patrols_made import LOG, city_with, plan_of
 
 

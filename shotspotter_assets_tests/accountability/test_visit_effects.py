@@ -13,6 +13,8 @@ from shotspotter_assets.accountability.visit_effects import (
     NO_COMPLETE_LOG,
     SENDING,
     VISIT_MADE,
+    read_lots,
+    trial_of,
     visit_effects,
 )
 from shotspotter_assets.city_files import CityFile
@@ -154,15 +156,13 @@ def test_lots_of_another_grid_are_left_out(trial_store: Store) -> None:
 
 
 def test_alerts_count_in_the_shift_of_their_hour(store: Store) -> None:
-    from shotspotter_assets.accountability.visit_effects import _read_lots, _trial
-
     write_plans(store, 2)
     morning, night = (datetime(2024, 5, 1, hour, tzinfo=UTC) for hour in (10, 10 + 12))  # 6:00 and 18:00 in New York
     write_alerts(store, FIRST, [morning, night, morning - timedelta(seconds=1)], [(0, 0), (5, 5), (1, 1)])
     write_alerts(store, FIRST + timedelta(days=1), [datetime(2024, 5, 2, 9, tzinfo=UTC)], [(2, 3)])
-    lots = _read_lots(store, CITY, FIRST, FIRST + timedelta(days=1))
+    lots = read_lots(store, CITY, FIRST, FIRST + timedelta(days=1))
     assert lots is not None
-    trial = _trial(store, CITY, lots)
+    trial = trial_of(store, CITY, lots)
     assert trial.is_known.tolist() == [True] * 5 + [False]
     assert [np.flatnonzero(counts).tolist() for counts in trial.alerts[:3]] == [[0], [35], [2 * 6 + 3]]
     assert (trial.expected_units.sum(axis=1) == 3).all()

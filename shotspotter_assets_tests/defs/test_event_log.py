@@ -54,6 +54,7 @@ def require_parts(parts: Sequence[Part]) -> None:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Each kind of database; a test is skipped where Dagster or a server lacks a part."""
     module = event_log.__name__
     require_parts(SQLITE if request.param == "sqlite" else POSTGRES)
     if request.param == "sqlite":

@@ -39,6 +39,7 @@ class Ticks:
     """Ticks of the city's sensor, whose nowcaster finds a number of alerts or fails."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replace the nowcaster, which needs live models, by one that issues a nowcast whenever `find` returns another number."""
         self.find: Callable[[], int] = lambda: 3
         self.on = resources(str(folder), cities=with_city(CITY, **LIVE))
         self.store = Store(str(folder))

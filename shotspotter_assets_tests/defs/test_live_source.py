@@ -18,7 +18,7 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.alerts.sources.api.api_server import Arcgis, Server, Socrata, serving
-from shotspotter_assets_tests.alerts.sources.api.test_arcgis import LAYER, features
+from shotspotter_assets_tests.alerts.sources.api.test_open_data import LAYER, features
 from shotspotter_assets_tests.conftest import PACKAGED_ALERTS
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, tick
 
@@ -69,6 +69,7 @@ class LiveCity:
 
 @pytest.fixture
 def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveCity]:
+    """A city on Socrata with three alerts, one in the hour that the clocks skip."""
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
     kinds = ["SINGLE GUNSHOT", "MULTIPLE GUNSHOTS", None]
     columns = {

@@ -29,7 +29,7 @@ from shotspotter_assets_tests.waiting import wait_until
 DEFINITIONS = resources("store").definitions
 
 
-def _niceness_of_run(tag: str) -> int:
+def niceness_of_run(tag: str) -> int:
     """Return the niceness of a process whose run has a tag."""
     give_way({tag: "true"})
     return os.getpriority(os.PRIO_PROCESS, 0)
@@ -40,7 +40,7 @@ def _niceness_of_run(tag: str) -> int:
 )
 def test_long_and_simulated_runs_and_backfills_give_way(tag: str, *, gives_way: bool) -> None:
     with get_context("spawn").Pool(1) as process:
-        niceness = process.apply(_niceness_of_run, (tag,))
+        niceness = process.apply(niceness_of_run, (tag,))
 
     assert niceness == (10 if gives_way else os.getpriority(os.PRIO_PROCESS, 0))
 

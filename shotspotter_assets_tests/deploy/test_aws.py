@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -5,10 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from dagster._config import process_config
 
+from shotspotter_assets.models.tuning import sagemaker_tuning_job as tuning_job
+from shotspotter_assets.models.tuning.sagemaker_task_file import TASK_FILE
+from shotspotter_assets.models.tuning.search import TUNED_SETTINGS
 from shotspotter_assets.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "deploy" / "aws"
@@ -126,3 +132,28 @@ def test_data_outlive_the_stack_and_are_closed() -> None:
 def test_there_are_never_two_daemons() -> None:
     service = resources()["Services"]["Properties"]
     assert (service["DesiredCount"], service["DeploymentConfiguration"]["MaximumPercent"]) == (1, 100)
+
+
+def tuning_statements(name: str) -> list[Any]:
+    return json.loads((CHECKOUT / "deploy" / "aws" / "tuning" / name).read_text())["Statement"]
+
+
+def test_runs_may_make_their_requests_and_nothing_else() -> None:
+    source = Path(tuning_job.__file__).read_text()
+    methods = set(re.findall(r"\bsagemaker\.(?:get_paginator\(\"(\w+)|(\w+)\()", source))
+    known = boto3.client("sagemaker", region_name="us-east-1").meta.method_to_api_mapping
+    needed = {f"sagemaker:{known[name]}" for pair in methods for name in pair if name in known}
+    allowed = {action for statement in tuning_statements("run_policy.json") for action in actions(statement)}
+    # A tuning job is created with tags.
+    assert allowed == needed | {"iam:PassRole", "sagemaker:AddTags"}
+    for statement in tuning_statements("run_policy.json"):
+        if "sagemaker:CreateHyperParameterTuningJob" in actions(statement):
+            assert statement["Resource"].endswith(f":hyper-parameter-tuning-job/{tuning_job.NAME_START}*")
+
+
+def test_training_jobs_read_their_task_and_write_beside_it_alone() -> None:
+    on_objects = [one for one in tuning_statements("training_policy.json") if "s3:GetObject" in actions(one)]
+    folder = f"arn:aws:s3:::BUCKET/store/{TUNED_SETTINGS.asset}/"
+    assert [one["Resource"] for one in on_objects] == [f"{folder}*.{TASK_FILE}", f"{folder}*.sagemaker/*"]
+    everything = [one["Sid"] for one in tuning_statements("training_policy.json") if one["Resource"] == "*"]
+    assert everything == ["TokenHasNoResource", "Metrics"]

@@ -30,6 +30,7 @@ def sign_on(request: Request) -> Response:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of Caddy with the shipped configuration, except for names, ports and TLS."""
     caddy = shutil.which("caddy")
     if caddy is None:
         pytest.skip("needs Caddy (Debian: apt-get install caddy)")

@@ -21,6 +21,7 @@ DAYS = 40
 LAST = FIRST + timedelta(days=DAYS - 1)
 RANGE = range_tags(FIRST, LAST)
 OVER = {"SUCCESS": len(CITIES), "FAILURE": 1}  # the lost run and its retry included
+COMPLETE = {"numMaterialized": DAYS, "numFailed": 0, "numMaterializing": 0}
 
 
 def shown_runs(machines: Machines) -> list[dict[str, Any]]:
@@ -83,8 +84,8 @@ def test_every_partition_is_complete_once_after_a_worker_is_killed(
         for asset in started - done:  # killed between the record of its days and that of its success, it runs again
             recorded[asset, city_of[lost]] = sorted(set(recorded[asset, city_of[lost]]))
         assert recorded == dict.fromkeys(recorded, days)
-        nodes = machines.ask(PARTITIONS)["assetNodes"]
-        shown = {tuple(node["assetKey"]["path"]): node["partitionStats"] for node in nodes}
-        complete = {"numMaterialized": DAYS, "numFailed": 0, "numMaterializing": 0}
-        assert [shown[city, asset] for city in CITIES for asset in ALERTS] == [complete] * len(CITIES) * len(ALERTS)
+        shown = {
+            tuple(node["assetKey"]["path"]): node["partitionStats"] for node in machines.ask(PARTITIONS)["assetNodes"]
+        }
+        assert [shown[city, asset] for city in CITIES for asset in ALERTS] == [COMPLETE] * len(CITIES) * len(ALERTS)
     assert stored_days(s3_server, s3_store_root) == dict.fromkeys(recorded, DAYS)

@@ -148,6 +148,7 @@ def test_types_are_shown_if_enough_weeks_show_them_to_be_better(days: int) -> No
 
 
 def typed_forecasts(first: date = date(2021, 1, 4), days: int = 100, per_day: int = 8, seed: int = 0) -> pa.Table:
+    """Forecasts of types by the true shares of each alert (`knowing`) and by the mean; a tenth of the types is unknown."""
     random = np.random.default_rng(seed)
     number = days * per_day
     true = random.dirichlet([3, 4, 1], number)

@@ -92,7 +92,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
     store = Store(str(tmp_path / "store"))
     days = days_between(city.start, city.start + timedelta(days=29))
     rows = readers[0].read(days[0], days[-1])
-    for day, tensor in sparse_tensors(_cleaned(rows, days, city), days, city).items():
+    for day, tensor in sparse_tensors(cleaned_rows(rows, days, city), days, city).items():
         if stored_days:
             store.write_table(TENSORS, tensor, city.name, day)
     now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
@@ -101,7 +101,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
     assert history.daily_counts.sum() == 20 * 28
 
 
-def _cleaned(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
+def cleaned_rows(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
     return pa.concat_tables(
         cleaned.alerts.add_column(0, "date", [np.full(len(cleaned.alerts), day, dtype="datetime64[D]")])
         for day, cleaned in clean_alerts(rows, days, city).items()

@@ -129,6 +129,7 @@ def test_an_openstreetmap_extract_is_read(tmp_path):
 
 
 def refused() -> dict[str, tuple[Any, dict[str, Any], str]]:
+    """Files with a fault each, the keys of the city file that read them, and the words that name the fault."""
     names, lines = street_rows()
     far = [shapely.LineString([(-122.0, 37.0), (-122.0, 37.1)])]
     turned = [shapely.transform(line, lambda points: points[:, ::-1]) for line in lines]

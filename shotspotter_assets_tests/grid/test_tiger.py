@@ -40,6 +40,7 @@ def zipped(path: Path, frame: geopandas.GeoDataFrame) -> Path:
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archives as the Census Bureau publishes them, from the packaged streets and districts, and unusable ones."""
     folder = tmp_path_factory.mktemp("downloads")
     streets = geopandas.read_parquet(FOLDER / "streets.parquet").rename(columns={"name": "FULLNAME", "mtfcc": "MTFCC"})
     streets["LINEARID"] = [f"1104{at}" for at in range(len(streets))]

@@ -17,6 +17,7 @@ LIKELIEST = PLACES.names(*np.array(CELLS[1:2]).T)[0]
 
 
 def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, int]]) -> Nowcast:
+    """A nowcast with a probability an hour for each cell, issued after the incidents that have begun."""
     rows = [
         {
             "horizon": f"{minutes}m", "starts_utc": now, "minutes": minutes, "row": row, "column": column,

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from shotspotter_assets.settings import CHECKOUT, INSTANCE
-from shotspotter_assets_tests.commands.new_city.exports import export, write
+from shotspotter_assets_tests.commands.exports import export, write
 from shotspotter_assets_tests.conftest import made_once
 from shotspotter_assets_tests.installation import ASSETS_QUERY
 from shotspotter_assets_tests.ports import free_port

@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFileError, load_city
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.alerts.sources.api.api_server import QUICK, Socrata, serving
-from shotspotter_assets_tests.alerts.sources.api.test_socrata import rows
+from shotspotter_assets_tests.alerts.sources.api.test_open_data import rows
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 DAY = date(2018, 3, 5)

@@ -67,6 +67,7 @@ class Town:
         return " ".join(self.snapshot(poll_seconds=None).waits(self.now.astimezone(self.city.zone).date()))
 
     def make(self, first: int, last: int) -> None:
+        """Store the rows of days of March and what is decided about them, as a run of raw alerts does."""
         days = days_between(date(2024, 3, first), date(2024, 3, last))
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])

@@ -28,9 +28,26 @@ from shotspotter_assets.models.forecaster_settings import Backbone
 from shotspotter_assets.models.trained_models import WITHOUT_FACTORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.commands.explore.conftest import CITY, FOLD, ISSUED, MODEL
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.defs.chain import CITIES
+from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, with_city
+from shotspotter_assets_tests.instances import instance_in_memory
+
+CITY = "tiny_city"
+FOLD = date(2024, 1, 1)
+MODEL = "residual_boosting"
+ISSUED = date(2024, 3, 30)  # issue date of the one forecast
+
+
+@pytest.fixture(scope="module")
+def explored(reported_fold: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of the tiny city with a reported fold and one issued forecast; not to be changed."""
+    root = tmp_path_factory.mktemp("explored")
+    shutil.copytree(reported_fold, root / "store")
+    on = resources(str(root / "store"), cities=with_city(CITY, serves=MODEL))
+    with instance_in_memory(root) as instance:
+        live = ["live_models", "risk_forecasts"]
+        assert materialize(CITY, live, on, checks=(), instance=instance, partition_key=str(ISSUED)).success
+    return Store(str(root / "store"))
 
 
 @pytest.fixture

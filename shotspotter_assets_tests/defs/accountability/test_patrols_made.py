@@ -34,8 +34,7 @@ def test_a_landed_log_is_stored_by_day_and_read_by_the_effect_of_visits(tmp_path
     areas = np.full((4, 4), "a")
     plan = plan_day(city, DAY, expected, covered, areas=areas)
     table = dispatch_table(plan, city, forecasts, areas=areas)
-    issue_date = DAY - timedelta(days=1)
-    record = PlanRecord(city=city.name, issue_date=issue_date, forecast_date=DAY)
+    record = PlanRecord(city=city.name, issue_date=DAY - timedelta(days=1), forecast_date=DAY)
     write_plan(store, record, table, lots_table(plan, city, forecasts, areas))
     landing = tmp_path / "landing" / "squareville_patrols"
     landing.mkdir(parents=True)

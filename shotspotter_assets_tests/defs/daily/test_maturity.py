@@ -16,6 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.retraining import outdated
 from shotspotter_assets.models.forecaster_registry import check_forecasters
@@ -88,8 +89,7 @@ def test_a_shadow_changes_no_bit_of_what_serves(chains: dict[str | None, Chain])
 def test_a_shadow_is_stated_and_scored(chains: dict[str | None, Chain]) -> None:
     chain = chains[SHADOW]
     assert (chain.models(DAY).shadow.name, chain.models(DAY).shadow.problem) == (SHADOW, "")
-    facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    assert facts["shadow"] == f"{SHADOW} is forecast in the shadow: scored, never shown."
+    assert load_record(chain.store, CITY, DAY).shadow == f"{SHADOW} is forecast in the shadow: scored, never shown."
     day = chain.forecast(DAY)
     shadow = day["shadow"].to_numpy()
     assert not np.allclose(shadow, day["probability"].to_numpy())
@@ -112,8 +112,7 @@ def test_a_shadow_that_cannot_be_trained_stops_nothing(chains: dict[str | None, 
     assert failed.models(DAY).shadow.problem.startswith(f"The shadow {UNUSABLE} could not be trained: ")
     assert models(alone) == models(failed)
     assert failed.forecast(DAY).equals(alone.forecast(DAY), check_metadata=True)
-    facts = json.loads(failed.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    assert facts["shadow"] == failed.models(DAY).shadow.problem
+    assert load_record(failed.store, CITY, DAY).shadow == failed.models(DAY).shadow.problem
     assert ScoreRecord.load(failed.store, CITY, NEXT).shadow is None
 
 
@@ -126,16 +125,14 @@ def test_a_shadow_that_is_lost_or_was_removed_is_not_forecast(
     chain.store.delete(catalogue.LIVE_MODEL.named(model=model, file=min(serving.shadow.files)), CITY, DAY)
     chain.run(DAY, ["risk_forecasts"])
     assert chain.forecast(DAY).equals(chains[None].forecast(DAY), check_metadata=True)
-    facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    assert facts["shadow"].startswith(f"The shadow {SHADOW} could not be forecast: ")
+    assert load_record(chain.store, CITY, DAY).shadow.startswith(f"The shadow {SHADOW} could not be forecast: ")
     for file in serving.shadow.files:
         chain.store.write_bytes(catalogue.LIVE_MODEL.named(model=model, file=file), b"{}", CITY, DAY)
     chain.run(DAY, ["risk_forecasts"])
-    facts = json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))
-    assert facts["shadow"].endswith("again, live_models with `retrain` on.")
+    assert load_record(chain.store, CITY, DAY).shadow.endswith("again, live_models with `retrain` on.")
     chain.change_city(**QUICK)
     chain.run(DAY, ["risk_forecasts"])
-    assert json.loads(chain.store.read_bytes(catalogue.FORECAST_RECORD, CITY, DAY))["shadow"] == ""
+    assert load_record(chain.store, CITY, DAY).shadow == ""
 
 
 def test_the_panel_names_the_shadow_of_the_city_and_not_that_of_the_models(

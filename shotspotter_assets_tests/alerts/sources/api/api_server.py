@@ -42,6 +42,7 @@ class Server:
 
 @contextmanager
 def serving(routes: Sequence[Route], server: Server | None = None, port: int = 0) -> Iterator[Server]:
+    """Answer requests on a free port of the loopback; `server` holds the faults to come and the requests that came."""
     server = server or Server()
     bound = socket.create_server(("127.0.0.1", port))
     server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -83,6 +84,7 @@ class _Spoiling:
         self.server = server
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Record the request, and spoil its answer by the next fault in the queue."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -142,6 +144,7 @@ class Socrata:
         self.routes = [Route("/resource/test-data.json", self.answer)]
 
     async def answer(self, request: Request) -> Response:
+        """Run the question as SQL; rows have no order unless it asks for one, as on the portal."""
         import duckdb
 
         token = request.headers.get("X-App-Token")
@@ -245,6 +248,7 @@ class Arcgis:
             return _arcgis_error("Unable to complete operation.", str(error))
 
     def _features(self, asked: Any, where: str) -> Response:
+        """Return a page of rows; points are in metres of Web Mercator unless degrees are asked for."""
         names = asked["outFields"].split(",")
         if unknown := [name for name in names if name not in self.fields]:
             return _arcgis_error("Invalid or missing input parameters.", *unknown)
@@ -314,6 +318,7 @@ class Alerts:
         return self._page(request, rows)
 
     def _page(self, request: Request, rows: list[dict[str, Any]]) -> Response:
+        """Return the page that the style of paging in the path asks for, with its pointer to the next one."""
         asked = request.query_params
         if self.token not in (request.headers.get("Authorization", "").removeprefix("Bearer "), asked.get("key")):
             return JSONResponse({"message": "bad credentials"}, 401)

@@ -69,13 +69,13 @@ class FaultyBatch(Batch):
         return super().read(task)
 
 
-def _killed_once(folder: Path) -> None:
+def killed_once(folder: Path) -> None:
     if len(list(folder.glob("attempt_*"))) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 FAULTS: Final[dict[str, Callable[[Path], Any]]] = {
-    "killed_once": _killed_once,
+    "killed_once": killed_once,
     "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "aborting": lambda _: os.abort(),
     "hanging": lambda _: signal.pause(),

@@ -56,6 +56,7 @@ def folder(path: Path, **source: Any) -> LandingFolder:
 
 
 def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
+    """Write rows as a vendor would: GeoJSON has points, Parquet instants in its own zone and one row a group."""
     if kind == "csv":
         pd.DataFrame(rows).astype({"rounds": "Int32"}).to_csv(path / "a.csv", index=False)
     elif kind == "jsonl":

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
-from shotspotter_assets.alerts.sources.api.open_data import ArcgisLayer
+from shotspotter_assets.alerts.sources.api.open_data import ArcgisLayer, SocrataDataset
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
-from shotspotter_assets_tests.alerts.sources.api.api_server import QUICK, Arcgis, Server, serving
+from shotspotter_assets.grid.cells import cell_metres
+from shotspotter_assets_tests.alerts.sources.api.api_server import QUICK, Arcgis, Server, Socrata, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
 FIRST = date(2018, 3, 1)
@@ -145,3 +146,130 @@ def test_rows_deleted_between_pages_leave_no_gap() -> None:
     with serving(arcgis.routes, Server(before=delete_once)) as server:
         assert layer(server).read(FIRST, LAST).num_rows == 1100
         assert layer(server).read(FIRST, LAST).num_rows == 1090
+
+
+CHICAGO = load_city(PACKAGE_CITIES / "chicago.yaml")
+
+
+def test_chicago_is_not_claimed_and_has_cells_of_250_to_500_m() -> None:
+    assert not CHICAGO.is_tried
+    assert CHICAGO.service == "ended on 2024-09-22, never tried"
+    assert all(250 <= metres <= 500 for metres in cell_metres(CHICAGO))
+
+
+TOKEN = "s3cret/token+"
+
+
+def rows(**columns: list[Any]) -> pa.Table:
+    number = len(next(iter(columns.values())))
+    given = {
+        "date": ["2018-03-05T12:00:00"] * number,
+        "latitude": [41.8 + at / 1000 for at in range(number)],
+        "longitude": [-87.7] * number,
+        "incident_type_description": ["SINGLE GUNSHOT"] * number,
+        "rounds": [1] * number,
+        "unique_id": [f"SST-{at}" for at in range(number)],
+    } | columns
+    frame = pd.DataFrame(given).astype({"rounds": "Int64"})
+    frame["date"] = pd.to_datetime(frame["date"], format="ISO8601").astype("datetime64[ms]")
+    frame["_id"] = [f"row-{at:06}" for at in range(number)]
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataDataset:
+    own = {"domain": server.url, "dataset": "test-data", "patience": QUICK, **source}
+    city = CityFile.model_validate(CHICAGO.model_dump() | {"source": CHICAGO.source.model_dump() | own})
+    return SocrataDataset(city, city.source, token)
+
+
+MANY_ROWS = rows(date=[str(pd.Timestamp("2018-03-01") + pd.Timedelta(minutes=20 * at)) for at in range(2000)])
+
+
+def test_a_range_over_many_pages_of_a_portal_is_whole() -> None:
+    with serving(Socrata(MANY_ROWS).routes) as server:
+        raw = dataset(server, page_size=300).read(FIRST, LAST)
+    assert raw.schema == RAW_SCHEMA
+    assert sorted(raw["source_id"].to_pylist()) == sorted(MANY_ROWS["unique_id"].to_pylist())
+    days = raw["date"].to_pylist()
+    assert days == sorted(days)
+    assert set(raw["received_from"].to_pylist()) == {f"{server.url}/resource/test-data"}
+    offsets = [int(request.query_params["$offset"]) for request in server.requests]
+    assert offsets == list(range(0, 2001, 300))
+    assert {request.query_params["$order"] for request in server.requests} == {":id"}
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (5, 8)])
+def test_rows_of_a_day_depend_on_neither_range_nor_page_size(first: int, last: int) -> None:
+    first_day = FIRST.replace(day=first)
+    last_day = FIRST.replace(day=last)
+    with serving(Socrata(MANY_ROWS).routes) as server:
+        whole = dataset(server).read(FIRST, LAST).to_pandas()
+        part = dataset(server, page_size=50).read(first_day, last_day).to_pandas()
+    expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.drop(columns="received_at"), expected.drop(columns="received_at"))
+    for _, of_day in part.groupby("date"):
+        assert of_day["received_row"].tolist() == list(range(len(of_day)))
+
+
+def test_a_day_is_one_request_for_the_columns_in_use() -> None:
+    with serving(Socrata(MANY_ROWS).routes) as server:
+        raw = dataset(server, token=TOKEN).read(date(2018, 3, 5), date(2018, 3, 5))
+    assert raw.num_rows == 72
+    (request,) = server.requests
+    assert request.headers["X-App-Token"] == TOKEN
+    assert request.query_params["$select"] == (":id,date,longitude,latitude,incident_type_description,rounds,unique_id")
+
+
+def test_local_times_missing_keys_and_numbers_as_text_are_read() -> None:
+    table = rows(
+        date=["2018-07-13T23:58:53", "2018-01-13T23:58:53", "2018-11-04T01:30:00"],
+        rounds=[5, None, 2],
+        latitude=[41.794573312, 41.8, None],
+        incident_type_description=["MULTIPLE GUNSHOTS", None, "SINGLE GUNSHOT"],
+    )
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server).read(date(2018, 1, 1), date(2018, 12, 31))
+    times = ["2018-01-14 05:58:53+00:00", "2018-07-14 04:58:53+00:00", "2018-11-04 06:30:00+00:00"]
+    assert list(map(str, raw["time_utc"].to_pylist())) == times
+    assert raw["date"].to_pylist() == [date(2018, 1, 13), date(2018, 7, 13), date(2018, 11, 4)]
+    assert raw["rounds"].to_pylist() == [None, 5, 2]
+    assert raw["latitude"].to_pylist() == [41.8, 41.794573312, None]
+    assert raw["gunshot_type"].to_pylist() == [None, "MULTIPLE GUNSHOTS", "SINGLE GUNSHOT"]
+    kept = [None if text is None else json.loads(text) for text in raw["as_received"].to_pylist()]
+    without_latitude = {
+        "date": "2018-11-04T01:30:00.000", "longitude": "-87.7", "incident_type_description": "SINGLE GUNSHOT",
+        "rounds": "2", "unique_id": "SST-2",
+    }  # fmt: skip
+    assert kept == [None, None, without_latitude]
+
+
+def test_nested_columns_and_a_further_condition() -> None:
+    table = MANY_ROWS.slice(0, 10)
+    points = [{"type": "Point", "coordinates": [-87.5 - at / 100, 41.5]} for at in range(10)]
+    table = table.append_column("location", pa.array(points))
+    columns = {"time": "date", "longitude": "location.coordinates[0]", "latitude": "location.coordinates[1]"}
+    with serving(Socrata(table).routes) as server:
+        raw = dataset(server, columns=columns, where="rounds = 1 OR rounds = 7").read(FIRST, LAST)
+        assert dataset(server, columns=columns, where="rounds = 7").read(FIRST, LAST).num_rows == 0
+    assert raw["longitude"].to_pylist() == [-87.5 - at / 100 for at in range(10)]
+    assert set(raw["latitude"].to_pylist()) == {41.5}
+
+
+@pytest.mark.parametrize(
+    ("times", "form", "condition"),
+    [
+        (["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"], "%m/%d/%Y %I:%M:%S %p", None),
+        ([1528092000000, 1520316000000], "epoch_ms", "(date >= 1519776000000 AND date < 1522627200000)"),
+    ],
+)
+def test_text_is_filtered_here_and_numbers_by_the_portal(times: list, form: str, condition: str | None) -> None:
+    table = rows(unique_id=["a", "b"]).drop_columns("date").append_column("date", pa.array(times))
+    with serving(Socrata(table).routes) as server:
+        assert dataset(server, time_format=form).read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
+    assert server.requests[0].query_params.get("$where") == condition
+
+
+def test_a_wrong_token_is_refused() -> None:
+    says = "HTTP 403: Invalid app_token specified; check the token"
+    with serving(Socrata(MANY_ROWS, token="another").routes) as server, pytest.raises(SourceError, match=says):
+        dataset(server, token=TOKEN).read(FIRST, FIRST)

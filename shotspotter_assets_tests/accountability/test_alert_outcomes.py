@@ -1,18 +1,20 @@
-"""Calls are matched one to one with alerts, and what cannot be used is named."""
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from benchmarks import outcomes_of_richmond, simulated_outcomes
 from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord, day_outcomes, outcome_summary
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
 from shotspotter_assets.alerts.sources.side_settings import table_city
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
-from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED
+from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, ALERTS, CLEANED
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import materialize, resources
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 DAY = date(2024, 3, 5)
@@ -178,3 +180,46 @@ def test_a_summary_counts_measured_times_and_missing_ones(tmp_path: Path, store:
     assert summary.sensors.measured_from == {"arrived": 1}
     assert summary.persons.measured_from == {"received": 1}
     assert summary.persons.to_dispatch is None
+
+
+SIMULATED_CITY = "simulated_city"
+
+
+def test_the_packaged_calls_are_those_that_the_command_writes(tmp_path: Path) -> None:
+    simulated_outcomes.calls().to_parquet(tmp_path / "calls.parquet", index=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(simulated_outcomes.FILE), pd.read_parquet(tmp_path / "calls.parquet"))
+
+
+def test_most_simulated_alerts_have_their_own_call(tmp_path: Path) -> None:
+    on = resources(str(tmp_path), cities={SIMULATED_CITY: load_cities()[SIMULATED_CITY]})
+    for assets in (ALERTS, ("alert_outcomes",)):
+        assert materialize(SIMULATED_CITY, assets, on, days=("2025-04-01", "2025-04-10")).success
+    month = outcome_summary(
+        Store(str(tmp_path)), on.settings.cities[SIMULATED_CITY], simulated_outcomes.FIRST, simulated_outcomes.LAST
+    )
+    assert 0.85 < month.alerts_with_report / month.alerts < 0.95
+    assert month.unmatched <= 0.02 * month.alerts
+    assert 0.7 < month.alerts_by_outcome["unconfirmed"] / month.alerts_with_report < 0.85
+    assert month.sensors.to_dispatch is not None
+    assert 2 < month.sensors.to_dispatch.median < 4
+    assert month.persons.number > 40
+
+
+JANUARY = date(2020, 1, 1), date(2020, 1, 31)
+
+
+def test_outcomes_of_richmond_are_those_of_its_calls(real_data: Path, tmp_path: Path) -> None:
+    store, city = outcomes_of_richmond.chain(real_data, tmp_path, *JANUARY)
+    year = outcome_summary(store, city, *JANUARY)
+    calls = pd.read_parquet(real_data / outcomes_of_richmond.FILE)
+    calls = calls[calls["received_at"].dt.strftime("%Y-%m") == "2020-01"]
+    by_sensors = calls[calls["origin"] == "Shotspotter"]
+    assert year.alerts == (by_sensors["longitude"].notna()).sum() > 0
+    assert year.alerts_with_report >= 0.95 * year.alerts
+    assert year.sensors.number + year.persons.number == len(calls)
+    assert (
+        year.persons.by_outcome["unconfirmed"]
+        == (
+            (calls["origin"] != "Shotspotter") & calls["disposition_code"].isin(["R23", "NPA", "R10", "R22", "NR"])
+        ).sum()
+    )
