@@ -150,6 +150,7 @@ def test_page_and_status_show_the_stored_headline_scores(copy: Store, tiny_site:
     assert newest < oldest
     assert "2023-10-31 +10.0% (+2.0% to +20.0%) 14 21% 360 92 350" in months
     assert "2023-09-30 unknown 56 or more unknown 3 92 0" in months
+    assert "“Unknown” means that too few days are known" in shown
     copy.write_table(HEADLINES, pa.Table.from_pylist([early], HEADLINES.schema), CITY)
     make_pages(copy, tiny_site.city)
     assert json.loads(copy.read_bytes(STATUS, CITY))["headline_scores"]["gain"] is None
