@@ -18,6 +18,7 @@ from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
+from shotspotter_assets.cities.stored_settings import settings_version
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
 from shotspotter_assets.commands.lost_runs import fail_lost_runs
@@ -51,6 +52,7 @@ from shotspotter_assets.storage.catalogue import (
     TOP_LOCATIONS,
     Asset,
 )
+from shotspotter_assets.storage.lineage import Origin
 from shotspotter_assets.storage.progress import Report, Steps, listeners
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -92,6 +94,8 @@ WITHOUT_NETWORK: Final = {"stack": {"members": [name for name in StackSettings()
 SHOWN_PLACES: Final = 5
 NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, from the start of the last forecast day
 WORKERS: Final = 2  # runs at a time
+WITHOUT_LINEAGE: Final = frozenset({Asset.TUNED_SETTINGS, Asset.NOWCASTS})
+"""Assets that do not record what they are made from; their runs are short."""
 
 
 def run_demo(name: str, *, days_only: bool) -> None:
@@ -123,8 +127,10 @@ def run_demo(name: str, *, days_only: bool) -> None:
 def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> set[str]:
     """Run the launches that are not stored, or all of them again if they are; return lines about checks that warn."""
     warnings = set[str]()
-    left = [launch for stage in all_stages for launch in stage if not _is_stored(launch, Stored.read(store, city))]
-    launches = left or [launch for stage in all_stages for launch in stage]
+    stored = Stored.read(store, city)
+    all_launches = [launch for stage in all_stages for launch in stage]
+    is_new = all(is_stored(launch, stored) for launch in all_launches if WITHOUT_LINEAGE.isdisjoint(launch.assets))
+    launches = [launch for launch in all_launches if is_new or not is_stored(launch, stored)]
     seconds = sum(launch.seconds for launch in launches)
     # A fork would inherit the locks of this process's threads.
     processes = multiprocessing.get_context("spawn")
@@ -136,11 +142,16 @@ def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> se
     ):
         try:
             for stage in all_stages:
-                running = {pool.submit(run_launch, launch): launch for launch in stage if launch in launches}
+                stored = Stored.read(store, city)  # as the stages before have left it
+                running = {
+                    pool.submit(run_launch, launch): launch.seconds / seconds
+                    for launch in stage
+                    if is_new or not is_stored(launch, stored)
+                }
                 for run in as_completed(running):
                     click.echo(run.result().line)
                     warnings.update(run.result().warnings)
-                    runs.advance(running[run].seconds / seconds)
+                    runs.advance(running[run])
         except KeyboardInterrupt:
             kill_processes()
             raise
@@ -160,11 +171,18 @@ def _forward(reports: "Queue[Report | None]") -> None:
             listener(report)
 
 
-def _is_stored(launch: Launch, stored: Stored) -> bool:
-    """Return True if all partitions of a launch are made from their present inputs."""
-    days = sorted(map(date.fromisoformat, launch.tags.values()))
-    keys = days_between(days[0], days[-1]) if days else [None]
-    return all(stored.is_current(asset, key) for asset in launch.assets for key in keys)
+def is_stored(launch: Launch, stored: Stored) -> bool:
+    """Return True if all partitions of a launch are made from their present inputs; False if that is not recorded."""
+    dates = sorted(map(date.fromisoformat, launch.tags.values()))
+    days = days_between(dates[0], dates[-1]) if dates else []
+    if launch.assets == ALERTS:
+        settings = settings_version(stored.city, Asset.GRID_TENSORS)
+        return all(
+            day in stored.table.days
+            and stored.origin(Asset.GRID_TENSORS, day) == Origin(stored.table.made_from(day), settings)
+            for day in days
+        )
+    return all(stored.is_current(asset, key) for asset in launch.assets for key in days or [None])
 
 
 def stages(city: City, *, days_only: bool = False) -> list[list[Launch]]:

@@ -1,19 +1,23 @@
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shotspotter_assets.__main__ import demo
+from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.city_files import load_cities
-from shotspotter_assets.commands.demo import DEMONSTRATIONS, stages, with_truth
-from shotspotter_assets.defs.partitions import PARTITION, partitions_of
+from shotspotter_assets.commands.demo import DEMONSTRATIONS, is_stored, stages, with_truth
+from shotspotter_assets.commands.runs import Launch
+from shotspotter_assets.defs.partitions import PARTITION, partitions_of, range_tags
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
 from shotspotter_assets.grid.cells import cell_numbers, cells_at
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, Asset
+from shotspotter_assets.storage.catalogue import ALERTS, FOLD_FORECASTS, Asset
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import TEST_CITIES
 
 
 def test_the_command_offers_each_demonstration() -> None:
@@ -44,6 +48,13 @@ def test_the_demo_fills_every_partition_of_its_city() -> None:
     } - {Asset.SHARED_MODELS}
     years = [launch.tags[PARTITION] for launch in launches if Asset.ANNUAL_REPORTS in launch.assets]
     assert years == partitions_of(city, Asset.ANNUAL_REPORTS).get_partition_keys()
+
+
+def test_the_demo_leaves_out_days_that_are_stored(tiny_city_days: Path) -> None:
+    stored = Stored.read(Store(str(tiny_city_days)).draft(), load_cities(TEST_CITIES)["tiny_city"])
+    for last, is_left_out in ((date(2024, 3, 31), True), (date(2024, 4, 1), False)):
+        launch = Launch("days", "tiny_city", ALERTS, range_tags(date(2023, 7, 1), last))
+        assert is_stored(launch, stored) is is_left_out
 
 
 def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
