@@ -177,14 +177,23 @@ def pages(*, print_only: bool) -> None:
 
 @main.command()
 @click.argument("city", required=False)
-def status(city: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print lines by city and title as JSON.")
+def status(city: str | None, *, as_json: bool) -> None:
     """Print known days, due runs and serving models of cities."""
-    from shotspotter_assets.commands.status import status_text
+    from rich.console import Console
+
+    from shotspotter_assets.commands.status import status_facts, status_tables, status_text
     from shotspotter_assets.settings import Settings
 
     settings = Settings.from_environment(os.environ)
     with _instance() as instance:
-        click.echo(status_text(settings, city, instance))
+        facts = status_facts(settings, city, instance)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    elif (console := Console()).is_terminal:
+        console.print(*status_tables(facts), sep="\n")
+    else:
+        click.echo(status_text(facts))
 
 
 @main.command()

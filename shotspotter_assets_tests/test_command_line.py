@@ -15,11 +15,13 @@ import dagster as dg
 import psutil
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.commands.lost_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs
+from shotspotter_assets.commands.status import status_tables, status_text
 from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets.storage.catalogue import ALERTS
@@ -294,7 +296,24 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     assert f"held back         {days[2]}: " in shown
     assert "serves            nothing yet" in shown
     assert "no forecast       " in shown
+    with city.clock():
+        facts = json.loads(CliRunner().invoke(main, ["status", "--json"], env=city.environment()).output)
+    assert status_text(facts) == shown.rstrip("\n")
+    assert facts["town"]["serves"] == ["nothing yet"]
     city.close()
+
+
+def test_a_terminal_shows_the_state_as_a_table_with_the_same_words() -> None:
+    facts = {"town": {"alerts": ["Alerts up to 5 January 2024."], "held back": [f"2024-01-03: {'rows ' * 20}", "[no]"]}}
+    console = Console(width=60, force_terminal=True)
+    with console.capture() as captured:
+        console.print(*status_tables(facts), sep="\n")
+    lines = [line.strip(" │") for line in re.sub(r"\x1b\[[\d;]*m", "", captured.get()).splitlines()]
+    assert lines[0] == "town"
+    assert max(map(len, captured.get().splitlines())) < 90
+    words = " ".join(" ".join(line.replace("│", " ").split()) for line in lines)
+    assert f"held back 2024-01-03: {'rows ' * 20}" in words.replace("  ", " ")
+    assert "[no]" in words
 
 
 JOB = dg.JobDefinition(name="job", graph_def=dg.GraphDefinition(name="job"))

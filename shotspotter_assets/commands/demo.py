@@ -174,7 +174,7 @@ def _forward(reports: "Queue[Report | None]") -> None:
 def is_stored(launch: Launch, stored: Stored) -> bool:
     """Return True if all partitions of a launch are made from their present inputs; False if that is not recorded."""
     dates = sorted(map(date.fromisoformat, launch.tags.values()))
-    days = days_between(dates[0], dates[-1]) if dates else []
+    days = list(days_between(dates[0], dates[-1])) if dates else []
     if launch.assets == ALERTS:
         settings = settings_version(stored.city, Asset.GRID_TENSORS)
         return all(
@@ -182,7 +182,8 @@ def is_stored(launch: Launch, stored: Stored) -> bool:
             and stored.origin(Asset.GRID_TENSORS, day) == Origin(stored.table.made_from(day), settings)
             for day in days
         )
-    return all(stored.is_current(asset, key) for asset in launch.assets for key in days or [None])
+    keys: list[date | None] = [*days] or [None]
+    return all(stored.is_current(asset, key) for asset in launch.assets for key in keys)
 
 
 def stages(city: City, *, days_only: bool = False) -> list[list[Launch]]:

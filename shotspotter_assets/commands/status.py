@@ -1,8 +1,8 @@
 """The state of each city as text: days, due runs, days that are held back, and the serving model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from pydantic import BaseModel
@@ -29,6 +29,12 @@ from shotspotter_assets.storage.store import Store
 
 MAX_HELD_BACK: Final = 5  # maximum number of shown days that are held back, the newest ones
 TITLE_WIDTH: Final = 18
+TO_LOOK_AT: Final = frozenset(
+    {"unreadable", "file", "unusual", "waits", "held back", "pages", "approval", "no forecast"}
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class _Gate(BaseModel):
@@ -53,24 +59,51 @@ class _Shown(BaseModel):
     last_known: date | None
 
 
-def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
+Facts = Mapping[str, Sequence[str]]
+"""Lines about a city by title; a title may have none."""
+
+
+def status_facts(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> dict[str, Facts]:
     """Describe cities by the store and the landed files; raise CityFileError for an unknown one.
 
     Live sources are not asked, and nothing is written to the store.
     """
     store = StoreResource(root=settings.store_root).open().draft()
     sources = SourcesResource(landing_root=settings.landing_root)
-    lines = []
+    facts: dict[str, Facts] = {}
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
         try:
-            facts = _facts(city, store, sources, instance)
+            of_city = _facts(city, store, sources, instance)
+            facts[city.name] = {title: texts for title, texts in of_city.items() if texts}
         except CorruptObjectError as error:
-            facts = {"unreadable": [str(error)]}
-        lines.append(city.name)
-        for title, texts in facts.items():
+            facts[city.name] = {"unreadable": [str(error)]}
+    unusable = {} if name else unusable_files(settings.cities)
+    return facts | {city: {**facts.get(city, {}), "file": [reason]} for city, reason in unusable.items()}
+
+
+def status_text(facts: Mapping[str, Facts]) -> str:
+    """Return lines about cities."""
+    lines: list[str] = []
+    for city, of_city in facts.items():
+        lines += ["", city]
+        for title, texts in of_city.items():
             lines += [f"  {'' if place else title:{TITLE_WIDTH}}{text}" for place, text in enumerate(texts)]
-        lines.append("")
-    return "\n".join([*lines, *(() if name else unusable_files(settings.cities).values())]).rstrip()
+    return "\n".join(lines[1:])
+
+
+def status_tables(facts: Mapping[str, Facts]) -> "list[Table]":
+    """Return a table for each city, whose long lines are wrapped; what a person should look at is in another colour."""
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for city, of_city in facts.items():
+        table = Table(title=Text(city), title_justify="left", show_header=False)
+        for title, texts in of_city.items():
+            style = "yellow" if title in TO_LOOK_AT else ""
+            table.add_row(Text(title, style), Text("\n".join(texts), style))
+        tables.append(table)
+    return tables
 
 
 def _facts(

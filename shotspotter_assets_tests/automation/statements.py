@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from shotspotter_assets.alerts.days.city_now import held_back_days
 from shotspotter_assets.alerts.sources.snapshot import Snapshot, take_snapshot
-from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.pages.rendering import plain
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
@@ -27,7 +27,7 @@ class Said:
     def status(self) -> dict[str, list[str]]:
         """The lines of `shotspotter status` by title."""
         with self.town.clock():
-            lines = status_text(self.town.on.settings, NAME, self.town.instance).splitlines()[1:]
+            lines = status_text(status_facts(self.town.on.settings, NAME, self.town.instance)).splitlines()[1:]
         found: dict[str, list[str]] = {}
         title = ""
         for line in lines:

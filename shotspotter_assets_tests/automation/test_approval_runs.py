@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, load_record
 from shotspotter_assets.forecasts.serving_record import ServingRecord
@@ -56,7 +56,9 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     assert isinstance(issued(), ForecastRecord)
     assert "A. Smith" in " ".join(issued().why_served)
     with town.clock():
-        assert "A. Smith" in status_text(Settings.from_environment(town.environment()), NAME, town.instance)
+        assert "A. Smith" in status_text(
+            status_facts(Settings.from_environment(town.environment()), NAME, town.instance)
+        )
 
     town.land("late.csv", row(YESTERDAY, 50))
     town.settle(checks=False)

@@ -12,7 +12,7 @@ import pytest
 
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.measured_sections import burden_section
-from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.forecasts.forecast_facts import next_day_rows, total_of
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.models.alert_counts import CountDistribution
@@ -64,7 +64,7 @@ def evidence(town: LivingCity) -> dict[str, bytes]:
 
 def status_of(town: LivingCity) -> str:
     with town.clock():
-        return status_text(town.on.settings, NAME, town.instance)
+        return status_text(status_facts(town.on.settings, NAME, town.instance))
 
 
 def test_each_release_has_a_kept_store() -> None:

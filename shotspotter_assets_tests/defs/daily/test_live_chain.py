@@ -17,7 +17,7 @@ from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
-from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.forecasts import training
 from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
@@ -338,7 +338,7 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
     )
     assert plain(waits) in page()
     settings = Settings(bare.cities, str(bare.root), "landing")
-    status = status_text(settings, CITY, bare.instance)
+    status = status_text(status_facts(settings, CITY, bare.instance))
     assert status.count(waits) == 1
     assert f"  no forecast       {DAY}: models wait for approval" in status
     with pytest.raises(ValueError, match=f"approve.* other .*{version}"):
@@ -352,10 +352,12 @@ def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.Mo
     assert (last, by_hand[:24]) == (f"Trained on {DAY}; retrains weekly.", "Approved by A. Smith at ")
     assert although in why
     assert plain(why) in page()
-    assert why in status_text(settings, CITY, bare.instance)
+    assert why in status_text(status_facts(settings, CITY, bare.instance))
     bare.run(NEXT, ["live_models"], retrain=True)
     assert bare.models(NEXT).version == version
-    assert "  approval          New models of gunfire have been waiting" in status_text(settings, CITY, bare.instance)
+    assert "  approval          New models of gunfire have been waiting" in status_text(
+        status_facts(settings, CITY, bare.instance)
+    )
 
 
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:

@@ -15,7 +15,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import model_settings, settings_hash
 from shotspotter_assets.city_files import CityFileError
-from shotspotter_assets.commands.status import status_text
+from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.retraining import outdated
@@ -196,7 +196,7 @@ def test_a_candidate_whose_level_is_off_is_withheld_and_status_says_so(
     chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
     assert not chain.models(NEXT).trained
     level = ScoreRecord.load(chain.store, CITY, NEXT).level
-    text = status_text(Settings(chain.cities, str(chain.root), str(tmp_path)), CITY, instance)
+    text = status_text(status_facts(Settings(chain.cities, str(chain.root), str(tmp_path)), CITY, instance))
     assert record.gate.withheld in text
     assert level.sentence() in text
 
