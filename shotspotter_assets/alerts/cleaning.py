@@ -171,8 +171,11 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
     is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     misfiled = pc.not_equal(local, raw["date"])
     is_inside = city.box.holds(longitude, latitude)
+    # A broken row has the text of a whole line, and not its values as a JSON object.
+    is_broken = _flags(pc.and_(pc.is_null(raw["time_utc"]), pc.is_valid(raw["as_received"])))
+    is_broken[is_broken] = [not _is_object(text) for text in raw["as_received"].filter(pa.array(is_broken)).to_pylist()]
     applies = {
-        BROKEN_ROW: _are_broken(raw),
+        BROKEN_ROW: is_broken,
         "no_time": _flags(pc.is_null(local)),
         BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
         "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
@@ -189,13 +192,6 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
     too_many = np.bincount(day_at[is_usable], minlength=len(day_at)) > MAX_ALERTS_A_DAY
     reasons[is_usable & too_many[day_at]] = names.index("too_many")
     return reasons
-
-
-def _are_broken(raw: pa.Table) -> Booleans:
-    """Flag rows without a time whose text is that of a whole line, and not their values as a JSON object."""
-    flags = _flags(pc.and_(pc.is_null(raw["time_utc"]), pc.is_valid(raw["as_received"])))
-    flags[flags] = [not _is_object(text) for text in raw["as_received"].filter(pa.array(flags)).to_pylist()]
-    return flags
 
 
 def _is_object(text: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from shotspotter_assets.alerts.days.city_now import (
@@ -92,11 +93,12 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     if busy is not None:  # one training or report of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
     blocked = [*held_back_days(stored.table, city), *snapshot.unusable.values()]
+    whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),
         *days.waits,
         *_missing(stored, days),
-        *_waiting_fold(stored, days),
+        *islice(filter(None, whys), 1),  # later folds wait for the first one
         *blocked,
         *(note for section in sections_of(city) for note in stored.table_state(section).notes),
     ]
@@ -125,14 +127,14 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
     under_way = [other for other in under_way if other.is_training == run.is_training]
     if run.days == (last, last) and Asset.RAW_ALERTS in run.assets:
         assets = ALERTS
-        under_way = [other for other in under_way if not _has_other_rows(other, run)]
+        under_way = [
+            other
+            for other in under_way
+            # A run in the queue reads the rows of its start.
+            if not (other.days == run.days and other.has_started and other.version not in ("", run.version))
+        ]
     before = writer(under_way, assets, run.days)
     return run if before is None else replace(run, waits_for=str(before))
-
-
-def _has_other_rows(other: RunUnderWay, run: DueRun) -> bool:
-    """Return True if a run under way has read other rows of the days of a run; one in the queue reads those of its start."""
-    return other.days == run.days and other.has_started and other.version not in ("", run.version)
 
 
 def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
@@ -158,7 +160,10 @@ def _day_runs(
     stored: Stored, days: DueDays, last: date, under_way: Sequence[RunUnderWay], now: datetime
 ) -> Iterator[DueRun]:
     """Yield the run of the newest day with its products, and the runs of alerts of other days, newest first."""
-    for stretch in _stretches(days, under_way):
+    # Days that a run under way writes are stretches apart.
+    free = [day for day in days.due if writer(under_way, ALERTS, (day, day)) is None]
+    busy = [day for day in days.due if day not in set(free)]
+    for stretch in sorted([*contiguous(free), *contiguous(busy)], reverse=True):
         if stretch == [last] and _has_days_before(stored, last):
             yield _days_run(_assets_of_newest_day(stored, last, now), stretch, days, NEWEST_DAY)
         else:
@@ -197,13 +202,6 @@ def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Ass
         return *ALERTS, *scores
     products = PRODUCTS if issue_dates and not _is_issued(stored, day, now) else ()
     return *ALERTS, *products, *scores, Asset.CITY_PAGES
-
-
-def _stretches(days: DueDays, under_way: Sequence[RunUnderWay]) -> list[list[date]]:
-    """Return the due days as stretches of one run each, newest first; days that a run under way writes are apart."""
-    free = [day for day in days.due if writer(under_way, ALERTS, (day, day)) is None]
-    busy = [day for day in days.due if day not in set(free)]
-    return sorted([*contiguous(free), *contiguous(busy)], reverse=True)
 
 
 def _days_run(assets: tuple[Asset, ...], stretch: Sequence[date], days: DueDays, priority: int) -> DueRun:
@@ -349,15 +347,10 @@ def _report_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
     """Yield outdated reports of folds whose models are current and whose test window is over."""
     asset = Asset.EVALUATION_REPORTS
     for cutoff in _trained(stored.city, days):
-        is_ready = _is_tested(stored, days, cutoff) and stored.is_current(Asset.FOLD_MODELS, cutoff)
-        if is_ready and not stored.is_current(asset, cutoff):
+        last = stored.city.last_test_day(cutoff)
+        is_over = days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
+        if is_over and stored.is_current(Asset.FOLD_MODELS, cutoff) and not stored.is_current(asset, cutoff):
             yield _due_run(stored, (asset,), [cutoff], REPORTS, f"The report of fold {cutoff}")
-
-
-def _is_tested(stored: Stored, days: DueDays, cutoff: date) -> bool:
-    """Return True if all days of a fold's test window are stored."""
-    last = stored.city.last_test_day(cutoff)
-    return days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
 
 
 def _fold_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
@@ -366,12 +359,6 @@ def _fold_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
         if _why_fold_waits(stored, days, cutoff):
             return
         yield _due_run(stored, (Asset.FOLD_MODELS,), [cutoff], FOLDS, f"Fold {cutoff}")
-
-
-def _waiting_fold(stored: Stored, days: DueDays) -> list[str]:
-    """Return why the first fold that cannot be trained yet waits; nothing without one."""
-    whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
-    return list(filter(None, whys))[:1]
 
 
 def _outdated_folds(stored: Stored, days: DueDays) -> list[date]:

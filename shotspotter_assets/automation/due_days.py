@@ -60,7 +60,10 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
     today = now.astimezone(city.zone).date()
     if why_none := _why_no_day(city, snapshot, stored.table, now):
         return DueDays(None, {}, [why_none])
-    last = _last_day(city, snapshot, stored.table, now)
+    # Days that were stored and are no longer due follow the sources, too.
+    last_due = snapshot.last_due(now)
+    yesterday = today - ONE_DAY
+    last = max(last_due, min(max(stored.table.days, default=last_due), yesterday, city.end or yesterday))
     same = snapshot.stored_days(stored.table)
     other_rows = snapshot.day_rows(stored.table, same)
     states = day_decisions(city, snapshot.reports, snapshot.words, other_rows, last)
@@ -69,7 +72,9 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
     days |= _followers(stored.table, days, same, last)
     first_gap = min([*days, *left_out], default=date.max)
-    if (unanswered := _unanswered_from(snapshot)) is not None:
+    silent = [address for address, answer in snapshot.polled.items() if answer.error]
+    unanswered = min((snapshot.live[address] for address in silent), default=None)
+    if unanswered is not None:
         # Runs that can only fail would use up their retries.
         days = {day: due for day, due in days.items() if day < unanswered}
     waits = _waits(city, left_out, unanswered, last, today)
@@ -84,13 +89,6 @@ def _why_no_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) 
     if not (has_days or has_answer or city.source.kind == "simulated"):
         return "No day that is over has landed yet."
     return f"The city starts on {city.start}." if snapshot.last_due(now) < city.start else ""
-
-
-def _last_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) -> date:
-    """Return the last day to store; days that were stored and are no longer due follow the sources, too."""
-    last = snapshot.last_due(now)
-    yesterday = now.astimezone(city.zone).date() - ONE_DAY
-    return max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
 
 
 def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states: Decisions) -> dict[date, str]:
@@ -156,12 +154,6 @@ def _followers(table: DayTable, days: Mapping[date, DueDay], same: Collection[da
         for day in eves
         if day + ONE_DAY in table.days and day + ONE_DAY not in days
     }
-
-
-def _unanswered_from(snapshot: Snapshot) -> date | None:
-    """Return the first day of the live sources that did not answer; None if all did."""
-    silent = [address for address, answer in snapshot.polled.items() if answer.error]
-    return min((snapshot.live[address] for address in silent), default=None)
 
 
 def _waits(city: City, left_out: Sequence[date], unanswered: date | None, last: date, today: date) -> list[str]:

@@ -128,7 +128,8 @@ class Stored:
     def _version(self, source: Asset, relation: Relation, key: Key) -> str:
         """Return the version of the partitions of an input that have a relation to a partition."""
         if relation is Whole.APPROVALS:
-            return self._approvals()
+            targets = self.city.by_target(self.store) if self.city.approval == "person" else ()
+            return "".join(_hashed([Approvals.read(store, self.city.name).facts()]) for store, _ in targets)
         if relation is Whole.FINISHED:
             return _hashed(f"{name}{version}" for name, version in self.versions(source).items())
         if relation is Whole.FULL_MONTHS and source not in ALERTS:
@@ -159,11 +160,6 @@ class Stored:
         if relation is Whole.OWN_YEAR:
             return key - timedelta(days=1), date(key.year, 12, 31)
         return date.min, self.city.last_test_day(key)
-
-    def _approvals(self) -> str:
-        """Return the version of the models that a person approved; "" where models need no approval."""
-        targets = self.city.by_target(self.store) if self.city.approval == "person" else ()
-        return "".join(_hashed([Approvals.read(store, self.city.name).facts()]) for store, _ in targets)
 
 
 def _hashed(parts: Iterable[str]) -> str:

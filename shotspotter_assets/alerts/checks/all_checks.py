@@ -129,7 +129,13 @@ def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: 
     left = set(warned_days).difference(*accepted.values())
     open_days = [day for day in new_days if day in left]
     open_others = _on_days(earlier, left.__contains__)
-    parts = [f"Open warnings about other days: {_quoted(open_others)} These days:"] if open_others else []
+    parts = []
+    if open_others:
+        newest = sorted(open_others, key=lambda warned: max(warned.days))[-MAX_WARNINGS_QUOTED:]
+        quoted = [f"({min(warned.days)} to {max(warned.days)}) {warned.message}" for warned in newest]
+        if len(open_others) > len(newest):
+            quoted.append(f"And {len(open_others) - len(newest)} older warnings.")
+        parts.append(f"Open warnings about other days: {' '.join(quoted)} These days:")
     if open_days and len(open_days) < len(new_days):
         parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
     if finding.passed or open_days:
@@ -143,9 +149,3 @@ def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: 
 
 def _days_of(warnings: Warnings) -> list[date]:
     return [day for warned in warnings for day in warned.days]
-
-
-def _quoted(warnings: Warnings) -> str:
-    newest = sorted(warnings, key=lambda warned: max(warned.days))[-MAX_WARNINGS_QUOTED:]
-    more = f" And {len(warnings) - len(newest)} older warnings." if len(warnings) > len(newest) else ""
-    return " ".join(f"({min(warned.days)} to {max(warned.days)}) {warned.message}" for warned in newest) + more

@@ -1,6 +1,6 @@
 """Checks of volume: unusual days, silences, fireworks, and the level and area of a quarter against the year before."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, Final
@@ -70,15 +70,19 @@ def silent_days(window: "Window") -> Finding:
 
 def firework_days(window: "Window") -> Finding:
     """Check that Independence Day and New Year are not mostly fireworks."""
-    counts = _known_counts(window)
-    occasions = _occasions(window.usual.days[0].year, window.usual.days[-1].year + 1)
+    usual = window.usual
+    counted = zip(usual.days, usual.counts.tolist(), window.silences, strict=True)
+    counts = {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
+    occasions = _occasions(usual.days[0].year, usual.days[-1].year + 1)
     checked = {}
     for name, days in occasions.items():
-        ratio = _ratio(days, counts, window.usual)
+        ratio = _ratio(days, counts, usual)
         if ratio is not None and any(day in window.checked for day in days):
             checked[name] = ratio
     loud = {name: ratio for name, ratio in checked.items() if ratio >= MAX_RATIO}
-    share = _share_on(occasions, {day: count for day, count in counts.items() if day >= window.checked[0]})
+    since_checked = {day: count for day, count in counts.items() if day >= window.checked[0]}
+    on_firework_days = sum(since_checked.get(day, 0.0) for days in occasions.values() for day in days)
+    share = on_firework_days / (sum(since_checked.values()) or 1.0)
     message = "No firework day with enough alerts to check."
     if loud:
         described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, ratio in loud.items())
@@ -91,24 +95,11 @@ def firework_days(window: "Window") -> Finding:
     return Finding(not loud, message, numbers, loud_days)
 
 
-def _known_counts(window: "Window") -> dict[date, float]:
-    """Return the alerts of each day on which no data are missing."""
-    counted = zip(window.usual.days, window.usual.counts.tolist(), window.silences, strict=True)
-    return {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
-
-
 def _occasions(first_year: int, last_year: int) -> dict[str, list[date]]:
     """Return the days of fireworks by occasion."""
     years = range(first_year, last_year + 1)
     july = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
     return july | {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
-
-
-def _share_on(occasions: Mapping[str, Sequence[date]], counts: Mapping[date, float]) -> float:
-    """Return the share of all alerts on days of fireworks; 0 without alerts."""
-    total = sum(counts.values())
-    on_them = sum(counts.get(day, 0.0) for days in occasions.values() for day in days)
-    return on_them / total if total else 0.0
 
 
 def _ratio(days: list[date], counts: dict[date, float], usual: "Usual") -> float | None:

@@ -206,19 +206,17 @@ def _sources(column: pa.ListArray) -> list[dict[str, str]]:
     return [dict(zip(names[start:stop], versions[start:stop], strict=True)) for start, stop in pairwise(bounds)]
 
 
-def _instants(column: pa.ChunkedArray) -> list[datetime | None]:
-    """Return instants of a column in microseconds since 1970; Arrow imports pandas for them, which takes half a second."""
-    since_1970 = column.cast(pa.int64()).to_pylist()
-    return [None if number is None else EPOCH + timedelta(microseconds=number) for number in since_1970]
-
-
 def _decoded(content: bytes) -> DayTable:
     try:
         table = opened_parquet(content).read()
         columns = {
             name: table[name].to_pylist() for name in table.column_names if name not in ("date", "received", "sources")
         }
-        columns["received"] = _instants(table["received"])
+        # Arrow imports pandas for instants, which takes half a second.
+        since_1970 = table["received"].cast(pa.int64()).to_pylist()
+        columns["received"] = [
+            None if number is None else EPOCH + timedelta(microseconds=number) for number in since_1970
+        ]
         columns["sources"] = _sources(table["sources"].combine_chunks())
         values = zip(*columns.values(), strict=True)
         days = [Day(**dict(zip(columns, day, strict=True))) for day in values]
