@@ -44,13 +44,16 @@ class Settings:
         def text(name: str, default: str) -> str:
             return environ.get(f"SHOTSPOTTER_{name}") or default
 
+        poll_seconds = text("POLL_SECONDS", str(cls.poll_seconds))
+        if not poll_seconds.isdecimal() or int(poll_seconds) < 1:
+            raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {poll_seconds!r}).")
         return cls(
             cities=cities,
             store_root=configured_store(environ),
             landing_root=text("LANDING", str(BASE_FOLDER / "landing")),
             ui_url=text("UI_URL", cls.ui_url),
             pages_url=text("PAGES_URL", cls.pages_url),
-            poll_seconds=_poll_seconds(text("POLL_SECONDS", str(cls.poll_seconds))),
+            poll_seconds=int(poll_seconds),
             sagemaker_role=text("SAGEMAKER_ROLE", cls.sagemaker_role),
             sagemaker_image=text("SAGEMAKER_IMAGE", cls.sagemaker_image),
         )
@@ -87,12 +90,6 @@ def cities_folder(environ: Mapping[str, str]) -> Path:
 def lineage_address(ui_url: str, city: str) -> str:
     """Return the address of the lineage of a city's assets in the UI, whose code location `workspace.yaml` names."""
     return f"{ui_url.rstrip('/')}/locations/shotspotter_assets/asset-groups/{city}/lineage"
-
-
-def _poll_seconds(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {text!r}).")
-    return int(text)
 
 
 def prepare_home(environ: Mapping[str, str]) -> Path:

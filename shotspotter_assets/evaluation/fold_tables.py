@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from shotspotter_assets.models.next_hours.incident_points import Incidents, seco
 from shotspotter_assets.models.next_hours.lift_table import MINUTES, expected_by_hours, fit_on_hours
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import NEXT_MINUTES, FoldRecord, TrainedModels
-from shotspotter_assets.storage.arrays import Array, Booleans, Days, Integers, Values
+from shotspotter_assets.storage.arrays import Array, Booleans, Days, Values
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
 from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.stored_file import StoredFile
@@ -88,7 +88,9 @@ def minute_forecasts(
     """
     begins = day_start(cutoff, history.city.zone)
     past = history.until(begins)
-    issues = _issues(history, begins, hours_apart)
+    issues = history.issues(range(history.hour_at(begins), len(history)), 1)
+    turn = (history.clock.hour[issues] + history.clock.day[issues].astype(np.int64)) % hours_apart
+    issues = issues[turn == 0]
     lifts = fit_on_hours(incidents.within(-np.inf, begins.timestamp()), past, hours)
     instants = seconds_of(history.starts)[issues]
     observed = _observed(history, incidents, instants)
@@ -110,13 +112,6 @@ def minute_forecasts(
         for period, minutes in enumerate(MINUTES)
     ]
     return pa.concat_tables(tables)
-
-
-def _issues(history: HourlyHistory, begins: datetime, hours_apart: int) -> Integers:
-    """Return the known hours from an instant on at which forecasts start."""
-    issues = history.issues(range(history.hour_at(begins), len(history)), 1)
-    turn = (history.clock.hour[issues] + history.clock.day[issues].astype(np.int64)) % hours_apart
-    return issues[turn == 0]
 
 
 def _probability(expected: Array) -> npt.NDArray[np.float32]:
@@ -185,7 +180,10 @@ def hour_forecasts(
         for name, by_horizon in hourly.items():
             model = by_horizon.models[horizon]
             fitted |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
-        issues = _apart(history, history.issues(test, horizon), horizon, apart)
+        issues = history.issues(test, horizon)
+        turns = max(apart // horizon, 1)
+        turn = history.clock.day[issues].astype(np.int64) % turns
+        issues = issues[history.clock.hour[issues] // horizon % turns == turn]
         tables.append(
             forecasts_table(
                 history.clock.day[issues],
@@ -197,13 +195,6 @@ def hour_forecasts(
             )
         )
     return pa.concat_tables(tables, promote_options="default")
-
-
-def _apart(history: HourlyHistory, issues: Integers, horizon: int, apart: int) -> Integers:
-    """Return the hours of issue that start at least `apart` hours apart, each day one block of the horizon later."""
-    turns = max(apart // horizon, 1)
-    turn = history.clock.day[issues].astype(np.int64) % turns
-    return issues[history.clock.hour[issues] // horizon % turns == turn]
 
 
 def type_forecasts(

@@ -17,7 +17,7 @@ from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.forecaster import MIN_PROBABILITY
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
-from shotspotter_assets.storage.arrays import Array, Integers
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -147,7 +147,11 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     alerts = alerts.filter(alerts["gunshot_type"].is_valid())
     observed = alerts["gunshot_type"].to_numpy().astype(np.int64)
     models = [name.removesuffix("_0") for name in alerts.column_names if name.endswith("_0")]
-    losses = {name: _type_losses(alerts, name, observed) for name in models}
+    losses: dict[str, Array] = {}
+    for name in models:
+        p = np.stack([alerts[f"{name}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
+        p = np.maximum(p, MIN_PROBABILITY)
+        losses[name] = -np.log(p[np.arange(len(p)), observed] / p.sum(axis=1))
     weekly = weekly_sums(dates_of(alerts), np.ones(len(alerts)), losses)
     rows = {(TYPES, ALL, NO_MODEL, "alerts"): Estimate(float(len(alerts)))}
     return rows | loss_rows(weekly, len(alerts), [TRAILING_MIX], TYPES, ALL)
@@ -162,10 +166,3 @@ def loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, 
             gain = weekly_gain(weekly, name, other)
             rows[facet, group, name, gain_name(other)] = gain
     return rows
-
-
-def _type_losses(alerts: pa.Table, model: str, observed: Integers) -> Array:
-    """Return the log loss in nats of each alert's type, shape (alerts,); probabilities are scaled to a sum of 1."""
-    p = np.stack([alerts[f"{model}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
-    p = np.maximum(p, MIN_PROBABILITY)
-    return np.asarray(-np.log(p[np.arange(len(p)), observed] / p.sum(axis=1)))

@@ -54,7 +54,9 @@ def forecast_day(window: ForecastWindow) -> Forecast:
             f"{window.key}, models of {record.models_from}: {error} Materialize live_models for {window.key} with `retrain` on."
         ) from error
     drivers = reasons and [tuple(reason.format(event=city.event) for reason in of_cell) for of_cell in reasons]
-    total = _total(window, next_day)
+    factor_variance = window.models.counts.factor_variance(np.array([window.is_firework_day])).item()
+    low, high = map(float, short_interval(CountDistribution.of_forecast(next_day).total(factor_variance)))
+    total = DayTotal(low, high, factor_variance, *year_reference(window.history, window.index)[:, 0].tolist())
     replayed = is_over(window.date, city, now)
     all_periods = pa.concat_tables([next_day, *_next_hours(window, next_day)], promote_options="default")
     table = with_facts(all_periods, city, stored.lead, total, replayed)
@@ -89,13 +91,6 @@ def forecast_day(window: ForecastWindow) -> Forecast:
             version=content_version(record.reasons, [table, top]),
         ),
     )
-
-
-def _total(window: ForecastWindow, next_day: pa.Table) -> DayTotal:
-    """Return the facts of the number of alerts in all cells on the day."""
-    factor_variance = window.models.counts.factor_variance(np.array([window.is_firework_day])).item()
-    low, high = map(float, short_interval(CountDistribution.of_forecast(next_day).total(factor_variance)))
-    return DayTotal(low, high, factor_variance, *year_reference(window.history, window.index)[:, 0].tolist())
 
 
 def _next_hours(window: ForecastWindow, next_day: pa.Table) -> Iterator[pa.Table]:

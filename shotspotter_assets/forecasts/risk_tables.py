@@ -41,13 +41,18 @@ def next_day_table(window: ForecastWindow) -> pa.Table:
         name: model.predict(window.history, window.index)[0] for name, model in models.next_day.items() if name in names
     }
     log_m = models.counts.log_m(window.history, window.index)[0]
+    # The interval of the next day in log odds, low and high, shape (2, cells) or (2, 1).
+    offset = np.array(day_offset(record.weekly_offset, window.is_firework_day))[:, None]
+    served = models.next_day[record.served]
+    if isinstance(served, FittedNewCity):  # only the rates of a new city have an uncertainty of their own in each cell
+        offset = offset + served.spread(window.history, window.history.next_day)
     first_hour = window.date.weekday() * dates.DAY_HOURS
     zone = window.city.zone
     table = risk_table(
         NEXT_DAY_HORIZON,
         (dates.day_starts([window.date], zone)[0], int(dates.hours_of_days([window.date], zone)[0])),
         window.history.in_coverage,
-        _offset(window),
+        offset,
         models.counts.distribution(by_model[record.served], np.array(window.is_firework_day), log_m),
         models.profile[first_hour : first_hour + dates.DAY_HOURS],
         window.mixes,
@@ -56,16 +61,6 @@ def next_day_table(window: ForecastWindow) -> pa.Table:
         column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
         table = table.append_column(column, pa.array(values))
     return table
-
-
-def _offset(window: ForecastWindow) -> Array:
-    """Return the interval of the next day in log odds, low and high, shape (2, cells) or (2, 1)."""
-    offset = np.array(day_offset(window.record.weekly_offset, window.is_firework_day))[:, None]
-    served = window.models.next_day[window.record.served]
-    # Only the rates of a new city have an uncertainty of their own in each cell.
-    return (
-        offset + served.spread(window.history, window.history.next_day) if isinstance(served, FittedNewCity) else offset
-    )
 
 
 def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, float]:

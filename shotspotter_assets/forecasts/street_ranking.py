@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, content_version, load_record
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
-from shotspotter_assets.forecasts.street_segments import Parts, Segments, StreetsFileError, parts_of, read_segments
+from shotspotter_assets.forecasts.street_segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.forecasts.street_shares import (
     Alerts,
     CellRisk,
@@ -129,7 +129,9 @@ def rank_streets(
     cells = _cell_risk(city, next_day)
     day = segment_risk(shares, cells, ENDS)
     ranked = np.flatnonzero(day.expected > 0)
-    main_parts = _main_parts(parts, cells.expected[parts.cell] * shares.share[: len(parts)], len(segments))
+    # The main part of a segment has most of its expected alerts.
+    of_parts = pd.Series(cells.expected[parts.cell] * shares.share[: len(parts)])
+    main_parts = of_parts.groupby(parts.segment).idxmax().reindex(range(len(segments)), fill_value=-1).to_numpy()
     facts = _facts(city, segments, parts.cell[main_parts])
     tables = [_ranked_table(facts, ranked, day, None)]
     for shift, shift_cells in _by_shift(city, forecast, hourly, cells):
@@ -188,12 +190,6 @@ def _ranked_table(facts: pd.DataFrame, segments: Integers, risk: SegmentRisk, sh
     """Return the rows of ranked segments (`catalogue.STREETS`) on the whole day, or in a shift."""
     shifts = pa.array([shift] * len(segments), pa.string())
     return pa.table(_columns(facts, segments, risk) | {"shift": shifts}, schema=STREETS.schema)
-
-
-def _main_parts(parts: Parts, expected: Array, segments: int) -> Integers:
-    """Return the number of the part of each segment with most of its expected alerts, shape (segments,)."""
-    main = pd.Series(expected).groupby(parts.segment).idxmax()
-    return main.reindex(range(segments), fill_value=-1).to_numpy()
 
 
 def _facts(city: City, segments: Segments, cells: Integers) -> pd.DataFrame:

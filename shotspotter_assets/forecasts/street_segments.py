@@ -85,18 +85,14 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     left_out = tuple(f"{number_of(number, 'line')} {reason}" for reason, number in reasons.items() if number)
     street = named[streets.name].astype(str)
     street = street.map(lambda name: capwords(name) if name.islower() else " ".join(name.split()))
-    house_numbers = _house_numbers(named, streets)
+    columns = [column for column in (streets.number_from, streets.number_to) if column is not None]
+    house_numbers = named[columns].apply(pd.to_numeric, errors="coerce").astype(float)
+    # A line with a number at one end only counts as without.
+    house_numbers = house_numbers.where((house_numbers >= 0).all(axis=1))
     lines = named[[named.geometry.name]].assign(
         street=street, low=house_numbers.min(axis=1), high=house_numbers.max(axis=1)
     )
     return lines, left_out
-
-
-def _house_numbers(named: "geopandas.GeoDataFrame", streets: Streets) -> pd.DataFrame:
-    """Return the house numbers at both ends of each line, NaN where one is missing; without columns if the file has none."""
-    columns = [column for column in (streets.number_from, streets.number_to) if column is not None]
-    numbers = named[columns].apply(pd.to_numeric, errors="coerce").astype(float)
-    return numbers.where((numbers >= 0).all(axis=1))
 
 
 def _rows_of_kinds(in_box: "geopandas.GeoDataFrame", streets: Streets) -> "geopandas.GeoDataFrame":

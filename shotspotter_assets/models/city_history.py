@@ -66,9 +66,10 @@ class CityHistory:
         last_stored = min(max(table.days, default=last), last) if is_open else last
         counted = np.flatnonzero(table.is_counted(days_between(days[0], last_stored)))
         if not len(counted):
-            raise DaysNotKnownError(
-                f"{city.name}: alerts from {days[0]} to {last} are not known yet; {_earlier_day(table, city, last)}."
-            )
+            earlier = f"no earlier day is known either, so write a later first_forecast in {city.name}.yaml"
+            if day := table.last_counted(last):
+                earlier = f"the last known day is {day}"
+            raise DaysNotKnownError(f"{city.name}: alerts from {days[0]} to {last} are not known yet; {earlier}.")
         is_over = any(stored.is_counted for day, stored in table.days.items() if day > last)
         end = len(days) - 1 if is_over else int(counted[-1])
         known = days[counted[0] : end + 1]
@@ -229,13 +230,6 @@ class CityHistory:
         counts = hourly_window(frames, days, self.city, in_coverage)
         known = np.repeat(self.is_known[-max_days:], hours_of_days(days, self.city.zone))
         return HourlyHistory(self.city, days[0], counts, in_coverage, known, self.lead)
-
-
-def _earlier_day(table: DayTable, city: City, last: date) -> str:
-    """Return the last known day to `last` in words, or the remedy where there is none."""
-    if day := table.last_counted(last):
-        return f"the last known day is {day}"
-    return f"no earlier day is known either, so write a later first_forecast in {city.name}.yaml"
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date, lineage: Lineage) -> pa.Table:

@@ -153,7 +153,9 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
 def _inputs(history: HourlyHistory, rows: AlertRows) -> Array:
     """Return log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
     issues, row_issue = np.unique(rows.issue, return_inverse=True)
-    city_mixes = _city_mixes(history, issues)
+    in_city = history.counts[:, :TYPES].sum(axis=2).astype(np.float32)
+    recent = {days: _decayed_counts(in_city, days, issues) + PSEUDO_ALERTS for days in CITY_DAYS}
+    city_mixes = {days: counts / counts.sum(axis=1, keepdims=True) for days, counts in recent.items()}
     mixes = [trailing_mix(history, issues), *city_mixes.values()]
     columns = [_log_ratios(mix[row_issue]) for mix in mixes]
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
@@ -166,13 +168,6 @@ def _inputs(history: HourlyHistory, rows: AlertRows) -> Array:
         columns.append(_log_ratios(here + prior) - _log_ratios(prior))
         columns.append(_log_ratios(means * effective_cells[rows.cell, None] + prior) - _log_ratios(prior))
     return np.column_stack([*columns, *_calendar(history, rows.hour)]).astype(np.float64)
-
-
-def _city_mixes(history: HourlyHistory, issues: Integers) -> dict[int, Array]:
-    """Return the city's class mix before each issue, shape (issues, types), by half-life in days."""
-    city = history.counts[:, :TYPES].sum(axis=2).astype(np.float32)
-    counts = {days: _decayed_counts(city, days, issues) + PSEUDO_ALERTS for days in CITY_DAYS}
-    return {days: recent / recent.sum(axis=1, keepdims=True) for days, recent in counts.items()}
 
 
 def _place_counts(history: HourlyHistory, issues: Integers) -> dict[int, list[Array]]:

@@ -235,6 +235,7 @@ class _DayOfPage:
         """Return a period for the template."""
         whole = f"Whole {period.starts:%A}"
         of_before = whole if period.kind == "day" else f"{period.name} from {period.starts:%a}"
+        anchor = {"shift": "before", "day": "day-before"}[period.kind] if self.is_before else period.kind
         totals, rows = self._places(period)
         shared, apart = set_apart([self.drivers.get((row["row"], row["column"]), ()) for row in rows])
         for row, drivers in zip(rows, apart, strict=True):
@@ -245,7 +246,7 @@ class _DayOfPage:
             row["at"] = [row["latitude"], row["longitude"]]
         return ShownPeriod(
             name=of_before if self.is_before else period.name,
-            anchor=f"{self._anchor(period.kind)}={period.name.replace(' ', '+')}",
+            anchor=f"{anchor}={period.name.replace(' ', '+')}",
             kind=period.kind,
             is_before=self.is_before,
             starts=period.starts,
@@ -265,9 +266,6 @@ class _DayOfPage:
         if not rows or self.plan is None:
             return None, self._likeliest(period, with_range=period.kind == "day")
         return next((shift for shift in self.plan.shifts if shift.shift == period.name), None), rows
-
-    def _anchor(self, kind: str) -> str:
-        return {"shift": "before", "day": "day-before"}[kind] if self.is_before else kind
 
     def _alerts_near(self, row: Row, *, is_unit: bool) -> list[str]:
         """Return the recent alerts within reach of a unit, or in a cell, in words; nothing if they are unknown."""

@@ -60,8 +60,12 @@ def record_lineage(store: Store, asset: Asset, city: str, origins: Mapping[Key, 
     """
 
     def recorded(lineage: Lineage) -> Lineage:
-        names = {key_name(key): origin for key, origin in origins.items()}
-        return {name: _recorded(lineage.get(name, origin), origin) for name, origin in names.items()}
+        after = {key_name(key): origin for key, origin in origins.items()}
+        for name, origin in after.items():
+            claim = lineage.get(name, origin)
+            if claim.made_from.startswith(BEGUN) and claim.made_from != BEGUN + origin.made_from:
+                after[name] = Origin(BEGUN, claim.version)
+        return after
 
     if origins:
         _update(store, asset, city, recorded)
@@ -103,11 +107,6 @@ def _give_back(store: Store, asset: Asset, city: str, waiting: Mapping[Key, str]
 
     if waiting:
         _update(store, asset, city, restored)
-
-
-def _recorded(claim: Origin, origin: Origin) -> Origin:
-    is_contested = claim.made_from.startswith(BEGUN) and claim.made_from != BEGUN + origin.made_from
-    return Origin(BEGUN, claim.version) if is_contested else origin
 
 
 def _update(store: Store, asset: Asset, city: str, change: Callable[[Lineage], Lineage]) -> None:

@@ -207,6 +207,7 @@ def _sources(column: pa.ListArray) -> list[dict[str, str]]:
 
 
 def _decoded(content: bytes) -> DayTable:
+    """Return the table of a file's bytes. Raises ValueError with the problem of a damaged file."""
     try:
         table = opened_parquet(content).read()
         columns = {

@@ -16,7 +16,6 @@ from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.forecasts.retraining import LiveModels
-    from shotspotter_assets.forecasts.serving_record import ServingRecord
 
 RECORD_FACTS: Final = {"served", "since", "lead", "last_known", "models_from"}  # shown in the panel
 Sections = sections()
@@ -114,9 +113,12 @@ def _shown(live: "LiveModels", path: str, city: City, issue_date: date, log: Log
         log.warning(f"{where}: {live.why_none}")
         return facts | {"note": live.why_none}
     if city.shadow is not None:
-        facts["shadow"] = _shadow_in_words(record, city.shadow)
-        if facts["shadow"] != city.shadow:
-            log.warning(f"{where}: {facts['shadow']}")
+        problem = f"{city.shadow} was not trained with these models; the next training adds it."
+        if record.shadow is not None and record.shadow.name == city.shadow:
+            problem = record.shadow.problem
+        facts["shadow"] = problem or city.shadow
+        if problem:
+            log.warning(f"{where}: {problem}")
     log.info(f"{where}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
     return {
         **facts,
@@ -126,13 +128,6 @@ def _shown(live: "LiveModels", path: str, city: City, issue_date: date, log: Log
         **panel.rounded(record.gate.gain.ends("gate_gain")),
         "path": dg.MetadataValue.path(path),
     }
-
-
-def _shadow_in_words(record: "ServingRecord", name: str) -> str:
-    """Return the name of the city's shadow, or why the models of a record have none of that name."""
-    if record.shadow is None or record.shadow.name != name:
-        return f"{name} was not trained with these models; the next training adds it."
-    return record.shadow.problem or name
 
 
 def _day(city: City, serve_from: str) -> date | None:

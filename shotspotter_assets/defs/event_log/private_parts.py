@@ -1,11 +1,11 @@
 """Private parts of Dagster that the batched event logs use, and those that the installed Dagster lacks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature, unwrap
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,16 @@ class Part:
             part = attrgetter(self.name)(import_module(self.module))
         except (ImportError, AttributeError):
             return False
-        has_parameters = self.parameters is None or self.parameters == _parameters(part)
-        return has_parameters and (not self.reads or self.reads in unwrap(part).__code__.co_names)
+        if self.parameters is not None:
+            names = tuple(name for name in signature(part).parameters if name != "self")
+            if names != self.parameters:
+                return False
+        return not self.reads or self.reads in unwrap(part).__code__.co_names
 
 
 def missing_parts(parts: Sequence[Part]) -> list[Part]:
     """Return the parts that the installed Dagster lacks, or has with other parameters."""
     return [part for part in parts if not part.is_present]
-
-
-def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(name for name in signature(function).parameters if name != "self")
 
 
 _EVENT_LOG: Final = "dagster._core.storage.event_log"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -16,9 +15,6 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.forecaster_registry import FALLBACKS, city_settings, live_forecasters, require_next_day
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD, Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.models.trained_models import FoldRecord
 
 Sections = sections()
 
@@ -47,7 +43,7 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.history import TooFewEventsError, split_days
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.models.trained_models import earlier_models, write_models
+    from shotspotter_assets.models.trained_models import FoldRecord, earlier_models, write_models
     from shotspotter_assets.storage.fingerprints import sha256
 
     city = with_windows(city, config.folds)
@@ -59,7 +55,9 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
     networks = [NetworkSettings(), *(city_settings(city, name, settings.get(name)) for name in names)]
     longest_input = max(network.days for network in networks if isinstance(network, NetworkSettings))
     windows = split_days(len(history.days), validation_days, longest_input)
-    last = _fold_before(store, city, cutoff)
+    # Networks start at the weights of the fold before.
+    earlier_cutoffs = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else []
+    last = FoldRecord.find_sound(store, city.name, max(earlier_cutoffs)) if earlier_cutoffs else None
     context = FitContext(
         read_shared(store, city, cutoff),
         backups=training_backups(),
@@ -93,11 +91,3 @@ def _forecasters(city: City, more: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys([*served, *more]))
     require_next_day(names)
     return names
-
-
-def _fold_before(store: Store, city: City, cutoff: date) -> "FoldRecord | None":
-    """Return the record of the fold before, whose weights networks start at; None for a city without a network."""
-    from shotspotter_assets.models.trained_models import FoldRecord
-
-    cutoffs = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else []
-    return FoldRecord.find_sound(store, city.name, max(cutoffs)) if cutoffs else None

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from scipy.sparse import csr_array
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
@@ -46,7 +45,11 @@ def dispatch_table(
 ) -> pa.Table:
     """Return the cells with units, by shift and rank (`catalogue.PLAN`)."""
     assert city.patrol is not None
-    within_reach = _within_reach(reach_matrix(city, city.patrol.radius_m), forecasts)
+    reach = reach_matrix(city, city.patrol.radius_m)
+    shape = forecasts.expected.shape
+    hazard = -np.log1p(-forecasts.probability).reshape(len(forecasts.expected), -1)
+    expected_within_reach = (reach @ forecasts.expected.reshape(hazard.shape).T).T.reshape(shape)
+    probability_within_reach = -np.expm1(-(reach @ hazard.T).T).reshape(shape)
     by_risk = (STREETS.schema.empty_table() if streets is None else streets).sort_by([("probability", "descending")])
     records = []
     for number, shift_plan in enumerate(plan.shifts):
@@ -55,6 +58,8 @@ def dispatch_table(
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
+            chance = shift_plan.chance(row, column)
+            lot = [] if chance is None else [lot_in_words(chance)]
             cell_posts = [post for post in posts if (post["row"], post["column"]) == (row, column)]
             records.append(
                 {
@@ -66,13 +71,13 @@ def dispatch_table(
                     "cell": cell_name(row, column),
                     "area": None if areas is None else str(areas[row, column]) or None,
                     "units": int(shift_plan.units[row, column]),
-                    "chance": shift_plan.chance(row, column),
-                    "expected_within_reach": float(within_reach.expected[number, row, column]),
-                    "probability_within_reach": float(within_reach.probability[number, row, column]),
+                    "chance": chance,
+                    "expected_within_reach": float(expected_within_reach[number, row, column]),
+                    "probability_within_reach": float(probability_within_reach[number, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
-                    "reasons": _with_lot(shift_plan.chance(row, column), (reasons or {}).get((row, column), ())),
+                    "reasons": [*lot, *(reasons or {}).get((row, column), ())],
                     # Each side of a dual carriageway is a segment.
                     "streets": [*dict.fromkeys(post["name"] for post in cell_posts)][:MAX_STREETS_NAMED],
                     "post_longitude": cell_posts[0]["longitude"] if cell_posts else None,
@@ -83,10 +88,6 @@ def dispatch_table(
                 }
             )
     return pa.Table.from_pylist(records, schema=PLAN.schema)
-
-
-def _with_lot(chance: float | None, reasons: Sequence[str]) -> list[str]:
-    return [*reasons] if chance is None else [lot_in_words(chance), *reasons]
 
 
 def lots_table(plan: DayPlan, city: City, forecasts: ShiftForecasts, areas: Names) -> pa.Table:
@@ -113,17 +114,6 @@ def lots_table(plan: DayPlan, city: City, forecasts: ShiftForecasts, areas: Name
         }
         tables.append(pa.table({**repeated, **of_cells}).cast(LOTS.schema))
     return pa.concat_tables(tables).replace_schema_metadata({GRID: grid_settings(city)})
-
-
-def _within_reach(reach: csr_array, forecasts: ShiftForecasts) -> ShiftForecasts:
-    """Return the forecasts of each cell together with the cells in reach of it (`cover.reach_matrix`)."""
-    shape = forecasts.expected.shape
-    hazard = -np.log1p(-forecasts.probability).reshape(len(forecasts.expected), -1)
-    return ShiftForecasts(
-        expected=(reach @ forecasts.expected.reshape(hazard.shape).T).T.reshape(shape),
-        probability=-np.expm1(-(reach @ hazard.T).T).reshape(shape),
-        in_coverage=forecasts.in_coverage,
-    )
 
 
 def patrolled_cells(table: pa.Table, city: City) -> Booleans:

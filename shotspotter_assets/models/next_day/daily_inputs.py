@@ -150,7 +150,10 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
     yield from _cell_rates(history.in_coverage, alerts, ordinary, before)
     yield from _yesterday(history, occupied, ordinary, before)
     yield from _other_events(history, ordinary, before)
-    for name, daily in (("here", occupied), ("around", _around(occupied, history.in_coverage))):
+    maps = np.zeros((len(occupied), *history.in_coverage.shape), dtype=bool)
+    maps[:, history.in_coverage] = occupied
+    around = binary_dilation(maps, np.ones((1, 3, 3)))[:, history.in_coverage]  # in the cell or its eight neighbours
+    for name, daily in (("here", occupied), ("around", around)):
         since = np.clip(days_since_last_alert(history, daily, days), 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
     yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, ordinary, days, before)
@@ -246,13 +249,6 @@ def days_since_last_alert(history: History, daily: Values, days: Integers) -> In
         return since
     unknown = np.r_[0, np.cumsum(~history.is_known)]
     return since - (unknown[np.maximum(days - history.lead + 1, 0), None] - unknown[np.maximum(last, 0)])
-
-
-def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
-    """Return True if a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
-    maps = np.zeros((len(occupied), *in_coverage.shape), dtype=bool)
-    maps[:, in_coverage] = occupied
-    return binary_dilation(maps, np.ones((1, 3, 3)))[:, in_coverage]
 
 
 def _same_kind_of_day(
