@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CITY = "washington_dc"
-FIRST, LAST = date(2014, 1, 1), date(2018, 12, 31)
+FIRST = date(2014, 1, 1)
+LAST = date(2018, 12, 31)
 
 
 def main() -> None:
@@ -23,7 +24,8 @@ def main() -> None:
         for name in ("SHOTSPOTTER_CITIES", "PYTHONDONTWRITEBYTECODE"):  # each command would compile all modules anew
             os.environ.pop(name, None)
         Path(folder, "dagster.yaml").write_text((ROOT / ".dagster_home" / "dagster.yaml").read_text())
-        one, whole = cpu_seconds(FIRST), cpu_seconds(LAST)
+        one = cpu_seconds(FIRST)
+        whole = cpu_seconds(LAST)
     print(f"`dg launch` from {FIRST} to {LAST}: {whole:.1f} s of CPU (target 20), over one day: {one:.1f} s")
 
 

@@ -175,7 +175,8 @@ def city_of(name: str) -> City:
 
 def history_of(name: str, data: Path | None, cache: Path) -> CityHistory:
     """All days of a city to its last cutoff, through the project's own reading, cleaning and gridding."""
-    city, benchmark = city_of(name), BENCHMARKS[name]
+    city = city_of(name)
+    benchmark = BENCHMARKS[name]
     days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
     cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{name}_frames.parquet"
@@ -186,7 +187,8 @@ def history_of(name: str, data: Path | None, cache: Path) -> CityHistory:
 
 def alerts_of(name: str, data: Path | None) -> pa.Table:
     """The cleaned alerts of a city to its last cutoff, with their `date`."""
-    city, benchmark = city_of(name), BENCHMARKS[name]
+    city = city_of(name)
+    benchmark = BENCHMARKS[name]
     days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
     cleaned = clean_alerts(raw_alerts(city, data, days), days, city)
     return dated({day: result.alerts for day, result in cleaned.items()})
@@ -229,25 +231,30 @@ class Fold:
 
     def of_last(self, before: int, validation_days: int) -> "Fold":
         """The fold with the last `before` days before its cutoff alone, on the same cells."""
-        cut, history = self.test.start - before, self.history
+        cut = self.test.start - before
+        history = self.history
         evening = None if history.evening is None else history.evening[cut:]
         first = history.first_day + timedelta(days=cut)
         shorter = replace(history, first_day=first, counts=history.counts[cut:], evening=evening)
-        train, test = before - validation_days, range(before, self.test.stop - cut)
+        train = before - validation_days
+        test = range(before, self.test.stop - cut)
         return Fold(shorter, self.cutoff, range(train), range(train, before), test)
 
     def table(self, forecasts: dict[str, np.ndarray]) -> pa.Table:
         """The forecasts table of the test days; each forecast has the shape (days, cells)."""
-        history, test = self.history, slice(self.test.start, self.test.stop)
+        history = self.history
+        test = slice(self.test.start, self.test.stop)
         return forecasts_table(history.days()[test], np.nonzero(history.in_coverage), history.observed[test], forecasts)
 
 
 def folds(name: str, data: Path | None, cache: Path) -> list[Fold]:
     """The folds of a city by day; the coverage of each is estimated on the days before its cutoff."""
-    history, start = history_of(name, data, cache), BENCHMARKS[name].start
+    history = history_of(name, data, cache)
+    start = BENCHMARKS[name].start
     city_folds = []
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
-        before, stop = (cutoff - start).days, (end - start).days
+        before = (cutoff - start).days
+        stop = (end - start).days
         in_coverage = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
         train, validation = split_days(before, round(before * VALIDATION_SHARE), WINDOW)
         city_folds.append(

@@ -31,7 +31,8 @@ from shotspotter_assets.city_files import load_cities
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST, LAST = date(2014, 1, 1), date(2023, 12, 31)
+FIRST = date(2014, 1, 1)
+LAST = date(2023, 12, 31)
 STRETCH = 360
 """Days that are read, cleaned and gridded at a time. The pandas version is timed, and compared, on the first stretch."""
 REPEATED = 200
@@ -138,7 +139,8 @@ def ours(folder: str) -> dict[str, Any]:
     results = Results()
     clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
     seconds = {"cleaning": 0.0, "gridding": 0.0}
-    reading, alerts = 0.0, 0
+    reading = 0.0
+    alerts = 0
     for days in stretches(days_between(FIRST, LAST)):
         marks = [time.process_time()]
         raw = source.read(days[0] - timedelta(days=1), days[-1])
@@ -217,7 +219,8 @@ def clean_and_grid_with_pandas(
     import pandas as pd
 
     started = time.process_time()
-    box, grid = city.box, city.grid
+    box = city.box
+    grid = city.grid
     alerts = raw[raw["lon"].between(box.west, box.east) & raw["lat"].between(box.south, box.north)]
     alerts = alerts.sort_values(["when", "lon", "lat", "id", "kind", "rounds"]).drop_duplicates()
     local = alerts["when"].dt.tz_convert(city.time_zone)

@@ -87,13 +87,17 @@ class Town:
         from shotspotter_assets.settings import Settings
 
         settings = Settings.from_environment(os.environ)
-        self.instance, self.cursor = instance, None
-        self.definitions, self.on = build_definitions(settings), resources(settings)
+        self.instance = instance
+        self.cursor = None
+        self.definitions = build_definitions(settings)
+        self.on = resources(settings)
         self.job = self.definitions.resolve_implicit_global_asset_job_def()
 
     def cost(self, title: str) -> None:
         """Tick and run the assets of days until none is requested; print the CPU seconds of both."""
-        before, ticks, runs = cpu_seconds(), 0.0, 0
+        before = cpu_seconds()
+        ticks = 0.0
+        runs = 0
         while True:
             at = cpu_seconds()
             requests = self.tick()

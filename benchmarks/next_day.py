@@ -31,7 +31,8 @@ from shotspotter_assets.models.stack import FittedStack
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
 """The baselines that gains are given over."""
-STACK, WITHOUT_NETWORK = "stack", "stack_without_network"
+STACK = "stack"
+WITHOUT_NETWORK = "stack_without_network"
 
 
 def forecasts_of(fold: Fold, cache: Path, start: SharedStart | None) -> tuple[dict[str, np.ndarray], FittedStack]:
@@ -99,7 +100,8 @@ def summary(tables: dict[str, pa.Table]) -> None:
         over = ((table, HINDSIGHT), (ordinary, HINDSIGHT), (ordinary, WITHOUT_NETWORK))
         gains = [table_gain(part, STACK, baseline).text() for part, baseline in over]
         gains.append(table_gain(ordinary, NETWORK, "gradient_boosting").text())
-        own, positives = score_table(table)[STACK], int(observed_of(table).sum())
+        own = score_table(table)[STACK]
+        positives = int(observed_of(table).sum())
         level = f"{own['predicted_over_observed']:.2f}"
         print_row(city, f"{positives:,}", best, *gains, level, f"{own['calibration_slope']:.2f}")
 

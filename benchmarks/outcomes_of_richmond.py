@@ -28,7 +28,8 @@ from shotspotter_assets.storage.catalogue import ALERTS, CLEANED, Asset
 from shotspotter_assets.storage.store import Store
 
 FILE = "richmond_ca_calls_2019_2020.parquet"
-FIRST, LAST = date(2019, 1, 1), date(2020, 12, 31)
+FIRST = date(2019, 1, 1)
+LAST = date(2020, 12, 31)
 SAMPLES = 2_000
 EARLIER_S = 180  # maximum time by which a sensor's alert lands before its call
 AWAY_M = 150  # maximum distance north and east of an alert from its call

@@ -29,7 +29,8 @@ from shotspotter_assets.forecasts.patrol.cover import MAX_SECONDS, optimum
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.storage.arrays import Array, Booleans
 
-ROWS, COLUMNS = 36, 36
+ROWS = 36
+COLUMNS = 36
 MEMBER = "gradient_boosting"
 PATIENT_SECONDS = 60.0
 """Limit for a day of a real city that `MAX_SECONDS` do not suffice for."""
@@ -58,8 +59,10 @@ def expected_alerts(generator: np.random.Generator) -> npt.NDArray[np.float64]:
     row, column = np.mgrid[:ROWS, :COLUMNS]
     risk = np.full((ROWS, COLUMNS), 0.02)
     for _ in range(25):
-        at_row, at_column = generator.uniform(0, ROWS), generator.uniform(0, COLUMNS)
-        width, strength = generator.uniform(0.7, 3.0), generator.gamma(1.0, 1.0)
+        at_row = generator.uniform(0, ROWS)
+        at_column = generator.uniform(0, COLUMNS)
+        width = generator.uniform(0.7, 3.0)
+        strength = generator.gamma(1.0, 1.0)
         risk += strength * np.exp(-((row - at_row) ** 2 + (column - at_column) ** 2) / (2 * width**2))
     risk *= generator.gamma(2.0, 0.5, risk.shape)
     return risk / risk.sum() * np.array([0.5, 5.0, 15.0])[:, None, None]
@@ -90,7 +93,9 @@ def show_cities(names: list[str], data: Path, cache: Path, days: int) -> None:
         probability = members_of(fold, cache, (MEMBER,))[MEMBER].test
         chosen = np.linspace(0, len(probability) - 1, days).round().astype(int)
         for units, radius_m in ((6, 500.0), (20, 500.0), (20, 1_000.0)):
-            gaps, in_time, proved = [], [], []
+            gaps = []
+            in_time = []
+            proved = []
             for expected in -np.log1p(-probability[chosen].astype(np.float64)):
                 on_grid = np.zeros(in_coverage.shape)
                 on_grid[in_coverage] = expected
@@ -125,9 +130,13 @@ def main() -> None:
     for areas in (None, districts):
         city = city_with(arguments.units, arguments.radius, rules=areas is not None)
         generator = np.random.default_rng(0)
-        seconds, ratios, covered, within = [], [], [], []
+        seconds = []
+        ratios = []
+        covered = []
+        within = []
         for number in range(arguments.days):
-            day, expected = date(2024, 1, 1) + timedelta(days=number), expected_alerts(generator)
+            day = date(2024, 1, 1) + timedelta(days=number)
+            expected = expected_alerts(generator)
             started = time.process_time()
             plan = plan_day(city, day, expected, in_coverage, areas=areas)
             seconds.append(time.process_time() - started)

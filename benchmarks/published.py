@@ -43,9 +43,12 @@ from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.store import Store
 
-SOUTH, WEST = 41.644604096, -87.927881741
+SOUTH = 41.644604096
+WEST = -87.927881741
 METHODS = (*MEMBERS, *(name for name in BASELINES if name not in (*MEMBERS, "never")))
-STACK, MEAN, MEDIAN = "stack", "mean of the cell's counts", "median of the cell's counts"
+STACK = "stack"
+MEAN = "mean of the cell's counts"
+MEDIAN = "median of the cell's counts"
 ALL = "all"
 
 
@@ -117,7 +120,8 @@ def events_of(chosen: argparse.Namespace) -> pd.DataFrame:
         degrees = points[chosen.point].astype(str).str.extract(r"POINT *\((-?[0-9.]+)[ ,]+(-?[0-9.]+)\)")
         points = points.assign(longitude=degrees[0], latitude=degrees[1])
     if chosen.point:
-        chosen.longitude, chosen.latitude = "longitude", "latitude"
+        chosen.longitude = "longitude"
+        chosen.latitude = "latitude"
     return points.drop_duplicates(chosen.id) if chosen.id else points
 
 
@@ -151,6 +155,7 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
     version = hashlib.sha256("|".join(used).encode() + chosen.points.read_bytes()).hexdigest()[:8]
 
     def city(of_type: str) -> CityFile:
+        """Return the city of the chosen file whose target are alerts of one type."""
         columns = {"time": chosen.time, "longitude": chosen.longitude, "latitude": chosen.latitude}
         source = {"columns": columns | {"gunshot_type": chosen.type, "source_id": "row_number"}, "settle_seconds": 0}
         return CityFile.model_validate(
@@ -166,7 +171,8 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
             }
         )
 
-    days, kept = days_between(chosen.start, chosen.end), cache / f"p{version}_frames.parquet"
+    days = days_between(chosen.start, chosen.end)
+    kept = cache / f"p{version}_frames.parquet"
     if not kept.exists():
         first = city(types[0])
         with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +193,8 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
 def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
     """The windows of one type, on the cells with events before the test."""
     validation, test = ((day - chosen.start).days for day in (chosen.validation, chosen.test))
-    in_coverage, of_type = estimate_coverage(history.alerts[:test]), history.city.name.partition("_")[2]
+    in_coverage = estimate_coverage(history.alerts[:test])
+    of_type = history.city.name.partition("_")[2]
     if not in_coverage.any():
         number = int(history.alerts[:test].sum())
         raise SystemExit(
@@ -202,7 +209,8 @@ def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
 
 def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
     """The forecasts of the project's own methods, and the mean and median of each cell's counts."""
-    history, before = fold.history, fold.history.through(fold.test.start)
+    history = fold.history
+    before = fold.history.through(fold.test.start)
     members = members_of(fold, cache, tuple(dict.fromkeys((*methods, HISTORICAL_MEAN))))
     chances = {name: member.test for name, member in members.items()}
     validated = {name: member.validation_probability for name, member in members.items()}
@@ -226,7 +234,8 @@ def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
 
 def add_peer(forecasts: Scored, file: Path, of_type: str, calibration: str) -> None:
     """Add another model's expected counts, and its chances by the stated calibration."""
-    fold, table = forecasts.fold, read(file)
+    fold = forecasts.fold
+    table = read(file)
     if missing := [name for name in ("type", "date", "row", "column", "expected") if name not in table]:
         raise SystemExit(f"{file}: there is no column {', '.join(missing)}; there are: {', '.join(table)}.")
     table = table[named(table["type"]) == of_type]
@@ -270,7 +279,9 @@ def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
     }
     covered_days = repeated(lambda part: int(part.fold.history.in_coverage.sum()))
     occurrence = gains_of(chances, covered_days, np.concatenate(occupied), HISTORICAL_MEAN)
-    rows, errors, nats = [], {}, {}
+    rows = []
+    errors = {}
+    nats = {}
     for name in parts[0].counts:
         mean = np.maximum(np.concatenate([part.counts[name].ravel() for part in parts]), MIN_EXPECTED)
         errors[name] = mean - observed

@@ -37,7 +37,8 @@ FULL_SIZE: Final[dict[str, Any]] = yaml.safe_load(LAUNCH.read_text())["ops"]["wa
 SIDE: Final = 36
 HEAT_MAPS: Final = 4
 CONFIG: Final = NetworkSettings(**FULL_SIZE)
-OURS, STOCK = "ours", "stock"
+OURS = "ours"
+STOCK = "stock"
 
 Step = Callable[[], Any]
 
@@ -75,7 +76,8 @@ def in_turns(steps: dict[str, Step], turns: int) -> dict[str, tuple[float, float
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for turn in range(turns + 1):
         for name, step in steps.items():
-            processor, wall = time.process_time(), time.perf_counter()
+            processor = time.process_time()
+            wall = time.perf_counter()
             keras.tree.map_structure(np.asarray, step())
             if turn:
                 seconds[name].append((time.process_time() - processor, time.perf_counter() - wall))

@@ -60,7 +60,8 @@ def fold_of(data: Path | None, cache: Path) -> Fold:
     """The city's days in the order of time, divided into three."""
     history = history_of(CITY, data, cache)
     days = len(history.days)
-    train, validation = round(days * SHARES[0]), round(days * sum(SHARES))
+    train = round(days * SHARES[0])
+    validation = round(days * sum(SHARES))
     in_coverage = estimate_coverage(history.daily_counts[:validation].sum(axis=1, dtype=np.int64))
     windows = range(train), range(train, validation), range(validation, days)
     return Fold(history.daily(in_coverage), history.days[validation], *windows)
@@ -93,7 +94,8 @@ def report(fold: Fold, chances: np.ndarray, weight: float) -> None:
     for counts in sorted({1.0, weight}):
         accuracy = {name: f"{share:.1%}" for name, share in asdict(Accuracy.of(flagged, observed, counts)).items()}
         print(f"  accuracy, an alert counting {counts:g} times: {accuracy}")
-    history, windows = fold.history, (fold.train, fold.validation)
+    history = fold.history
+    windows = (fold.train, fold.validation)
     baselines = {name: forecaster(name).fit(history, *windows).predict(history, fold.test) for name in BASELINES}
     table = fold.table({NETWORK: chances} | baselines)
     loss = {

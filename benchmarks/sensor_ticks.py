@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--postgres", metavar="URL", help="of an empty database; without it, SQLite")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home, cities = Path(folder, "home"), Path(folder, "cities")
+        home = Path(folder, "home")
+        cities = Path(folder, "cities")
         home.mkdir()
         (home / "dagster.yaml").write_text(
             "telemetry: {enabled: false}\n" + (ON_POSTGRES.format(url=asked.postgres) if asked.postgres else ON_SQLITE)
@@ -75,14 +76,17 @@ def measure(instance: dg.DagsterInstance, start: date, last: date) -> None:
     from shotspotter_assets.settings import Settings
 
     settings = Settings.from_environment(os.environ)
-    definitions, on = build_definitions(settings), resources_of(settings)
+    definitions = build_definitions(settings)
+    on = resources_of(settings)
     for city in settings.cities.values():
         store_days(settings, on, city, start, last)
     cursors: dict[str, str | None] = {}
     for title in ("first round", "second round", "nothing new", "nothing new", "one day of one city corrected"):
         if title.startswith("one"):
             land(settings, next(iter(settings.cities)), start, last, hour=18)
-        wall, cpu, requested = time.perf_counter(), time.process_time(), 0
+        wall = time.perf_counter()
+        cpu = time.process_time()
+        requested = 0
         for name in settings.cities:
             sensor = definitions.resolve_sensor_def(f"{name}_automation")
             context = dg.build_sensor_context(
@@ -91,7 +95,8 @@ def measure(instance: dg.DagsterInstance, start: date, last: date) -> None:
             result: Any = sensor(context)
             cursors[name] = result.cursor
             requested += len(result.run_requests or ())
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall = time.perf_counter() - wall
+        cpu = time.process_time() - cpu
         days = (last - start).days + 1
         print(
             f"{len(settings.cities)} cities, {days:,} days, {title}: {cpu:.2f} s of CPU, {wall:.2f} s, "
@@ -132,7 +137,8 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     land(settings, city.name, start, last)
     store = on["store"].open()
     snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
-    through, hashed = snapshot.last_due(now()), settings_hash(city, Asset.GRID_TENSORS)
+    through = snapshot.last_due(now())
+    hashed = settings_hash(city, Asset.GRID_TENSORS)
     found = snapshot.day_rows(DayTable(), ())
     states = day_decisions(city, snapshot.reports, snapshot.words, found, through)
     entries = {

@@ -44,14 +44,17 @@ SAME_PLACE["washington_dc_tuning"] = "washington_dc"
 YEARS = range(2010, 2024)  # cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022
 VARIANCES = (1e-6, 1e-4, 3e-4, 1e-3, 3e-3)
 OWN = 1e-3  # variance of a city's weights around zero, without others
-FIT_DAYS, TEST_DAYS = (365, 730), 180
+FIT_DAYS = (365, 730)
+TEST_DAYS = 180
 
 
 def rows_of(name: str, data: Path, cache: Path) -> SharedRows:
     """All rows of a benchmark to its last day, each year's with the coverage at its end; from the cache where they are there."""
     kept = cache / f"{name}_shared_rows.npz"
     if not kept.exists():
-        history, parts, first = history_of(name, data, cache), [], 0
+        history = history_of(name, data, cache)
+        parts = []
+        first = 0
         days = np.array(history.days, dtype="datetime64[D]")
         ends = [np.datetime64(f"{year}-01-01") for year in range(history.days[0].year + 1, history.days[-1].year + 2)]
         for stop in (int(np.searchsorted(days, end)) for end in ends):
@@ -99,7 +102,8 @@ def start_of(name: str, cutoff: date, data: Path | None, cache: Path) -> SharedS
     """The start of a benchmark: the other places, before 1 January of the year of the cutoff; none without their data."""
     if data is None:
         return None
-    by, place = date(cutoff.year, 1, 1), SAME_PLACE.get(name, name)
+    by = date(cutoff.year, 1, 1)
+    place = SAME_PLACE.get(name, name)
     kept = cache / f"shared_{by}_without_{place}.json"
     if not kept.exists():
         models = fit_shared(rows_before(by, data, cache, without=place), by, leave_each_out=False)
@@ -144,10 +148,12 @@ def gains(data: Path, cache: Path) -> Iterator[tuple[str, int, int, list[float]]
     """(city, days fitted on, positives tested on, gain of each variance over the city by itself)."""
     for fit_days in FIT_DAYS:
         for name in [name for names in PLACES.values() for name in names] + list(POLICE):
-            first, end = np.datetime64(BENCHMARKS[name].start), np.datetime64(BENCHMARKS[name].cutoffs[0])
+            first = np.datetime64(BENCHMARKS[name].start)
+            end = np.datetime64(BENCHMARKS[name].cutoffs[0])
             split = first + np.timedelta64(fit_days, "D")
             rows = rows_of(name, data, cache)
-            fitted, tested = between(rows, first, split), between(rows, split, min(split + TEST_DAYS, end))
+            fitted = between(rows, first, split)
+            tested = between(rows, split, min(split + TEST_DAYS, end))
             if split + TEST_DAYS // 2 > end:
                 continue
             place = SAME_PLACE.get(name, name)

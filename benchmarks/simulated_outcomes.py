@@ -15,7 +15,8 @@ import pandas as pd
 from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 
-FIRST, LAST = date(2025, 4, 1), date(2025, 6, 30)
+FIRST = date(2025, 4, 1)
+LAST = date(2025, 6, 30)
 FILE = PACKAGE_CITIES / "simulated_city" / "outcomes" / "calls.parquet"
 CODES = {"REPORT": 0.13, "UNFOUNDED": 0.05, "GONE": 0.77, "PENDING": 0.05}
 DEGREES = 0.001  # about 100 m

@@ -48,7 +48,8 @@ def main() -> None:
 
 def row(name: str, real: RealCity) -> str:
     """One data set's line of the table."""
-    account, findings = real.account(), all_findings(real.window())
+    account = real.account()
+    findings = all_findings(real.window())
     assert real.gridded() == account["cleaned"]
     rejected = ", ".join(f"{reason} {rows:,}" for reason, rows in account["rejected"].items()) or "0"
     silent = f"{findings['silent_days'].numbers['days_without_alerts']:,}"
@@ -64,7 +65,8 @@ def daily(loaded: dict[str, RealCity]) -> None:
     """How often each check fires in runs of one day."""
     random = np.random.default_rng(0)
     fired: dict[str, Counter[str]] = {check: Counter() for check in ALL_CHECKS}
-    runs, started = 0, time.monotonic()
+    runs = 0
+    started = time.monotonic()
     for name, real in loaded.items():
         later = real.days[min(CONTEXT_DAYS, len(real.days) // 2) :]
         for day in random.choice(np.array(later, dtype="datetime64[D]"), min(DRAWN_DAYS, len(later)), replace=False):

@@ -38,7 +38,8 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     Most cell-days have a tiny forecast: bins of equally many of them would put nearly all alerts into the last one.
     `forecasts` is a forecasts table (see `evaluation.forecasts_table`), `model` a column of it.
     """
-    probability, seen = forecasts[model].to_numpy().astype(np.float64), observed_of(forecasts)
+    probability = forecasts[model].to_numpy().astype(np.float64)
+    seen = observed_of(forecasts)
     order = np.argsort(probability, kind="stable")
     mass = np.cumsum(probability[order])
     which = np.empty(len(order), dtype=np.int64)
@@ -112,7 +113,9 @@ def reliability_by_city(cities: Mapping[str, pa.Table], model: str) -> bytes:
 
 
 def _ratio_panel(axes: Any, own: WeeklyReliability, limits: tuple[float, float], look: dict[str, Any]) -> None:
-    lowest, highest = RATIOS[0] / 1.1, RATIOS[-1] * 1.1
+    """Draw observed over predicted frequencies on logarithmic axes, with the interval of the observed ones."""
+    lowest = RATIOS[0] / 1.1
+    highest = RATIOS[-1] * 1.1
     axes.axhline(1, color="0.6", linestyle="--", linewidth=0.8)
     axes.fill_between(
         own.predicted,
