@@ -20,6 +20,7 @@ from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, CLEANED, OUTCOM
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+ALERT_COLUMNS: Final = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude"]
 STARTS: Final = ("arrived", "dispatched", "received")  # of a report's minutes: the first one that it has
 
 
@@ -49,7 +50,11 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
         city: City with `outcomes`.
     """
     read, problems = read_calls(rows, city)
-    gunshots = _gunshots(alerts)
+    rows_of_gunshots = alerts.filter(pa.array(is_gunshot(alerts["gunshot_type"]))).sort_by("user_id")
+    gunshots = [
+        Alert(row["date"], row["user_id"], row["source_id"], row["time_utc"], (row["longitude"], row["latitude"]))
+        for row in rows_of_gunshots.select(ALERT_COLUMNS).to_pylist()
+    ]
     calls, repeated = _latest_of_alerts(read, named_alerts(read, gunshots))
     matched = match_calls(calls, gunshots, city)
     pairs = list(zip(calls, matched, strict=True))
@@ -61,16 +66,6 @@ def day_outcomes(rows: pa.Table, alerts: pa.Table, day: date, city: City) -> tup
     of_day = [problem.line for problem in (*problems, *repeated, *unknown) if problem.day == day]
     own_alerts = sum(alert.date == day for alert in gunshots)
     return pa.Table.from_pylist(reports, ALERT_OUTCOMES.schema), _record(reports, of_day, own_alerts, day, city)
-
-
-def _gunshots(alerts: pa.Table) -> list[Alert]:
-    """Return the gunshot alerts in order, without other events of the city."""
-    columns = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude"]
-    gunshots = alerts.filter(pa.array(is_gunshot(alerts["gunshot_type"])))
-    return [
-        Alert(row["date"], row["user_id"], row["source_id"], row["time_utc"], (row["longitude"], row["latitude"]))
-        for row in gunshots.select(columns).sort_by("user_id").to_pylist()
-    ]
 
 
 def _latest_of_alerts(calls: Sequence[Call], named: Mapping[Call, Alert]) -> tuple[list[Call], list[Problem]]:

@@ -169,13 +169,17 @@ def _new_models(store: Store, city: City, first: date, last: date) -> Iterator[t
     found = (ServingRecord.find_sound(store, city.name, next(days)) for _, days in by_version)
     for before, record in pairwise((None, *filter(None, found))):
         if record and record.issue_date >= first - ONE_DAY and (before is None or before.version != record.version):
+            approver = AUTOMATIC if city.approval == "automatic" else NO_APPROVAL
+            if record.version in approvals.approved:
+                person = approvals.approvers.get(record.version, "a person")
+                approver = f"{person}, {approvals.approved[record.version][:10]}"
             changed = _changed(before, record)
             yield (
                 str(record.issue_date + ONE_DAY),
                 city.target,
                 record.served,
                 changed,
-                _approver(city, approvals, record),
+                approver,
             )
 
 
@@ -185,12 +189,6 @@ def _changed(before: ServingRecord | None, record: ServingRecord) -> str:
         return "first models"
     keys = [key for key, value in record.settings.items() if before.settings.get(key) != value]
     return ", ".join([*keys, *(["method"] if before.served != record.served else [])]) or "none: newer alerts"
-
-
-def _approver(city: City, approvals: Approvals, record: ServingRecord) -> str:
-    if record.version in approvals.approved:
-        return f"{approvals.approvers.get(record.version, 'a person')}, {approvals.approved[record.version][:10]}"
-    return AUTOMATIC if city.approval == "automatic" else NO_APPROVAL
 
 
 def published_section(city: City) -> Section:

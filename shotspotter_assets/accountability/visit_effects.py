@@ -167,6 +167,8 @@ def trial_of(store: Store, city: City, stored: StoredLots) -> Trial:
     alerts, is_known = _alerts(store, city, stored.cells, starts, ends)
     area = np.full(len(stored.cells), -1)
     area[stored.cell] = np.unique(rows["area"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
+    side_by_side = KDTree(places).query_pairs(1.5, output_type="ndarray")  # or corner to corner
+    neighbours = np.concatenate([side_by_side, side_by_side[:, ::-1]])
     return Trial(
         start=starts.astype("datetime64[h]").astype(np.float64),
         is_known=is_known,
@@ -176,7 +178,7 @@ def trial_of(store: Store, city: City, stored: StoredLots) -> Trial:
         expected=stored.dense(rows["expected"].to_numpy()),
         places=places,
         area=area,
-        ring=_ring(places),
+        ring=csr_array((np.ones(len(neighbours)), neighbours.T), shape=(len(places), len(places))),
     )
 
 
@@ -239,10 +241,3 @@ def _planned_for(alerts: pa.Table, city: City) -> pa.Table:
     codes = {code for name in city.targets if weights.get(name, 1.0) for code in city.only(name).forecast_codes}
     types = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE)
     return alerts.filter(pc.is_in(types, pa.array(sorted(codes), types.type))).sort_by("time_utc")
-
-
-def _ring(places: Integers) -> csr_array:
-    """Return 1 for cells side by side or corner to corner, shape (cells, cells)."""
-    pairs = KDTree(places).query_pairs(1.5, output_type="ndarray")
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    return csr_array((np.ones(len(both)), both.T), shape=(len(places), len(places)))
