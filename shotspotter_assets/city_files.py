@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,10 +23,11 @@ from shotspotter_assets.alerts.sources.source_kinds import (
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, TabularSettings
 from shotspotter_assets.cities.accountability import AuditLayer, SideTable
 from shotspotter_assets.cities.city import City, Coverage
-from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Factor, Layer, Streets
 from shotspotter_assets.cities.source_settings import SourceSettings
 from shotspotter_assets.cities.strict_model import CityFileError, explain
+from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.objects import LocalFiles
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 SCHEMA: Final = PACKAGE_CITIES / "city.schema.json"  # JSON Schema of city files, for editors
@@ -39,6 +41,34 @@ RELATIVE_PATHS: Final = "a relative path starts at the folder of the city's file
 log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, AuditLayer)
+
+
+class LastGoodFiles:
+    """Copies of city files below the local folder `root`, each at the path of its file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, file: Path) -> tuple[str, datetime] | None:
+        """Return the last usable text of a city file, and the time when it was first loaded; None without one."""
+        copy = self.root / _copy_of(file)
+        try:
+            return copy.read_bytes().decode(), datetime.fromtimestamp(copy.stat().st_mtime, UTC)
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, texts: Mapping[Path, str]) -> None:
+        """Store the texts that changed; log a warning if the folder cannot be written to."""
+        try:
+            for file, text in texts.items():
+                if not (last := self.read(file)) or last[0] != text:
+                    LocalFiles(self.root).write(_copy_of(file), text.encode())
+        except (OSError, StoreError) as error:
+            log.warning("The last good city files cannot be kept in %s: %s", self.root, error)
+
+
+def _copy_of(file: Path) -> str:
+    return str(file.absolute().relative_to(file.absolute().anchor))
 
 
 class CityFile(City):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotspotter_assets.alerts.checks.all_checks import check_acknowledged
-from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.strict_model import CityFileError
-from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFiles, load_cities
+from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFiles, LastGoodFiles, load_cities
 from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.storage.redaction import without_credentials
 from shotspotter_assets.storage.wording import CHECKOUT, IS_CHECKOUT

@@ -2,7 +2,7 @@ from datetime import date
 from typing import Any
 
 from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord
-from shotspotter_assets.accountability.outcome_checks import codes_are_mapped, outcomes_are_reported, rows_are_used
+from shotspotter_assets.defs.accountability.alert_outcomes import codes_are_mapped, outcomes_are_reported, rows_are_used
 
 
 def record(day: int, **changes: Any) -> OutcomesRecord:
