@@ -70,7 +70,13 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
     reasons = _reasons(stored, snapshot, same, states)
     left_out = _left_out(snapshot, stored.table, last, reasons)
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
-    days |= _followers(stored.table, days, same, last)
+    # Incidents may have begun on the eve, so the days after those with other rows follow.
+    eves = [day for day in days if day not in same and day < last]
+    days |= {
+        day + ONE_DAY: DueDay("follows a day with other rows", days[day].version, days[day].replaces)
+        for day in eves
+        if day + ONE_DAY in stored.table.days and day + ONE_DAY not in days
+    }
     first_gap = min([*days, *left_out], default=date.max)
     silent = [address for address, answer in snapshot.polled.items() if answer.error]
     unanswered = min((snapshot.live[address] for address in silent), default=None)
@@ -144,16 +150,6 @@ def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states:
         "" if entry is None else entry.version,
         tuple(PurePosixPath(path).name for path in files),
     )
-
-
-def _followers(table: DayTable, days: Mapping[date, DueDay], same: Collection[date], last: date) -> dict[date, DueDay]:
-    """Return the stored days after days with other rows: their incidents may have begun on the eve."""
-    eves = [day for day in days if day not in same and day < last]
-    return {
-        day + ONE_DAY: DueDay("follows a day with other rows", days[day].version, days[day].replaces)
-        for day in eves
-        if day + ONE_DAY in table.days and day + ONE_DAY not in days
-    }
 
 
 def _waits(city: City, left_out: Sequence[date], unanswered: date | None, last: date, today: date) -> list[str]:

@@ -232,8 +232,16 @@ def number_scores(counts: pa.Table) -> NumberScores:
 def _scores_of_means(counts: pa.Table) -> NumberScores:
     """Return the scores of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
-    methods = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
-    scores = {name: _scores_of_method(counts[name].to_numpy(), number) for name in methods}
+    scores: NumberScores = {}
+    for method in (name for name in counts.column_names if name not in FOLD_COUNTS.schema.names):
+        expected = counts[method].to_numpy()
+        error = expected - number
+        scores[method] = {
+            "log_loss": float(poisson_losses(expected, number).mean()),
+            "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
+            "rmse": float(np.sqrt((error**2).mean())),
+            "mae": float(np.abs(error).mean()),
+        }
     low, high, total_low, total_high = (counts[name].to_numpy() for name in ("low", "high", "total_low", "total_high"))
     _, first, day = np.unique(dates_of(counts), return_index=True, return_inverse=True)
     total = np.bincount(day, weights=number)
@@ -241,17 +249,6 @@ def _scores_of_means(counts: pa.Table) -> NumberScores:
     in_cells = (number >= low) & (number <= high)
     scores[SERVED] |= {"within_80_cells": float(in_cells.mean()), "within_80_city": float(in_city.mean())}
     return scores
-
-
-def _scores_of_method(expected: Array, number: npt.NDArray[np.number]) -> dict[str, float | None]:
-    """Return the scores of one method's expected numbers, both of shape (cell-days,)."""
-    error = expected - number
-    return {
-        "log_loss": float(poisson_losses(expected, number).mean()),
-        "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "mae": float(np.abs(error).mean()),
-    }
 
 
 def count_rows(counts: pa.Table) -> Rows:

@@ -171,14 +171,15 @@ class _DayOfPage:
         """Return the data of the maps, by period and type of gunshot."""
         shares = {-1: np.ones(len(self.day))}
         shares |= {code: self.day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(self.types))}
+        views: dict[str, dict[str, object]] = {}
+        for number, period in enumerate(periods):
+            log_none = np.log1p(-period.probability)
+            for code, share in shares.items():  # a type's share of all alerts also divides the hazard
+                views[f"{number}/{code}"] = map_view(-np.expm1(share * log_none), period.expected * share)
         return MapData(
             cells=cell_numbers(self.city, self.row, self.column).tolist(),
             why=[reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
-            views={
-                f"{number}/{code}": _view(period, share)
-                for number, period in enumerate(periods)
-                for code, share in shares.items()
-            },
+            views=views,
             streets=self._streets(periods),
             marks=[[{key: row[key] for key in ("at", "rank", "place")} for row in period.places] for period in shown],
             has_units=[period.totals is not None for period in shown],
@@ -330,8 +331,3 @@ class _DayOfPage:
         total = amount(float(sum(period.expected.sum() for period in of_shifts)))
         day = amount(float(periods[-1].expected.sum()))
         return f"The shifts add up to {total} {self.city.event}s, the day from midnight to midnight has {day}. {why}"
-
-
-def _view(period: Period, share: Array) -> dict[str, object]:
-    """Return the map's data of one period and type; a type's `share` of all alerts also divides the hazard."""
-    return map_view(-np.expm1(share * np.log1p(-period.probability)), period.expected * share)

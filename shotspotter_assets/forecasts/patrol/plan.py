@@ -86,7 +86,10 @@ def plan_day(
     rules = city.patrol
     assert rules is not None
     is_resting = _resting(rules, forecast_date, in_coverage, history or {})
-    names, area = _numbered_areas(np.where(in_coverage, "" if areas is None else areas, ""))
+    area_of_cells: Names = np.where(in_coverage, "" if areas is None else areas, "")
+    names = sorted(set(area_of_cells.ravel().tolist()) - {""})
+    area = np.searchsorted(np.array(names, area_of_cells.dtype), area_of_cells)
+    area[area_of_cells == ""] = -1
     reach = reach_matrix(city, rules.radius_m)
     plans = []
     for shift, alerts in zip(rules.shifts, np.where(in_coverage, expected, 0.0).astype(np.float64), strict=True):
@@ -116,13 +119,6 @@ def _resting(
     first = forecast_date - timedelta(days=rules.repeats.days - 1)
     recent = [cells for day, cells in history.items() if first <= day < forecast_date]
     return in_coverage & (np.sum(recent, axis=0) >= rules.repeats.most)
-
-
-def _numbered_areas(area_of_cells: Names) -> tuple[list[str], Integers]:
-    """Return the sorted names of areas, and the index of each cell's area, -1 for none; shape (rows, columns)."""
-    names = sorted(set(area_of_cells.ravel().tolist()) - {""})
-    numbers = np.searchsorted(np.array(names, area_of_cells.dtype), area_of_cells)
-    return names, np.where(area_of_cells == "", -1, numbers)
 
 
 def _drawn_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int], power: float, seed: int) -> ShiftPlan:

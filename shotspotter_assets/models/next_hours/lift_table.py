@@ -66,7 +66,9 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     `even` are expected incidents by the forecast of each of `hours`, shape (hours, cells). Parents are incidents of
     ordinary hours, also outside of the coverage; their children must lie in a covered cell.
     """
-    is_ordinary = _ordinary_hours(history)
+    # Unknown hours and firework days would count as contagion.
+    is_ordinary = ~history.clock.fireworks
+    is_ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
     starts = seconds_of(history.starts)
     incidents = incidents.within(starts[hours.start], starts[hours.stop])
     cell = incidents.covered_cells(history.in_coverage)
@@ -90,23 +92,14 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
             even[reached.start - hours.start : reached.stop - hours.start],
             ring,
         )
-        children = _later_incidents(incidents.seconds, parent)
+        first = np.searchsorted(incidents.seconds, incidents.seconds[parent], "right")
+        stop = np.searchsorted(incidents.seconds, incidents.seconds[parent] + 60 * AGES_MINUTES[-1])
+        children = np.arange(first, stop)
         children = children[(cell[children] >= 0) & (hour[children] < reached.stop)]
         age = (incidents.seconds[children] - incidents.seconds[parent]) / 60
         np.add.at(pairs, (np.searchsorted(AGES_MINUTES, age, "right") - 1, ring[cell[children]]), 1)
-    return LiftTable(_lifts(pairs, expected), number)
-
-
-def _lifts(pairs: Array, expected: Array) -> tuple[tuple[float, ...], ...]:
-    """Return the posterior mean lift of each bin, both of shape (ages, distances)."""
-    return tuple(map(tuple, ((pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)).tolist()))
-
-
-def _ordinary_hours(history: HourlyHistory) -> Booleans:
-    """Return False for unknown hours and firework days, which would count as contagion; shape (hours of the clock,)."""
-    ordinary = ~history.clock.fireworks
-    ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
-    return ordinary
+    lifts = (pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)  # posterior means
+    return LiftTable(tuple(map(tuple, lifts.tolist())), number)
 
 
 def _reached_hours(first: int, stop: int, is_ordinary: Booleans) -> range:
@@ -125,12 +118,6 @@ def _expected_pairs(begins: Array, level: float, even: npt.NDArray[np.floating],
     minutes = _within_ages(np.maximum(first_age, 0), first_age + 60)
     by_ring = [np.bincount(ring, of_hour, len(DISTANCES_METRES) - 1) for of_hour in even]
     return level * minutes.T @ np.stack(by_ring) / 60
-
-
-def _later_incidents(seconds: Array, parent: int) -> Integers:
-    """Return the numbers of the incidents after one and within the last age; `seconds` are ascending."""
-    first = np.searchsorted(seconds, seconds[parent], "right")
-    return np.arange(first, np.searchsorted(seconds, seconds[parent] + 60 * AGES_MINUTES[-1]))
 
 
 def _within_ages(first: Array, last: Array) -> Array:
