@@ -71,7 +71,11 @@ def _reason(problem: Any, schema: dict[str, Any]) -> str:
         kinds = list(_kinds(schema))
         return f"needs an allowed kind, such as {{kind: {kinds[0]}, ...}} (allowed: {', '.join(kinds)})"
     if error in ("model_type", "dict_type"):
-        return f"write keys and values, such as {_example(schema)}"
+        # The required keys, or all keys if none is required, with their defaults.
+        properties = schema.get("properties", {"name": {}})
+        defaults = {key: properties[key].get("default") for key in schema.get("required", properties)}
+        example = ", ".join(f"{key}: {default or '...'}" for key, default in defaults.items())
+        return f"write keys and values, such as {{{example}}}"
     if error == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
         return "use lowercase letters, digits and _, with a letter first"
     return reason
@@ -114,10 +118,3 @@ def _paths(root: dict[str, Any], schema: dict[str, Any], above: str = "") -> set
     keys = schema.get("properties", {})
     below = {path for key in keys for path in _paths(root, _below(root, schema, key), f"{above}{key}.")}
     return {above + key for key in keys} | below
-
-
-def _example(schema: dict[str, Any]) -> str:
-    """Return the required keys of a section, or all keys if none is required, with their defaults."""
-    properties = schema.get("properties", {"name": {}})
-    defaults = {key: properties[key].get("default") for key in schema.get("required", properties)}
-    return "{" + ", ".join(f"{key}: {default or '...'}" for key, default in defaults.items()) + "}"

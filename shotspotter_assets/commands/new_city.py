@@ -83,9 +83,12 @@ def describe_city(name: str, alerts: Alerts, answers: Mapping[str, str]) -> City
     }
     if (types := columns.get("gunshot_type")) is None:
         notes["gunshot_type"] = "no column has known gunshot types; every row counts as an alert"
-    elif events := _other_events(alerts.rows[types].cast(pa.string()), _city(keys, notes, alerts)):
-        notes["event_types"] = f"{', '.join(events)}: no gunshots, kept apart and not forecast"
-        keys["event_types"] = {"other_event": events}
+    else:
+        spellings = alerts.rows[types].cast(pa.string())
+        unlisted = spellings.filter(are_unlisted(spellings, _city(keys, notes, alerts)))
+        if events := sorted(pc.unique(unlisted).to_pylist()):
+            notes["event_types"] = f"{', '.join(events)}: no gunshots, kept apart and not forecast"
+            keys["event_types"] = {"other_event": events}
     if (days := (last - first).days + 1) < MIN_HISTORY_DAYS:
         notes["history"] = f"{number_of(days, 'day')} of {MIN_HISTORY_DAYS}; until then models of other cities serve"
     lines = [*(f"{key}: {note}" for key, note in notes.items()), *_account(alerts, _city(keys, notes, alerts))]
@@ -125,11 +128,6 @@ def _flow(value: Any) -> str:
     """Return a value as YAML on one line."""
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
     return text.removesuffix("...\n").strip()
-
-
-def _other_events(types: pa.ChunkedArray, city: City) -> list[str]:
-    """Return the types that resemble no gunshot type, in order."""
-    return sorted(pc.unique(types.filter(are_unlisted(types, city))).to_pylist())
 
 
 def _account(alerts: Alerts, city: City) -> Iterator[str]:

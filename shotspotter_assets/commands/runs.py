@@ -95,7 +95,8 @@ def run_city(name: str) -> None:
             raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
         started.add(run)
         click.echo(f"{run.assets[0]}: {run.why}")
-        ended = run_launch(_launch(city, run))
+        launch = Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
+        ended = run_launch(launch)
         click.echo(ended.line)
         warnings.update(ended.warnings)
     if warnings:
@@ -114,8 +115,3 @@ def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:
     yield from work.runs
     for line in [*(run.waiting_text for run in work.waiting), *work.waits]:
         click.echo(line)
-
-
-def _launch(city: City, run: DueRun) -> Launch:
-    """Return the launch of a due run."""
-    return Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
