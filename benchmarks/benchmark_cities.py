@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
@@ -198,11 +197,11 @@ def raw_alerts(city: City, data: Path | None, days: Sequence[date]) -> pa.Table:
     """Rows of the city's file, as they are landed, or of its simulation."""
     file = BENCHMARKS[city.name].file
     if not file:
-        return SimulatedSource(city).read(days[0], days[-1])
+        return city.source.open(city.site, None).read(days[0], days[-1])
     with tempfile.TemporaryDirectory() as folder:
         alerts = PACKAGED_ALERTS if data is None else (data / f"{file}.parquet").resolve()
         shutil.copy2(alerts, Path(folder, f"{file}.parquet"))
-        return LandingFolder(city, city.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
+        return LandingFolder(city.site, city.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
 
 
 def dated(tables: dict[date, pa.Table]) -> pa.Table:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,12 +88,10 @@ def compare(alerts: int) -> None:
 
 def write_file(file: Path, alerts: int) -> int:
     """Rows of a new landing file of about that many alerts of the simulated city, some of them twice."""
-    from shotspotter_assets.alerts.sources.simulated import SimulatedSource
-
     city = load_cities()["simulated_city"]
     days = days_between(FIRST, LAST)
     simulation = city.source.model_copy(update={"alerts_per_day": alerts / len(days)})
-    source = SimulatedSource(city.model_copy(update={"start": FIRST, "source": simulation}))
+    source = simulation.open(replace(city.site, start=FIRST), None)
     random = np.random.default_rng(1)
     with pq.ParquetWriter(file, landed(source.read(FIRST, FIRST)).schema, compression="zstd") as writer:
         for part in stretches(days):
@@ -135,7 +134,7 @@ def ours(folder: str) -> dict[str, Any]:
     from shotspotter_assets.storage.store import Store
 
     city = landing_city()
-    source = LandingFolder(city, city.source, folder, Store(f"{folder}/.store"))
+    source = LandingFolder(city.site, city.source, folder, Store(f"{folder}/.store"))
     results = Results()
     clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
     seconds = {"cleaning": 0.0, "gridding": 0.0}

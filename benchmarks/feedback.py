@@ -29,7 +29,6 @@ from benchmarks.benchmark_cities import print_head, print_row
 from benchmarks.reports.feedback_figure import feedback_figure
 from benchmarks.reports.feedback_measures import MEASURES, Run
 from shotspotter_assets.alerts.cleaning import clean_alerts
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.alerts.sources.simulated_background import Background
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between, now
@@ -145,7 +144,7 @@ class Town:
         described |= keys
         self.seed = seed
         plain = CityFile.model_validate(described)
-        self.in_coverage = Background(plain, seed).sensors
+        self.in_coverage = Background(plain.site, seed).sensors
         covered = np.argwhere(self.in_coverage).tolist()
         names = [f"area {row // AREA_CELLS}-{column // AREA_CELLS}" for row, column in covered]
         features = [
@@ -162,7 +161,7 @@ class Town:
     def incidents(self, weeks: int) -> Incidents:
         """Draw the incidents of the weeks before the first plan and of `weeks` after it."""
         city = self.city
-        rows = SimulatedSource(city).read(START, START + (WEEKS_BEFORE + weeks) * ONE_WEEK - ONE_DAY)
+        rows = city.source.open(city.site, None).read(START, START + (WEEKS_BEFORE + weeks) * ONE_WEEK - ONE_DAY)
         row, column = cells_at(city, rows["longitude"].to_numpy(), rows["latitude"].to_numpy())
         number = np.cumsum(self.in_coverage).reshape(city.shape) - 1
         day = (dates_of(rows) - np.datetime64(START)).astype(np.int64)

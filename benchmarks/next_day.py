@@ -21,7 +21,6 @@ from reports.reliability_plot import reliability_by_city
 from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
 from shotspotter_assets.evaluation.scores import score_table
@@ -63,7 +62,8 @@ def show(title: str, forecasts: pa.Table) -> None:
 
 def show_ceiling(forecasts: pa.Table, city_folds: list[Fold]) -> None:
     """The share of the gap from climatology to the true intensity that each model closes in the simulated city."""
-    source = SimulatedSource(city_folds[0].history.city)
+    city = city_folds[0].history.city
+    source = city.source.open(city.site, None)
     truth = [
         source.true_risk(fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.in_coverage]
         for fold in city_folds

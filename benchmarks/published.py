@@ -177,7 +177,7 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
         first = city(types[0])
         with tempfile.TemporaryDirectory() as folder:
             points.to_parquet(Path(folder, "points.parquet"))
-            raw = LandingFolder(first, first.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
+            raw = LandingFolder(first.site, first.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
         alerts = dated({day: cleaned.alerts for day, cleaned in clean_alerts(raw, days, first).items()})
         print(f"{len(alerts):,} of {len(points):,} rows lie in the box and the days", file=sys.stderr)
         if not len(alerts):

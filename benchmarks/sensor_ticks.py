@@ -136,7 +136,7 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
 
     land(settings, city.name, start, last)
     store = on["store"].open()
-    snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
+    snapshot = take_snapshot(city.site, on["sources"].readers(city.site, store), store, now(), poll_seconds=None)
     through = snapshot.last_due(now())
     hashed = settings_hash(city, Asset.GRID_TENSORS)
     found = snapshot.day_rows(DayTable(), ())

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 
 FIRST = date(2025, 4, 1)
@@ -25,7 +24,7 @@ DEGREES = 0.001  # about 100 m
 def calls() -> pd.DataFrame:
     """The calls in the order of their receipt."""
     city = load_city(PACKAGE_CITIES / "simulated_city.yaml")
-    alerts = SimulatedSource(city).read(FIRST, LAST).to_pandas()
+    alerts = city.source.open(city.site, None).read(FIRST, LAST).to_pandas()
     random = np.random.default_rng(7)
     of_sensors = alerts[random.random(len(alerts)) < 0.9].assign(origin="sensor", alert=alerts["source_id"])
     of_sensors.loc[random.random(len(of_sensors)) < 0.2, "alert"] = None

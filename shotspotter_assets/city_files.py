@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from shotspotter_assets.alerts.sources.side_settings import sections_of, table_city
+from shotspotter_assets.alerts.sources.side_settings import sections_of, table_site
 from shotspotter_assets.alerts.sources.source_kinds import (
     OutcomesOfAnySource,
     PatrolsOfAnySource,
@@ -106,7 +106,7 @@ class CityFile(City):
 
 def _landing_sources(city: City) -> list[LandingSettings]:
     """Return the sources of a city with a landing folder, those of side tables too."""
-    tables = [table_city(city, section).source for section in sections_of(city)]
+    tables = [source for section in sections_of(city) for source in table_site(city, section).sources]
     return [source for source in (*city.all_sources, *tables) if isinstance(source, LandingSettings)]
 
 

@@ -20,19 +20,16 @@ _FORMS: Final = {"share": ".0%", "count": ",.0f", "ratio": ".1f", "gain": "+.1%"
 _WORDS: Final = {"share": "", "count": "", "ratio": " times", "gain": ""}
 """Word after a value by unit; other units are words themselves."""
 Cell = str | float | int | None  # value of a table; null: unknown
-_SPREAD: Final = "Compare the ways to choose places: lots and caps on repeats spread flags."
 WATCHED: Final = {
     "least_share_with_outcome": ("share_with_outcome", "Ask the department for the missing outcomes."),
-    "most_hours_unconfirmed": (
-        "hours_unconfirmed",
-        "Review which alerts officers are sent to, and how long they stay.",
-    ),
     "least_share_of_plan_made": (
         "share_of_plan_made",
         "Ask why visits were left out; plan fewer units, or other places.",
     ),
-    "most_burden_difference": ("burden_difference", _SPREAD),
-    "most_burden_ratio": ("burden_ratio", _SPREAD),
+    "most_burden_ratio": (
+        "burden_ratio",
+        "Compare the ways to choose places: lots and caps on repeats spread flags.",
+    ),
 }
 """Name of the figure, and what a person may do, by key of `accountability.bounds`, which starts with `least` or `most`."""
 

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from shotspotter_assets.cities.accountability import AuditFigure, AuditLayer
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.grid.cell_values import MISSING_FIGURES
+from shotspotter_assets.grid.cell_values import MISSING_FIGURES, pieces_in_cells
 from shotspotter_assets.grid.cells import Plane, cell_shapes
 from shotspotter_assets.grid.shapes import read_shapes, require_column, rows_in_box
 from shotspotter_assets.storage.arrays import Array, Booleans, Integers, Shapes
@@ -177,13 +177,11 @@ def _polygons(city: City, layer: AuditLayer) -> "geopandas.GeoDataFrame":
 
 def _overlaps(city: City, polygons: Shapes) -> tuple[csr_array, Array]:
     """Return the share of each polygon's area in each cell, (polygons, cells), and of each cell's in polygons, (cells,)."""
-    cells = cell_shapes(city)
-    cell, polygon = shapely.STRtree(polygons).query(cells, predicate="intersects")
-    area = shapely.area(shapely.intersection(cells[cell], polygons[polygon]))
+    cell, polygon, area = pieces_in_cells(city, polygons, "area")
     whole = shapely.area(polygons)[polygon]
     part = np.divide(area, whole, out=np.zeros_like(area), where=whole > 0)  # lines and points have no area
-    shares = csr_array((part, (polygon, cell)), shape=(len(polygons), len(cells)))
-    return shares, np.bincount(cell, area, minlength=len(cells)) / shapely.area(cells)
+    shares = csr_array((part, (polygon, cell)), shape=(len(polygons), city.grid.rows * city.grid.columns))
+    return shares, np.bincount(cell, area, minlength=shares.shape[1]) / shapely.area(cell_shapes(city))
 
 
 def _quarters(incomes: Array, residents: Array) -> Integers:

@@ -68,7 +68,7 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
     other_rows = snapshot.day_rows(stored.table, same)
     states = day_decisions(city, snapshot.reports, snapshot.words, other_rows, last)
     reasons = _reasons(stored, snapshot, same, states)
-    left_out = _left_out(snapshot, stored.table, last, reasons)
+    left_out = _left_out(city, snapshot, stored.table, last, reasons)
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
     # Incidents may have begun on the eve, so the days after those with other rows follow.
     eves = [day for day in days if day not in same and day < last]
@@ -123,9 +123,9 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
     return {day: text for day, state in states.items() if (text := reason(day, state))}
 
 
-def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[date]) -> list[date]:
+def _left_out(city: City, snapshot: Snapshot, table: DayTable, last: date, days: Collection[date]) -> list[date]:
     """Return the days that `automation: recent` leaves out: those of a live source before the last `RECENT_DAYS`."""
-    if snapshot.city.automation != "recent" or not snapshot.live or snapshot.landed:
+    if city.automation != "recent" or not snapshot.live or snapshot.landed:
         return []
     first = last - timedelta(days=RECENT_DAYS - 1)
     newest = max(table.days, default=date.min)

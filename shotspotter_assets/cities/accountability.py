@@ -36,9 +36,7 @@ class Bounds(StrictModel):
     """Bounds on the last year's numbers, which a check watches; null for none."""
 
     least_share_with_outcome: float | None = Field(None, ge=0, le=1)  # of the alerts
-    most_hours_unconfirmed: float | None = Field(None, ge=0)  # officer hours on unconfirmed alerts
     least_share_of_plan_made: float | None = Field(None, ge=0, le=1)  # of the planned hours
-    most_burden_difference: float | None = Field(None, ge=0)  # flagged days for each resident and year
     most_burden_ratio: float | None = Field(None, ge=1)  # of flagged days for each resident
 
 

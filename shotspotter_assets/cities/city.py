@@ -19,7 +19,7 @@ from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Factors, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import Acknowledged, NowcastRules, Publication
-from shotspotter_assets.cities.source_settings import SourceSettings
+from shotspotter_assets.cities.source_settings import Limits, Site, SourceSettings
 from shotspotter_assets.cities.strict_model import NAME_PATTERN, StrictModel
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.stored_file import GUNFIRE
@@ -43,13 +43,6 @@ def _time_zones() -> set[str]:
     return {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")} | {"UTC"}
 
 
-class Limits(StrictModel):
-    """Limits of the process that reads one landed file."""
-
-    memory_mb: int = Field(default=4_096, ge=64)
-    seconds: float = Field(default=300, gt=0)
-
-
 class Coverage(StrictModel):
     """Published coverage: the areas with sensors."""
 
@@ -63,7 +56,6 @@ class City(StrictModel):
 
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
     title: str = Field("", max_length=60)  # name for readers; by default derived from `name`
-    short_name: str = Field("", max_length=20)  # short name for tight spaces; by default the title
     contact: str = ""  # e-mail address, or `team:NAME`, of those who answer for the city; owner of its assets in the UI
     time_zone: str
     start: Day
@@ -252,20 +244,25 @@ class City(StrictModel):
         return self.source, *self.other_sources
 
     @property
-    def live_since(self) -> list[date]:
-        """First day requested from each live source."""
-        live = [source for source in self.all_sources if source.arrival == "polled"]
-        return [getattr(source, "since", None) or self.start for source in live]
-
-    @property
     def arrivals(self) -> set[str]:
         """Ways in which new days become known."""
         return {source.arrival for source in self.all_sources}
 
     @property
-    def acknowledged_files(self) -> frozenset[str]:
-        """Names of the landed files that a person has accepted."""
-        return frozenset(entry.file for entry in self.acknowledged if entry.file is not None)
+    def site(self) -> Site:
+        """The part of the city that readers of its sources need."""
+        return Site(
+            name=self.name,
+            zone=self.zone,
+            start=self.start,
+            end=self.end,
+            box=self.box,
+            grid=self.grid,
+            sources=self.all_sources,
+            limits=self.limits,
+            max_share_rejected=self.max_share_rejected,
+            acknowledged_files=frozenset(entry.file for entry in self.acknowledged if entry.file is not None),
+        )
 
     @property
     def service(self) -> str:

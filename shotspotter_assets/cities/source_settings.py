@@ -1,12 +1,15 @@
-"""The base of the settings of sources."""
+"""The base of the settings of sources, and the part of a city that readers of sources need."""
 
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
 
+from pydantic import Field
+
+from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.strict_model import StrictModel
-
-if TYPE_CHECKING:
-    from shotspotter_assets.cities.city import City
 
 
 class SourceSettings(StrictModel):
@@ -31,6 +34,35 @@ class SourceSettings(StrictModel):
         """Return the settings with paths resolved from the city file's folder; raise ValueError if one does not exist."""
         return self
 
-    def open(self, city: "City", access: Any) -> Any:
+    def open(self, site: "Site", access: Any) -> Any:
         """Return the reader of the source (`sources.alert_source`)."""
         raise NotImplementedError
+
+
+class Limits(StrictModel):
+    """Limits of the process that reads one landed file."""
+
+    memory_mb: int = Field(default=4_096, ge=64)
+    seconds: float = Field(default=300, gt=0)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A city, or a table beside its alerts, as readers of its sources need it."""
+
+    name: str  # folder of what was received, in the store
+    zone: ZoneInfo
+    start: date  # first day of the rows
+    end: date | None  # last day of the rows; None for a service that goes on
+    box: Box
+    grid: Grid
+    sources: tuple[SourceSettings, ...]
+    limits: Limits
+    max_share_rejected: float  # maximum share of rows without a usable date of a landed file
+    acknowledged_files: frozenset[str]  # names of the landed files that a person has accepted
+
+    @property
+    def live_since(self) -> list[date]:
+        """First day requested from each live source."""
+        live = [source for source in self.sources if source.arrival == "polled"]
+        return [getattr(source, "since", None) or self.start for source in live]

@@ -269,12 +269,10 @@ def _annual_reports(city: City) -> list[Launch]:
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
     """Return the scores with those of the simulation's own risk as `truth`."""
-    from shotspotter_assets.alerts.sources.simulated import SimulatedSource
-
     forecasts = store.read_table(FOLD_FORECASTS, city.name, fold)
     days = (dates_of(forecasts) - np.datetime64(fold)).astype(np.int64)
     row, column = cells_of(forecasts)
-    risk = SimulatedSource(city).true_risk(fold, city.last_test_day(fold))
+    risk = city.source.open(city.site, None).true_risk(fold, city.last_test_day(fold))
     truth = clip_probability(risk[days, row, column])
     beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
     rows = all_rows(beside.append_column("truth", [truth]), [])

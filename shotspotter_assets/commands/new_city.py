@@ -136,7 +136,7 @@ def _account(alerts: Alerts, city: City) -> Iterator[str]:
     assert isinstance(source, LandingSettings)
     rows = alerts.rows.select([*source.columns.named().values(), BROKEN, LINE])
     raw = to_raw(
-        rows, city, source, str(alerts.files[0]), local_time.now(), city.start, (city.start, date.max - ONE_DAY)
+        rows, city.site, source, str(alerts.files[0]), local_time.now(), city.start, (city.start, date.max - ONE_DAY)
     )
     reasons = row_reasons(raw, city)
     is_usable = reasons == USABLE

@@ -35,8 +35,8 @@ def state_days(settings: Settings, name: str, word: Word, first: date, last: dat
         raise ValueError(f"City {name}: there is no `{word}` of {period(first, last)}, so nothing was withdrawn.")
     changed_words = snapshot.words.with_days(word, stated.difference(days) if is_undone else stated.union(days))
     table = DayTable.read(store, name)
-    before = snapshot_decisions(snapshot, table, yesterday)
-    after = snapshot_decisions(replace(snapshot, words=changed_words), table, yesterday)
+    before = snapshot_decisions(city, snapshot, table, yesterday)
+    after = snapshot_decisions(city, replace(snapshot, words=changed_words), table, yesterday)
     changed = [day for day in days if after[day] != before[day]]
     if not changed and not is_undone:
         states = first_of([f"{day} is {after[day].in_words}" for day in days], separator=" ")

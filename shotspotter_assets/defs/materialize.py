@@ -223,6 +223,7 @@ class TableProduct(Product):
             """Write each day from the rows that are read once."""
             import pyarrow.compute as pc
 
+            from shotspotter_assets.alerts.sources.side_settings import table_site
             from shotspotter_assets.alerts.sources.side_tables import table_rows
             from shotspotter_assets.automation.stored import Stored
 
@@ -231,8 +232,8 @@ class TableProduct(Product):
             sources.look_at_tables(city, opened, local_time.now(), poll_seconds=None)
             stored = Stored.read(opened, city)
             stored.table_state(section)  # before the rows: a change in between makes the days due
-            of_table, readers = sources.table(city, section, opened)
-            rows = table_rows(of_table, readers, opened, days[0] + before, days[-1] + after)
+            site = table_site(city, section)
+            rows = table_rows(site, sources.readers(site, opened), opened, days[0] + before, days[-1] + after)
 
             def make(day: date) -> panel.Metadata:
                 of_day = rows.filter((pc.field("date") >= day + before) & (pc.field("date") <= day + after))

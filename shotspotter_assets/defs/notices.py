@@ -119,7 +119,7 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
         for waiting in waiting_models(store, city, date.max):
             yield Message("models wait for approval", f"{city.name}, {waiting.models.version}", waiting.text)
         if "landed" in city.arrivals:
-            for path, why in unusable_files(read_received(store, city.name), city).items():
+            for path, why in unusable_files(read_received(store, city.name), city.site).items():
                 # The reason names the remedy: a file may be damaged, of another place, or read with wrong settings.
                 yield Message("unusable file", f"{city.name}, {PurePosixPath(path).name}", why)
 

@@ -8,8 +8,9 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource
-from shotspotter_assets.alerts.sources.side_settings import sections_of, table_city
+from shotspotter_assets.alerts.sources.side_settings import sections_of, table_site
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ class SourcesResource(S3User):
 
     landing_root: str
 
-    def readers(self, city: City, store: Store) -> list[AlertSource]:
-        """Return the reader of each of `city.all_sources`; the store keeps what was received."""
+    def readers(self, site: Site, store: Store) -> list[AlertSource]:
+        """Return the reader of each source; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
-        return [source.open(city, access) for source in city.all_sources]
+        return [source.open(site, access) for source in site.sources]
 
     def snapshot(
         self,
@@ -88,14 +89,16 @@ class SourcesResource(S3User):
         """Return what the sources hold and a person has written, see `take_snapshot`; live ones answer within a tick."""
         from shotspotter_assets.alerts.sources.snapshot import impatient, take_snapshot
 
-        readers = self.readers(impatient(city), store)
-        words = self.words(city).read()
-        return take_snapshot(city, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds, words=words)
-
-    def table(self, city: City, section: str, store: Store) -> tuple[City, list[AlertSource]]:
-        """Return the city with a side table as its only source, and the reader of it."""
-        of_table = table_city(city, section)
-        return of_table, self.readers(of_table, store)
+        site = impatient(city.site)
+        return take_snapshot(
+            site,
+            self.readers(site, store),
+            store,
+            now,
+            poll_seconds=poll_seconds,
+            max_seconds=max_seconds,
+            words=self.words(city).read(),
+        )
 
     def look_at_tables(
         self,
@@ -111,9 +114,9 @@ class SourcesResource(S3User):
         from shotspotter_assets.alerts.sources.snapshot import impatient
 
         for section in sections_of(city):
-            of_table = impatient(table_city(city, section))
-            readers = self.readers(of_table, store)
-            look_at_table(of_table, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
+            site = impatient(table_site(city, section))
+            readers = self.readers(site, store)
+            look_at_table(site, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
 
     def words(self, city: City) -> "WordFolder":
         """Return the folder of a person's words about the city's days."""

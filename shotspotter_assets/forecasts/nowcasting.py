@@ -192,7 +192,7 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
     for group in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         day = group["date"]
         known_rows[day] = DayRows(group["count_all"], group["received_at_min"], origins=origins.get(day, {}))
-    reports = source_reports(city, readers, {}, day_start(yesterday + ONE_DAY, city.zone))
+    reports = source_reports(city.site, readers, {}, day_start(yesterday + ONE_DAY, city.zone))
     decision = day_decisions(city, reports, NO_WORDS, known_rows, yesterday)[yesterday]
     if decision.state not in ("known", "silent"):
         raise NoNowcastError(

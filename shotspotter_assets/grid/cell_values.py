@@ -11,7 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import CellFactor, PointFactor, PolygonFactor
 from shotspotter_assets.grid.cells import Plane, cell_metres, cell_middles, cell_shapes
 from shotspotter_assets.grid.shapes import read_shapes, require_column, rows_in_box
-from shotspotter_assets.storage.arrays import Array, Shapes
+from shotspotter_assets.storage.arrays import Array, Integers, Shapes
 
 if TYPE_CHECKING:
     import geopandas
@@ -82,12 +82,17 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
     return np.where((known_area == 0) & (unknown_area > 0), np.nan, np.log1p(count / _cell_km2(city)))
 
 
-def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:
-    """Return the m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
+def pieces_in_cells(city: City, shapes: Shapes, measure: Literal["area", "length"]) -> tuple[Integers, Integers, Array]:
+    """Return the cell, shape, and m² or metres of each piece of the shapes that lies in a cell, shape (pieces,)."""
     cells = cell_shapes(city)
     cell, shape = shapely.STRtree(shapes).query(cells, predicate="intersects")
-    within = getattr(shapely, measure)(shapely.intersection(cells[cell], shapes[shape]))
-    return np.bincount(cell, within * weight[shape], minlength=len(cells)).reshape(city.shape).astype(np.float64)
+    return cell, shape, getattr(shapely, measure)(shapely.intersection(cells[cell], shapes[shape]))
+
+
+def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:
+    """Return the m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
+    cell, shape, within = pieces_in_cells(city, shapes, measure)
+    return np.bincount(cell, within * weight[shape], minlength=math.prod(city.shape)).reshape(city.shape).astype(float)
 
 
 def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:

@@ -206,7 +206,6 @@ ASSETS: Final[Mapping[Asset, Spec]] = {
         Partitions.NONE,
         keys=(
             "title",
-            "short_name",
             "targets",
             "layers",
             "base_map",

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import outcomes_of_richmond, simulated_outcomes
 from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord, day_outcomes, outcome_summary
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
-from shotspotter_assets.alerts.sources.side_settings import table_city
+from shotspotter_assets.alerts.sources.side_settings import table_site
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, ALERTS, CLEANED
@@ -51,12 +51,13 @@ def outcomes(
     folder: Path, alerts: list[dict[str, Any]], *lines: str, day: date = DAY
 ) -> tuple[list[dict[str, Any]], OutcomesRecord]:
     """The stored rows and the record of a day, from the lines of one landed file."""
-    of_table = table_city(TOWN, "outcomes")
-    assert isinstance(of_table.source, LandingSettings)
+    of_table = table_site(TOWN, "outcomes")
+    [source] = of_table.sources
+    assert isinstance(source, LandingSettings)
     path = folder / "calls.csv"
     path.write_text(HEADER + "".join(lines))
     task = Task("landing/calls.csv", NOON, None, path, folder / "rows")
-    rows = Batch(of_table, of_table.source, [task]).read(task)
+    rows = Batch(of_table, source, [task]).read(task)
     schema = pa.schema([pa.field("date", pa.date32()), *CLEANED.schema])
     table, record = day_outcomes(rows, pa.Table.from_pylist(alerts, schema), day, TOWN)
     return table.to_pylist(), record

@@ -17,7 +17,7 @@ from shotspotter_assets.accountability.patrols_made import (
     patrol_totals,
 )
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
-from shotspotter_assets.alerts.sources.side_settings import table_city
+from shotspotter_assets.alerts.sources.side_settings import table_site
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
@@ -64,12 +64,13 @@ def plan_of(city: City, day: date = DAY) -> tuple[pa.Table, pa.Table]:
 
 def rows_of(folder: Path, city: City, content: str, received: datetime = datetime(2024, 5, 5, tzinfo=UTC)) -> pa.Table:
     """The rows of one landed file."""
-    of_table = table_city(city, "patrols")
-    assert isinstance(of_table.source, LandingSettings)
+    of_table = table_site(city, "patrols")
+    [source] = of_table.sources
+    assert isinstance(source, LandingSettings)
     path = folder / "patrols.csv"
     path.write_text(content)
     task = Task("landing/patrols.csv", received, None, path, folder / "rows")
-    return Batch(of_table, of_table.source, [task]).read(task)
+    return Batch(of_table, source, [task]).read(task)
 
 
 def patrols(

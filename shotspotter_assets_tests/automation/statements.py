@@ -57,8 +57,8 @@ class Said:
         sources = self.town.on["sources"]
         with town.clock():
             words = sources.words(town.city).read()
-            readers = sources.readers(town.city, town.store)
-            return take_snapshot(town.city, readers, town.store, town.now, poll_seconds=None, words=words)
+            readers = sources.readers(town.city.site, town.store)
+            return take_snapshot(town.city.site, readers, town.store, town.now, poll_seconds=None, words=words)
 
     @cached_property
     def waiting_files(self) -> set[str]:

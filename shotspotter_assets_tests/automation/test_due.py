@@ -59,7 +59,7 @@ class Town:
         now = datetime.combine(today, at, UTC)
         live = dict.fromkeys(self.polled, FIRST)
         reports = [SourceReport(is_complete=True)]
-        snapshot = Snapshot(self.city, live=live, polled=self.polled, reports=reports)
+        snapshot = Snapshot(self.city.site, live=live, polled=self.polled, reports=reports)
         found = due(self.city, snapshot, Stored.read(self.store, self.city), under_way, now)
         self.waits = list(found.waits)
         self.waiting = list(found.waiting)

@@ -10,7 +10,6 @@ import dagster as dg
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
 from shotspotter_assets.city_files import PACKAGE_CITIES
@@ -51,7 +50,7 @@ class Lives(LivingCity):
     def alerts(self, first: date, last: date) -> list[datetime]:
         """Return the times of the alerts that the source has published by now."""
         with self.clock():
-            return SimulatedSource(self.city).read(first, last)["time_utc"].to_pylist()
+            return self.city.source.open(self.city.site, None).read(first, last)["time_utc"].to_pylist()
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_the_city_lives_through_the_last_day_of_a_year(city: Lives) -> None:
     assert f"raw_alerts {NEW_YEAR}...{NEW_YEAR}" in city.settle(checks=False)
 
     days = days_between(city.start, NEW_YEAR)
-    rebuilt = SimulatedSource(city.city)
+    rebuilt = city.city.source.open(city.city.site, None)
     with city.clock():
         again = rebuilt.read(days[0], days[-1])
     kept = city.store.read_window(RAW_ROWS, NAME, days[0], days[-1])

@@ -166,7 +166,7 @@ def test_entries_are_read_as_they_are_written(tmp_path: Path) -> None:
     file = write(tmp_path)
     file.write_text(file.read_text() + ENTRIES)
     city = load_city(file)
-    assert city.acknowledged_files == {"november.csv"}
+    assert city.site.acknowledged_files == {"november.csv"}
     days, landed = city.acknowledged
     assert str(days) == "Acknowledged by A. Smith on 2026-11-29: sensors were down"
     assert str(landed) == "Acknowledged by A. Smith on 2026-11-29"

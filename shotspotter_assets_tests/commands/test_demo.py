@@ -63,7 +63,7 @@ def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
     fold = DEMONSTRATIONS[city.name].fold
     days = np.datetime64(fold) + np.arange(20)
     row, column = np.indices(city.shape).reshape(2, -1)
-    alerts = city.source.open(city, None).read(fold, days[-1].item())
+    alerts = city.source.open(city.site, None).read(fold, days[-1].item())
     observed = np.zeros((20, row.size), bool)
     places = cells_at(city, *(alerts[name].to_numpy() for name in ("longitude", "latitude")))
     observed[(dates_of(alerts) - days[0]).astype(int), cell_numbers(city, *places)] = True

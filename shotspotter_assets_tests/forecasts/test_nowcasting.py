@@ -11,7 +11,6 @@ from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 from shotspotter_assets.alerts.sources.schema import read_sources
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.city_files import CityFile
@@ -27,7 +26,7 @@ from shotspotter_assets_tests.forecasts.town import DAY, TOWN, serving_record, s
 from shotspotter_assets_tests.models.next_hours.simulated_incidents import CELLS, CITY, NOON, incidents
 
 TODAY = TOWN.start + timedelta(days=9)
-SOURCE = SimulatedSource(TOWN)
+SOURCE = TOWN.source.open(TOWN.site, None)
 
 
 def stored_until(store: Store, last: date) -> Store:
@@ -69,7 +68,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
         day = TOWN.start + timedelta(days=at)
         rows = [f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,38.5,-76.5" for minute in range(number)]
         (folder / f"{day}.csv").write_text("\n".join(["when,latitude,longitude", *rows]) + "\n")
-    return city, [LandingFolder(city, city.source, str(folder), Store(str(folder.with_name("store"))))]
+    return city, [LandingFolder(city.site, city.source, str(folder), Store(str(folder.with_name("store"))))]
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.box import Grid
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
@@ -210,7 +209,7 @@ def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
 def months(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Twenty months of the town; not to be changed."""
     store = Store(str(tmp_path_factory.mktemp("months")))
-    return store_days(store, SimulatedSource(TOWN), TOWN, TOWN.start + timedelta(days=600))
+    return store_days(store, TOWN.source.open(TOWN.site, None), TOWN, TOWN.start + timedelta(days=600))
 
 
 @pytest.mark.parametrize(("folds", "first"), [({}, TOWN.start), ({"train": "1y", "validation": "20%"}, None)])

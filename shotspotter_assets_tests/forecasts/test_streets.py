@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.box import Box, Grid
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
@@ -38,7 +37,7 @@ def city(tmp_path: Path) -> City:
 @pytest.fixture
 def store(city: City, tmp_path: Path) -> Store:
     """Cleaned and gridded days to `NEXT`, and a forecast of that day."""
-    store = store_days(Store(str(tmp_path / "store")), SimulatedSource(city), city, NEXT)
+    store = store_days(Store(str(tmp_path / "store")), city.source.open(city.site, None), city, NEXT)
     probability = np.linspace(0.05, 0.5, 16)
     offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
     period = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us"), 24

@@ -454,9 +454,9 @@ def test_every_page_and_report_shows_the_head_of_the_seals(copy: Store, tiny_sit
 
 
 def test_titles_come_from_the_file_of_the_city(copy: Store, tiny_site: TinySite) -> None:
-    make_pages(copy, tiny_site.city.model_copy(update={"title": "Tiny & Co", "short_name": "TC"}))
+    make_pages(copy, tiny_site.city.model_copy(update={"title": "Tiny & Co"}))
     assert '<p class="city">Tiny &amp; Co ' in page(copy)
-    assert "<title>Now - TC</title>" in page(copy)
+    assert "<title>Now - Tiny &amp; Co</title>" in page(copy)
 
 
 def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, fou
 
 
 def snapshot_decisions(
-    snapshot: Snapshot, table: DayTable, last: date, read: Mapping[date, DayRows] = MappingProxyType({})
+    city: City, snapshot: Snapshot, table: DayTable, last: date, read: Mapping[date, DayRows] = MappingProxyType({})
 ) -> Decisions:
     """Return the state of each day up to `last` from stored rows, rows in a snapshot, and rows `read` just now."""
     rows = {**snapshot.day_rows(table, snapshot.stored_days(table)), **read}
-    return day_decisions(snapshot.city, snapshot.reports, snapshot.words, rows, last)
+    return day_decisions(city, snapshot.reports, snapshot.words, rows, last)
 
 
 def unusual_sentences(city: City, table: DayTable) -> list[str]:

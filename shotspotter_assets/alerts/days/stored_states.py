@@ -110,13 +110,12 @@ def _example(rows: pa.Table, reason: str) -> str:
 
 
 def stored_states(
-    snapshot: Snapshot, table: DayTable, rows: pa.Table, days: Sequence[date], last: date
+    city: City, snapshot: Snapshot, table: DayTable, rows: pa.Table, days: Sequence[date], last: date
 ) -> dict[date, Day]:
     """Return the entries of `days` in the table of days; their rows (`RAW_SCHEMA`) have just been read.
 
     `table` has the days stored so far. A state may depend on other days, up to `last`.
     """
-    city = snapshot.city
     is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
     held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
     origins = rows_by_origin(rows, snapshot.addresses)
@@ -131,7 +130,7 @@ def stored_states(
         )
         for day in days
     }
-    decisions = snapshot_decisions(snapshot, table, last, read)
+    decisions = snapshot_decisions(city, snapshot, table, last, read)
     settings = settings_hash(city, Asset.GRID_TENSORS)
     return {
         day: Day(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.alerts.sources.tabular_settings import Row, SideColumns, TabularSettings, finder
 from shotspotter_assets.cities.box import WGS84
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.grid.dates import local_dates
 
 BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
@@ -31,7 +32,7 @@ _Record = TypeVar("_Record")
 
 
 def row_texts(
-    table: pa.Table, city: City, source: TabularSettings, columns: SideColumns, time_utc: pa.ChunkedArray
+    table: pa.Table, site: Site, source: TabularSettings, columns: SideColumns, time_utc: pa.ChunkedArray
 ) -> pa.Array:
     """Return the columns of each row that `RAW_SCHEMA` lacks as JSON by our names, without empty ones; shape (rows,).
 
@@ -41,7 +42,7 @@ def row_texts(
 
     texts = {name: _texts(table[theirs]) for name, theirs in columns.further.items()}
     for name in texts.keys() & set(columns.further_times):
-        moments = in_utc(read_times(table[columns.further[name]], None, source, city.name), city, source)
+        moments = in_utc(read_times(table[columns.further[name]], None, source, site.name), site.zone, source)
         written = np.char.add(np.datetime_as_string(moments), "Z").tolist()
         unread = np.isnat(moments).tolist()
         texts[name] = [text if bad else iso for text, iso, bad in zip(texts[name], written, unread, strict=True)]
@@ -149,7 +150,7 @@ def lines_of(table: pa.Table) -> pa.ChunkedArray:
 
 def to_raw(
     table: pa.Table,
-    city: City,
+    site: Site,
     source: TabularSettings,
     received_from: str,
     received_at: datetime,
@@ -163,13 +164,13 @@ def to_raw(
     """
     columns = source.columns.named()
     side = source.side_columns
-    origin = f"City {city.name}: {received_from}"
-    time_utc = _instants(table, city, source, origin)
+    origin = f"City {site.name}: {received_from}"
+    time_utc = _instants(table, site.zone, source, origin)
     longitude, latitude = read_points(table, source, origin)
     source_id = _optional(table, columns.get("source_id")).cast(pa.string())
     source_id = pc.if_else(pc.equal(source_id, ""), None, source_id)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
-    days = local_dates(time_utc, city.zone)
+    days = local_dates(time_utc, site.zone)
     first, last = (pa.scalar(day) for day in plausible)
     is_plausible = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last)).fill_null(False)
     raw = pa.table(
@@ -182,7 +183,7 @@ def to_raw(
             "rounds": _whole_numbers(_optional(table, columns.get("rounds"))),
             "source_id": source_id,
             "as_received": (
-                _as_received(table, unusable) if side is None else row_texts(table, city, source, side, time_utc)
+                _as_received(table, unusable) if side is None else row_texts(table, site, source, side, time_utc)
             ),
             "is_separate": pc.and_(pc.is_null(source_id), _are_separate(source, time_utc, longitude, latitude)),
             "received_from": pa.repeat(received_from, table.num_rows),
@@ -193,14 +194,14 @@ def to_raw(
     return raw.cast(RAW_SCHEMA)
 
 
-def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str) -> pa.ChunkedArray:
+def _instants(table: pa.Table, zone: ZoneInfo, source: TabularSettings, origin: str) -> pa.ChunkedArray:
     """Return the instants of rows (timestamps in UTC), null where unreadable; raise SourceError as `to_raw` does."""
     from shotspotter_assets.alerts.sources.written_times import in_utc, read_times
 
     column = table[source.columns.time]
     clock = source.columns.time_of_day
     readings = read_times(column, None if clock is None else table[clock], source, origin)
-    instants = in_utc(readings, city, source)
+    instants = in_utc(readings, zone, source)
     without_zone = ~np.isnat(readings[1])
     if without_zone.any():
         if source.naive_times == "reject" and np.isnat(instants).all():

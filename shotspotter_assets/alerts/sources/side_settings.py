@@ -1,10 +1,12 @@
 """Sources of side tables as the city's file names them, read in the same way as sources of alerts."""
 
+from dataclasses import replace
 from typing import Final
 
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings, SideColumns, TabularSettings
 from shotspotter_assets.cities.accountability import SideTable
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.storage.catalogue import FROM_TABLES
 from shotspotter_assets.storage.stored_file import Partitions
 
@@ -22,8 +24,8 @@ def table_folder(city: str, section: str) -> str:
     return f"{city}/{section}"
 
 
-def table_city(city: City, section: str) -> City:
-    """Return the city with a side table as its only source, under the name of `table_folder`."""
+def table_site(city: City, section: str) -> Site:
+    """Return the site of a side table, under the name of its `table_folder`."""
     table: SideTable = getattr(city, section)
     source = table.source
     assert isinstance(source, TabularSettings)  # `source_kinds` allows no other
@@ -36,5 +38,9 @@ def table_city(city: City, section: str) -> City:
     # Rows without a readable time are filed under the first day, which has to be a partition of the table's asset.
     days = {asset.spec.partitions for asset in FROM_TABLES if section in asset.spec.rows}
     start = city.start if Partitions.DAYS in days else city.first_issue_date
-    only = {"source": source.model_copy(update=changes), "other_sources": (), "start": start}
-    return city.model_copy(update={"name": table_folder(city.name, section), **only})
+    return replace(
+        city.site,
+        name=table_folder(city.name, section),
+        start=start,
+        sources=(source.model_copy(update=changes),),
+    )

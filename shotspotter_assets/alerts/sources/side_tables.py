@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from shotspotter_assets.alerts.sources.alert_source import AlertSource, NoFilesError, UnusableFilesError
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA
 from shotspotter_assets.alerts.sources.snapshot import Snapshot, record_answer, take_snapshot
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.storage.catalogue import TABLE_STATE
 from shotspotter_assets.storage.store import Store
 
@@ -35,7 +35,7 @@ def read_state(store: Store, folder: str) -> TableState:
 
 
 def look_at_table(
-    city: City,
+    site: Site,
     readers: Sequence[AlertSource],
     store: Store,
     now: datetime,
@@ -43,20 +43,20 @@ def look_at_table(
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
 ) -> None:
-    """Store the present `TableState` of a `table_city`; see `take_snapshot`. A table that cannot be read keeps its versions."""
-    before = read_state(store, city.name)
+    """Store the present `TableState` of a `table_site`; see `take_snapshot`. A table that cannot be read keeps its versions."""
+    before = read_state(store, site.name)
     try:
-        snapshot = take_snapshot(city, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
+        snapshot = take_snapshot(site, readers, store, now, poll_seconds=poll_seconds, max_seconds=max_seconds)
     except Exception as error:  # whatever it is, alerts go on
-        log.warning("%s cannot be looked at: %s", city.name, error)
+        log.warning("%s cannot be looked at: %s", site.name, error)
         after = TableState(versions=before.versions, notes=(str(error),))
     else:
         notes = tuple(
-            f"{PurePosixPath(city.name).name}: {note}" for note in snapshot.waits(now.astimezone(city.zone).date())
+            f"{PurePosixPath(site.name).name}: {note}" for note in snapshot.waits(now.astimezone(site.zone).date())
         )
         after = TableState(versions=_versions(snapshot, before), notes=notes)
     if after != before:
-        store.write_bytes(TABLE_STATE, after.model_dump_json().encode(), city.name)
+        store.write_bytes(TABLE_STATE, after.model_dump_json().encode(), site.name)
 
 
 def _versions(snapshot: Snapshot, before: TableState) -> dict[date, str]:
@@ -73,8 +73,8 @@ def _versions(snapshot: Snapshot, before: TableState) -> dict[date, str]:
     return dict(sorted((unasked | now).items()))
 
 
-def table_rows(city: City, readers: Sequence[AlertSource], store: Store, first: date, last: date) -> pa.Table:
-    """Read the rows of a `table_city` filed under some days (`RAW_SCHEMA`), none where no file can be used.
+def table_rows(site: Site, readers: Sequence[AlertSource], store: Store, first: date, last: date) -> pa.Table:
+    """Read the rows of a `table_site` filed under some days (`RAW_SCHEMA`), none where no file can be used.
 
     `as_received` holds the further columns (`sources.raw_rows`). Raises SourceError if the source cannot be read.
     """
@@ -85,5 +85,5 @@ def table_rows(city: City, readers: Sequence[AlertSource], store: Store, first: 
         except (NoFilesError, UnusableFilesError) as error:  # notes of the table say so, too
             log.warning("%s", error)
     rows = pa.concat_tables(tables)
-    record_answer(store, city.name, rows, first, last)
+    record_answer(store, site.name, rows, first, last)
     return rows

@@ -27,9 +27,8 @@ from shotspotter_assets.alerts.sources.simulated_background import (
     Beginnings,
     Day,
 )
-from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities import local_time
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.grid.cells import cell_metres, grid_degrees
 from shotspotter_assets.storage.arrays import Array, Integers
 
@@ -59,20 +58,19 @@ kinds indexes into `TYPES`; unknown rounds are 0."""
 
 
 class SimulatedSource(AlertSource):
-    """Alerts drawn from a simulation, whose shooting starts before `city.start`; a day is equal in every range."""
+    """Alerts drawn from a simulation, whose shooting starts before `site.start`; a day is equal in every range."""
 
     address = SIMULATED
 
-    def __init__(self, city: City) -> None:
-        assert isinstance(city.source, SimulatedSettings)
-        self._city = city
-        self._seed = city.source.seed
-        self._background = Background(city, self._seed)
+    def __init__(self, site: Site, seed: int, alerts_per_day: float) -> None:
+        self._site = site
+        self._seed = seed
+        self._background = Background(site, seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
-        usual = (self._background.weights @ self._background.surfaces).reshape(city.shape)
-        self._between = tuple(map(_between_cells, city.shape, cell_metres(city)))
+        usual = (self._background.weights @ self._background.surfaces).reshape(site.grid.shape)
+        self._between = tuple(map(_between_cells, site.grid.shape, cell_metres(site)))
         heard = self._spread(usual / usual.sum())[self._background.sensors].sum()
-        first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
+        first_alerts = alerts_per_day * (1 - OFFSPRING * heard)
         fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
 
@@ -82,7 +80,7 @@ class SimulatedSource(AlertSource):
 
     def read(self, first: date, last: date) -> pa.Table:
         """Return alerts to the present, see `AlertSource.read`; each day counts `received_row`, and its end is `received_at`."""
-        first = max(first, self._city.start)
+        first = max(first, self._site.start)
         if first > last:
             return RAW_SCHEMA.empty_table()
         days, alerts = self._alerts(first, last)
@@ -93,7 +91,7 @@ class SimulatedSource(AlertSource):
         dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
         numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
         ends = np.repeat([day.end for day in days], counts)
-        longitude, latitude = grid_degrees(self._city, alerts.row, alerts.column)
+        longitude, latitude = grid_degrees(self._site, alerts.row, alerts.column)
         return pa.table(
             {
                 "date": dates,
@@ -140,8 +138,8 @@ class SimulatedSource(AlertSource):
 
     def _spread_over_cells(self, parents: Alerts, lags: Array) -> Array:
         """Return the offspring of alerts by cell, given the share of each alert's offspring by their lag, (rows, columns)."""
-        rows, columns = self._city.shape
-        height, width = cell_metres(self._city)
+        rows, columns = self._site.grid.shape
+        height, width = cell_metres(self._site)
         to_rows = _step_shares(parents.row, rows, height)
         to_columns = _step_shares(parents.column, columns, width)
         return np.einsum("a,ar,ac->rc", lags, to_rows, to_columns)
@@ -167,7 +165,7 @@ class SimulatedSource(AlertSource):
         cell = _draw(random, begin.cells, number)
         hour = _draw(random, begin.hours, number)
         offset = (random.random(number) * np.diff(day.hour_edges)[hour]).astype(np.int64)
-        row, column = np.divmod(cell, self._city.grid.columns) + random.random((2, number))
+        row, column = np.divmod(cell, self._site.grid.columns) + random.random((2, number))
         kind = _draw(random, FIREWORKS_TYPES if begin.fireworks else ORDINARY_TYPES, number)
         return _records(day.hour_edges[hour] + offset, row, column, kind, _draw_rounds(random, kind))
 
@@ -177,10 +175,10 @@ class SimulatedSource(AlertSource):
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
         steps = SPREAD_METRES * ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
-        row, column = np.stack([parents.row, parents.column]) + steps / np.array(cell_metres(self._city))[:, None]
+        row, column = np.stack([parents.row, parents.column]) + steps / np.array(cell_metres(self._site))[:, None]
         new_kind = _draw(random, ORDINARY_TYPES, number)
         kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
-        rows, columns = self._city.shape
+        rows, columns = self._site.grid.shape
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         children = _records(time, row, column, kind, _draw_rounds(random, kind))[inside]
         return children[self._background.sensors[children.row.astype(int), children.column.astype(int)]]

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 import numpy as np
 from scipy.special import ndtri
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.grid.cells import cell_metres
 from shotspotter_assets.grid.dates import day_starts
 from shotspotter_assets.storage.arrays import Array, Integers
@@ -85,13 +85,13 @@ class Background:
     city, over these; `weights` (hot spots + 1) are their shares. `ordinary_number` are first alerts of an ordinary day.
     """
 
-    def __init__(self, city: City, seed: int) -> None:
+    def __init__(self, site: Site, seed: int) -> None:
         """Draw the hot spots of a city and their surfaces; the order of the draws is part of the simulation."""
-        self._city = city
+        self._site = site
         self._seed = seed
         self.ordinary_number = 1.0
         random = np.random.default_rng([self._seed, CITY_STREAM])
-        squared = _squared_metres(city, random.beta(1.5, 1.5, (HOT_SPOTS, 2)))
+        squared = _squared_metres(site, random.beta(1.5, 1.5, (HOT_SPOTS, 2)))
         weight = np.exp(HOT_SPOT_WEIGHT_SPREAD * ndtri((np.arange(HOT_SPOTS) + 0.5) / HOT_SPOTS))
         radius = random.uniform(MIN_HOT_SPOT_METRES, MAX_HOT_SPOT_METRES, HOT_SPOTS)
         self._period = random.uniform(MIN_DRIFT_DAYS, MAX_DRIFT_DAYS, (2, HOT_SPOTS))
@@ -100,7 +100,7 @@ class Background:
         activity = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
         with_sensor = np.zeros(activity.size, bool)
         with_sensor[np.argsort(-activity, kind="stable")[: max(1, round(SENSOR_SHARE * activity.size))]] = True
-        self.sensors = with_sensor.reshape(city.shape)
+        self.sensors = with_sensor.reshape(site.grid.shape)
 
         surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
         surfaces *= random.lognormal(0.0, CELL_SPREAD, activity.size)
@@ -117,7 +117,7 @@ class Background:
         """Return the days `first` to `last`, both included."""
         weights = self._hot_spot_weights(first, last)
         days = days_between(first, last)
-        midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()
+        midnights = day_starts([*days, last + timedelta(days=1)], self._site.zone).astype(np.int64).tolist()
         return [
             self._day(day, start, end, day_weights)
             for day, start, end, day_weights in zip(days, midnights[:-1], midnights[1:], weights, strict=True)
@@ -127,7 +127,7 @@ class Background:
         """Return a day from its midnights (microseconds since 1970 UTC) and the weights of the surfaces."""
         edges = np.minimum(np.arange(start, end + HOUR, HOUR), end)
         middles = (edges[:-1] + edges[1:]) / (2 * MICROSECONDS_PER_SECOND)
-        wall_hours = np.array([datetime.fromtimestamp(middle, self._city.zone).hour for middle in middles])
+        wall_hours = np.array([datetime.fromtimestamp(middle, self._site.zone).hour for middle in middles])
         lengths = np.diff(edges) / HOUR
         rates = self._hours_of_week[day.weekday(), wall_hours] * lengths / 24
         since_peak = (day.timetuple().tm_yday - SEASON_PEAK_DAY) / 365.25
@@ -164,10 +164,10 @@ class Background:
         return weights
 
 
-def _squared_metres(city: City, position: Array) -> Array:
+def _squared_metres(site: Site, position: Array) -> Array:
     """Return the squared distance of each cell from each position, a share of the rows and columns; (positions, cells)."""
-    rows, columns = city.shape
-    height, width = cell_metres(city)
+    rows, columns = site.grid.shape
+    height, width = cell_metres(site)
     north = (np.arange(rows)[None, :] + 0.5 - position[:, :1] * rows) * height
     east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
     return np.asarray((north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(len(position), -1))

@@ -26,7 +26,7 @@ from shotspotter_assets.alerts.sources.landing.received import (
 )
 from shotspotter_assets.alerts.sources.schema import SIMULATED, rows_by_origin
 from shotspotter_assets.alerts.sources.tabular_settings import ApiSettings, Patience
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of
@@ -54,13 +54,13 @@ _POLLED: Final = TypeAdapter(dict[str, Polled])
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The rows that the sources of a city hold."""
+    """The rows that the sources of a site hold."""
 
-    city: City
+    site: Site
     landed: Sequence[Landed] = ()  # contents of the landing folders
     live: Mapping[str, date] = field(default_factory=dict)  # first day of each live source by address
     polled: Mapping[str, Polled] = field(default_factory=dict)  # last answers of the live sources by address
-    reports: Sequence[SourceReport] = ()  # reports about days without rows, in the order of the city's sources
+    reports: Sequence[SourceReport] = ()  # reports about days without rows, in the order of the sources
     words: Words = NO_WORDS  # a person's words about days
 
     @cached_property
@@ -98,12 +98,12 @@ class Snapshot:
     @property
     def unusable(self) -> dict[str, str]:
         """Reasons why landed files are not used, by path."""
-        return unusable_files(self.files, self.city)
+        return unusable_files(self.files, self.site)
 
     @cached_property
     def is_box_doubted(self) -> bool:
         """True if so many rows of landed files lie outside the city's box that the box is probably wrong."""
-        used = [file.places for path, file in self.files.items() if not is_set_aside(path, file, self.city)]
+        used = [file.places for path, file in self.files.items() if not is_set_aside(path, file, self.site)]
         return is_doubtful(sum(places.outside for places in used), sum(places.points for places in used))
 
     def _covers(self, origin: str, day: date) -> bool:
@@ -147,7 +147,7 @@ class Snapshot:
 
     def last_due(self, now: datetime) -> date:
         """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows, its file or its end."""
-        local = now.astimezone(self.city.zone)
+        local = now.astimezone(self.site.zone)
         yesterday = local.date() - timedelta(days=1)
         reported = [day for day in {*self.rows, *self.reported} if day <= yesterday]
         is_complete = any(report.is_complete for report in self.reports)
@@ -156,7 +156,7 @@ class Snapshot:
         newest = max(reported, default=None)
         if newest is not None and has_ended(newest, last):
             last = newest
-        return min(last, self.city.end or last)
+        return min(last, self.site.end or last)
 
     def waits(self, today: date) -> list[str]:
         """Return sentences on rows that cannot be stored yet."""
@@ -190,7 +190,7 @@ def is_doubtful(outside: int, rows: int) -> bool:
 
 
 def take_snapshot(
-    city: City,
+    site: Site,
     readers: Sequence[AlertSource],
     store: Store,
     now: datetime,
@@ -199,72 +199,67 @@ def take_snapshot(
     max_seconds: float = float("inf"),
     words: Words = NO_WORDS,
 ) -> Snapshot:
-    """Read the present state of a city's sources, and keep it in the store; raise SourceError if a folder cannot be listed.
+    """Read the present state of a site's sources, and keep it in the store; raise SourceError if a folder cannot be listed.
 
     Live sources are asked if their last answer is older than `poll_seconds`, None for never; files wait after `max_seconds`.
     """
     live = [reader for reader in readers if reader.is_live]
     landed = [reader.refresh(max_seconds) for reader in readers if isinstance(reader, LandingFolder)]
-    polled = _answers(city, live, store, now, poll_seconds)
+    polled = _answers(site, live, store, now, poll_seconds)
     snapshot = Snapshot(
-        city=city,
+        site=site,
         landed=landed,
         live={reader.address: reader.since for reader in live},
         polled=polled,
-        reports=source_reports(city, readers, polled, now),
+        reports=source_reports(site, readers, polled, now),
         words=words,
     )
     # Another process may have received a file of a present folder meanwhile.
     present = tuple(f"{reader.folder}/" for reader in readers if isinstance(reader, LandingFolder))
-    received = read_received(store, city.name)
+    received = read_received(store, site.name)
     if others := {path: file for path, file in received.items() if not path.startswith(present)}:
-        write_received(store, city.name, others, {})  # of folders that the city's file no longer names
+        write_received(store, site.name, others, {})  # of folders that the city's file no longer names
     return snapshot
 
 
 def _answers(
-    city: City, readers: Sequence[AlertSource], store: Store, now: datetime, poll_seconds: float | None
+    site: Site, readers: Sequence[AlertSource], store: Store, now: datetime, poll_seconds: float | None
 ) -> dict[str, Polled]:
     """Return the last answers of live sources by address; sources whose answer is old are asked."""
-    polled = read_polled(store, city.name)
+    polled = dict(store.read_index(POLLED, site.name, _POLLED.validate_json) or {})
     for reader in readers if poll_seconds is not None else ():
         before = polled.get(reader.address)
         if before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0):
-            answer = _poll(city, reader, before, now)
+            answer = _poll(site, reader, before, now)
             polled = polled | {reader.address: answer}
-            _record_answer(store, city.name, reader.address, answer)
+            _record_answer(store, site.name, reader.address, answer)
     return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
 
 
 def source_reports(
-    city: City, readers: Sequence[AlertSource], polled: Mapping[str, Polled], now: datetime
+    site: Site, readers: Sequence[AlertSource], polled: Mapping[str, Polled], now: datetime
 ) -> list[SourceReport]:
-    """Return the reports of a city's sources; live ones that were never polled are taken to answer now."""
+    """Return the reports of a site's sources; live ones that were never polled are taken to answer now."""
     reports = []
     for reader in readers:
         report = reader.report() if len(readers) > 1 else replace(reader.report(), gives=None)
         if reader.is_live:
             answer = polled.get(reader.address)
-            asked_on = now.astimezone(city.zone).date() if answer is None else answer.last + timedelta(days=1)
+            asked_on = now.astimezone(site.zone).date() if answer is None else answer.last + timedelta(days=1)
             has_answered = answer is None or answer.first <= answer.last
-            since = max(reader.since, city.start)
+            since = max(reader.since, site.start)
             report = replace(report, since=since, answered_on=asked_on if has_answered else None)
         reports.append(report)
     return reports
 
 
-def impatient(city: City) -> City:
-    """Return the city with `PATIENCE` for its live sources."""
-    change = {"patience": PATIENCE}
-    sources = [
-        source.model_copy(update=change) if isinstance(source, ApiSettings) else source for source in city.all_sources
-    ]
-    return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})
-
-
-def read_polled(store: Store, city: str) -> dict[str, Polled]:
-    """Return the last answers of the live sources of a city by address."""
-    return dict(store.read_index(POLLED, city, _POLLED.validate_json) or {})
+def impatient(site: Site) -> Site:
+    """Return the site with `PATIENCE` for its live sources."""
+    sources = (
+        source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSettings) else source
+        for source in site.sources
+    )
+    return replace(site, sources=tuple(sources))
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
@@ -293,10 +288,10 @@ def _record_answer(store: Store, city: str, address: str, answer: Polled) -> Non
     store.update(POLLED, city, _POLLED.validate_json, changed)
 
 
-def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:
-    today = now.astimezone(city.zone).date()
-    last = min(today - timedelta(days=1), city.end or today)
-    first = max(city.start, reader.since, last - timedelta(days=POLLED_DAYS))
+def _poll(site: Site, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:
+    today = now.astimezone(site.zone).date()
+    last = min(today - timedelta(days=1), site.end or today)
+    first = max(site.start, reader.since, last - timedelta(days=POLLED_DAYS))
     try:
         rows = reader.read(first, last)
     except SourceError as error:

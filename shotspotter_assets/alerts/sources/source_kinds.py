@@ -9,8 +9,7 @@ from shotspotter_assets.alerts.sources.api.alerts_api import AlertsApiSettings
 from shotspotter_assets.alerts.sources.api.open_data import ArcgisSettings, SocrataSettings
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities.accountability import Outcomes, Patrols
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import SourceSettings
+from shotspotter_assets.cities.source_settings import Site, SourceSettings
 
 
 class SimulatedSettings(SourceSettings):
@@ -22,11 +21,11 @@ class SimulatedSettings(SourceSettings):
     seed: int = Field(default=0, ge=0)
     alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
 
-    def open(self, city: City, access: Access) -> AlertSource:
+    def open(self, site: Site, access: Access) -> AlertSource:
         """Return the simulation of the city."""
         from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 
-        return SimulatedSource(city)
+        return SimulatedSource(site, self.seed, self.alerts_per_day)
 
 
 SourceOfAnyKind = Annotated[

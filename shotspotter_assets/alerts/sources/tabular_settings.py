@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource
-from shotspotter_assets.cities.city import City, Day
-from shotspotter_assets.cities.source_settings import SourceSettings
+from shotspotter_assets.cities.city import Day
+from shotspotter_assets.cities.source_settings import Site, SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
 
 Row = dict[str, Any]  # a row of JSON
@@ -203,9 +203,9 @@ class LandingSettings(TabularSettings):
             raise ValueError(f"{path} does not exist")
         return self.model_copy(update={"path": path})
 
-    def open(self, city: City, access: Access) -> AlertSource:
+    def open(self, site: Site, access: Access) -> AlertSource:
         """Return the reader of the folder `path`, or of the source's folder below the landing root."""
         from shotspotter_assets.alerts.sources.landing.folder import LandingFolder
 
-        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or city.name}")
-        return LandingFolder(city, self, folder, access.store, access.s3_client)
+        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or site.name}")
+        return LandingFolder(site, self, folder, access.store, access.s3_client)

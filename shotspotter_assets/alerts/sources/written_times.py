@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.tabular_settings import EPOCH_UNITS, TabularSettings
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.grid.dates import wall_clock_to_utc
 
 Moments = npt.NDArray[np.datetime64]  # datetimes (datetime64[us]), shape (rows,); NaT for none
@@ -64,14 +64,14 @@ def read_times(
     return _in_usual_forms(text, origin, ignore_zone=source.ignore_zone)
 
 
-def in_utc(readings: Readings, city: City, source: TabularSettings) -> Moments:
+def in_utc(readings: Readings, zone: ZoneInfo, source: TabularSettings) -> Moments:
     """Return the instants of rows (UTC), by `naive_times` of those without a zone; NaT where this rejects them."""
     instants, wall_clock = readings
     without_zone = ~np.isnat(wall_clock)
     if source.naive_times == "utc":
         return np.where(without_zone, wall_clock, instants)
     if source.naive_times == "local" and without_zone.any():
-        local = wall_clock_to_utc(pd.Series(wall_clock[without_zone]), city.zone).dt.tz_localize(None)
+        local = wall_clock_to_utc(pd.Series(wall_clock[without_zone]), zone).dt.tz_localize(None)
         instants = instants.copy()
         instants[without_zone] = local.to_numpy()
     return instants

@@ -47,7 +47,7 @@ def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResour
 
     opened = store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
-    nowcaster = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now)
+    nowcaster = Nowcaster(city, store.open, lambda: sources.readers(city.site, opened), lambda: now)
     nowcast, _ = nowcaster.issue("")
     assert nowcast is not None  # no inputs equal "", and the clock stands still
     renew_last_hours(opened, city, Places(city))
@@ -97,7 +97,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         from shotspotter_assets.alerts.sources.snapshot import impatient
         from shotspotter_assets.forecasts.nowcasting import Nowcaster
 
-        return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()))
+        return Nowcaster(city, store.open, lambda: sources.readers(impatient(city.site), store.open()))
 
     @cache
     def places() -> "Places":

@@ -48,7 +48,7 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     give_way(context.run.tags)
     opened = store.open()
     days = run_days(context, city)
-    readers = sources.readers(city, opened)
+    readers = sources.readers(city.site, opened)
     now = local_time.now()
     try:
         earlier = opened.read_present(RAW_ROWS, city.name, days[0], days[-1])
@@ -58,10 +58,10 @@ def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources:
     rows = read_sources(readers, days[0], days[-1])
     rows = rows if earlier is None else keep_first_seen(rows, earlier)
     record_answer(opened, city.name, rows, days[0], days[-1])
-    snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
+    snapshot = take_snapshot(city.site, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
     by_day = rows_of_days(rows.replace_schema_metadata(None), days)
     last = max(days[-1], snapshot.last_due(local_time.now()))
-    stored = stored_states(snapshot, DayTable.read(opened, city.name), rows, days, last)
+    stored = stored_states(city, snapshot, DayTable.read(opened, city.name), rows, days, last)
     with opened.alone(RAW_ROWS.asset, city.name):
         claimed = DayTable.claim(opened, city.name, stored)
         opened.write_tables(RAW_ROWS, by_day, city.name)
@@ -93,7 +93,7 @@ def files_are_readable(store: StoreResource, city: City) -> dg.AssetCheckResult:
     from shotspotter_assets.alerts.days.city_now import readable_files
     from shotspotter_assets.alerts.sources.landing.received import read_received, unusable_files
 
-    finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
+    finding = readable_files(unusable_files(read_received(store.open(), city.name), city.site))
     return panel.check_result(finding, "ERROR")
 
 

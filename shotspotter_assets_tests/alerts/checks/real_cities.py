@@ -64,7 +64,7 @@ def load(city: City, file: Path) -> RealCity:
         store = Store(str(Path(folder, "store")))
         landing.mkdir()
         shutil.copy2(file, landing)
-        raw = LandingFolder(city, city.source, str(landing), store).read(city.start, datetime.now(UTC).date())
+        raw = LandingFolder(city.site, city.source, str(landing), store).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 
 

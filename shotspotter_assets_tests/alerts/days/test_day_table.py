@@ -32,7 +32,7 @@ def report(city: City, days: int, named: Iterable[int] = ()) -> SourceReport:
     files = {day(at): f"{at}.csv" for at in named}
     kind = city.source.kind
     since = min(files, default=None) if getattr(city.source, "file_date", None) else None
-    answer = {"since": city.live_since[0], "answered_on": day(days)} if kind == "arcgis" else {}
+    answer = {"since": city.site.live_since[0], "answered_on": day(days)} if kind == "arcgis" else {}
     return SourceReport(files=files, daily_since=since, is_complete=kind == "simulated", **answer)
 
 

@@ -36,7 +36,7 @@ def raw_of(times: Any, clocks: Any = None, naive_times: NaiveTimes = "local", **
         columns["clock"] = clocks
     about = source("clock" if clocks is not None else None, naive_times=naive_times, **rules)
     days = (date(1900, 1, 1), date(2100, 1, 1))
-    return to_raw(pa.table(columns), CITY, about, "a.csv", datetime.now(UTC), CITY.start, days)
+    return to_raw(pa.table(columns), CITY.site, about, "a.csv", datetime.now(UTC), CITY.start, days)
 
 
 def wall(times: list[str | None], **rules: Any) -> list[str | None]:
@@ -204,7 +204,7 @@ def test_numbers_written_as_text() -> None:
     texts = [*numbers, "1,076,5", "12abc", "", None, *others]
     table = pa.table({"when": ["2024-03-02T12:00:00Z"] * len(texts), "longitude": texts, "latitude": texts})
     about = LandingSettings(kind="landing", columns=Columns(time="when", rounds="longitude"))
-    raw = to_raw(table, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
+    raw = to_raw(table, CITY.site, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
     assert raw.schema == RAW_SCHEMA
     assert raw["longitude"].to_pylist() == [-76.5, 76.5, 76.5, 76.5, 0.5, 1.0, -76.5] + [None] * 8
     assert raw["rounds"].to_pylist() == [None] * 5 + [1] + [None] * 9
@@ -220,7 +220,7 @@ def test_equal_rows_without_an_id_are_separate(equal_rows: str, separate: str) -
     ids = [None, "", None, "a"]
     points = {"longitude": [-76.50001, -76.501, -76.501, -76.5], "latitude": [38.12345, 38.123, 38.1234, 38.5]}
     table = pa.table({"when": when, **points, "id": ids})
-    raw = to_raw(table, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
+    raw = to_raw(table, CITY.site, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
     assert "".join("FT"[flag] for flag in raw["is_separate"].to_pylist()) == separate
 
 

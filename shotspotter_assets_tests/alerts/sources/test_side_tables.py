@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shotspotter_assets.alerts.sources.alert_source import Access
-from shotspotter_assets.alerts.sources.side_settings import table_city
+from shotspotter_assets.alerts.sources.side_settings import table_site
 from shotspotter_assets.alerts.sources.side_tables import look_at_table, read_state, table_rows
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFileError, load_city
@@ -36,8 +36,8 @@ def test_an_api_keeps_the_versions_of_days_that_it_is_not_asked_for(tmp_path: Pa
             "patience": QUICK,
             "naive_times": "utc",
         }
-        of_table = table_city(city_with(source), "outcomes")
-        readers = [of_table.source.open(of_table, Access(store, "", {}))]
+        of_table = table_site(city_with(source), "outcomes")
+        readers = [of_table.sources[0].open(of_table, Access(store, "", {}))]
         look_at_table(of_table, readers, store, datetime(2018, 4, 1, tzinfo=UTC), poll_seconds=0)
         state = read_state(store, "town/outcomes")
         assert (list(state.versions), state.notes) == ([DAY], ())

@@ -29,9 +29,14 @@ def make_city(per_day: float = 20.0, zone: str = "America/New_York", start: date
     return made_up_city("simulated_city", box, (24, 24), time_zone=zone, start=start, source=source)
 
 
+def opened(city: City) -> simulation.SimulatedSource:
+    reader: simulation.SimulatedSource = city.source.open(city.site, None)
+    return reader
+
+
 @cache
 def source() -> simulation.SimulatedSource:
-    return simulation.SimulatedSource(make_city())
+    return opened(make_city())
 
 
 @cache
@@ -94,7 +99,7 @@ def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
 )
 def test_days_follow_the_local_clock(zone: str, day: date, hours: float) -> None:
     city = make_city(per_day=5000, zone=zone)
-    table = simulation.SimulatedSource(city).read(day - timedelta(1), day + timedelta(1))
+    table = opened(city).read(day - timedelta(1), day + timedelta(1))
     times = table["time_utc"].to_pylist()
     assert [time.astimezone(ZoneInfo(zone)).date() for time in times] == table["date"].to_pylist()
     on_day = table.filter(pc.equal(table["date"], day))
@@ -130,7 +135,7 @@ def test_the_rate_and_the_rhythm_are_those_that_were_set() -> None:
 
 def test_reports_start_on_the_first_day_without_a_ramp() -> None:
     start = date(2017, 5, 1)
-    late = simulation.SimulatedSource(make_city(start=start))
+    late = opened(make_city(start=start))
     table = late.read(start - timedelta(3), start + timedelta(3))
     assert table.equals(source().read(start, start + timedelta(3)))
     assert late.read(date(2017, 1, 1), date(2017, 1, 2)).equals(RAW_SCHEMA.empty_table())

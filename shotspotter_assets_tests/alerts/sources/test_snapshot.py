@@ -17,7 +17,7 @@ from shotspotter_assets.alerts.sources.alert_source import Access, AlertSource, 
 from shotspotter_assets.alerts.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.alerts.sources.landing.received import read_received
 from shotspotter_assets.alerts.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
-from shotspotter_assets.alerts.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
+from shotspotter_assets.alerts.sources.snapshot import POLLED_DAYS, Snapshot, record_answer, take_snapshot
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.storage.store import Store
@@ -48,7 +48,7 @@ class Town:
         self.store = Store(str(root / "store"))
         self.now = NOW
         access = Access(self.store, str(self.root), {})
-        self.readers = readers or [source.open(city, access) for source in city.all_sources]
+        self.readers = readers or [source.open(city.site, access) for source in city.all_sources]
 
     def land(self, name: str, *days: str, hours_old: float = 3, written: date | None = None) -> Path:
         path = self.root / name
@@ -61,7 +61,7 @@ class Town:
 
     def snapshot(self, poll_seconds: float | None = 0, max_seconds: float = 60) -> Snapshot:
         seconds = {"poll_seconds": poll_seconds, "max_seconds": max_seconds}
-        return take_snapshot(self.city, self.readers, self.store, self.now, **seconds)
+        return take_snapshot(self.city.site, self.readers, self.store, self.now, **seconds)
 
     def waits(self) -> str:
         return " ".join(self.snapshot(poll_seconds=None).waits(self.now.astimezone(self.city.zone).date()))
@@ -320,7 +320,7 @@ def test_a_file_received_by_another_process_meanwhile_stays(tmp_path: Path) -> N
             other.snapshot()
             return landed
 
-    history = Slow(town.city, town.city.all_sources[1], str(town.root / "history"), town.store)
+    history = Slow(town.city.site, town.city.all_sources[1], str(town.root / "history"), town.store)
     town.readers = [town.readers[0], history]
     assert len(town.snapshot().files) == 1
     kept = read_received(town.store, "dale")
@@ -401,7 +401,7 @@ def test_the_answer_of_a_run_replaces_that_of_the_poll(tmp_path: Path) -> None:
     layer = Layer(2, 4, 10)
     town = Town(tmp_path, a_city(LAYER), layer)
     town.make(1, 20)
-    assert read_polled(town.store, "dale") == {}, "no poll has asked for all days"
+    assert town.snapshot(poll_seconds=None).polled == {}, "no poll has asked for all days"
     town.snapshot()
     layer.versions |= {date(2024, 3, 2): "2 rows", date(2024, 3, 10): "2 rows"}
     del layer.versions[date(2024, 3, 4)]

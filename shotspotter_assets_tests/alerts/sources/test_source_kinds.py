@@ -53,7 +53,7 @@ def test_the_page_of_sources_has_the_table_of_kinds() -> None:
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
 def test_the_readers_of_all_shipped_cities_open(city: City, tmp_path: Path) -> None:
     for settings in city.all_sources:
-        assert settings.open(city, access(tmp_path)).is_live == (settings.arrival == "polled")
+        assert settings.open(city.site, access(tmp_path)).is_live == (settings.arrival == "polled")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_how_to_adds_a_kind_that_stands_beside_landed_files(bulletin_city: C
     file.write_text(yaml.safe_dump(BULLETIN | {"start": "2024-03-01", "end": "2024-03-03", "other_sources": [landing]}))
     city = load_city(file)
     assert [one.path for one in city.all_sources] == [str(tmp_path / "bulletin.csv"), tmp_path / "landed"]
-    rows = city.source.open(city, access(tmp_path)).read(date(2024, 3, 1), date(2024, 3, 3))
+    rows = city.source.open(city.site, access(tmp_path)).read(date(2024, 3, 1), date(2024, 3, 3))
     assert set(rows["received_from"].to_pylist()) == {str(tmp_path / "bulletin.csv")}
 
 
@@ -114,6 +114,6 @@ def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Pa
     assert bulletin_city.arrivals == {"polled"}
     store = access(tmp_path).store
     readers = [bulletin_city.source.open(bulletin_city, access(tmp_path))]
-    snapshot = take_snapshot(bulletin_city, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
+    snapshot = take_snapshot(bulletin_city.site, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
     assert snapshot.rows == rows_by_origin(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
     assert set(snapshot.live) == {"bulletin.csv"}

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.sources.simulated import SimulatedSource
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
@@ -415,7 +414,7 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
 def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None:
     city = chain.cities[CITY]
     at = [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
-    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [city.source.open(city.site, None)], lambda: at[0])
     nowcast, inputs = nowcaster.issue("")
     assert nowcast is not None
     assert nowcast.hours.equals(chain.nowcast(at[0].isoformat()))

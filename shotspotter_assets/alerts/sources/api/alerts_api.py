@@ -19,8 +19,8 @@ from shotspotter_assets.alerts.sources.tabular_settings import (
     SentToken,
     finder,
 )
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
 
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ class AlertsApiSettings(ApiSettings):
         """Address without its query."""
         return re.sub(r"\?.*", "", self.url)
 
-    def open(self, city: City, access: Access) -> AlertSource:
+    def open(self, site: Site, access: Access) -> AlertSource:
         """Return the reader of the API."""
-        return AlertsApi(city, self, access.environ.get(self.token.variable if self.token else ""))
+        return AlertsApi(site, self, access.environ.get(self.token.variable if self.token else ""))
 
 
 class AlertsApi(ApiReader[AlertsApiSettings]):
     """An API asked for alerts between two instants; the latest version of a `source_id` counts, if not withdrawn."""
 
-    def __init__(self, city: City, source: AlertsApiSettings, token: str | None) -> None:
-        super().__init__(city, source, source.token, token)
+    def __init__(self, site: Site, source: AlertsApiSettings, token: str | None) -> None:
+        super().__init__(site, source, source.token, token)
         self.no_rows = f"there is no list of alerts at {source.rows!r}; correct source.rows in the city's file"
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
@@ -150,7 +150,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
 
     def _written(self, day: date) -> str:
-        instant = day_start(day, self.city.zone)
+        instant = day_start(day, self.site.zone)
         unit = EPOCH_UNITS.get(self.source.instant_format)
         written = instant.astimezone(UTC).strftime(self.source.instant_format)
         return quote(written if unit is None else str(int(instant.timestamp()) * unit), safe="")
@@ -179,4 +179,4 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
             return pd.to_datetime(texts, format="ISO8601", utc=True)
         problem = f"the versions, such as {values[0]!r}, are neither numbers nor ISO 8601 times"
         remedy = "correct source.version in the city's file"
-        raise SourceError(f"City {self.city.name}: {self.address}: {problem}; {remedy}.")
+        raise SourceError(f"City {self.site.name}: {self.address}: {problem}; {remedy}.")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.alerts.sources.tabular_settings import EPOCH_UNITS, ApiSettings, Row, SentToken, finder
 from shotspotter_assets.cities import local_time
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.cities.source_settings import Site
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,11 +71,11 @@ class ApiReader(AlertSource, Generic[Settings]):
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, city: City, source: Settings, sent: SentToken | None, secret: str | None) -> None:
-        self.city = city
+    def __init__(self, site: Site, source: Settings, sent: SentToken | None, secret: str | None) -> None:
+        self.site = site
         self.source = source
         self.address = source.address
-        self.since = max(city.start, source.since or city.start)
+        self.since = max(site.start, source.since or site.start)
         self._sent = sent
         self._secret = secret
 
@@ -117,11 +117,11 @@ class ApiReader(AlertSource, Generic[Settings]):
         """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
         from shotspotter_assets.alerts.sources.api.http import JsonApi
 
-        today = local_time.today(self.city.zone)
-        asked = AskedDays(max(first, self.since), last, self.city.start, today, self.since)
+        today = local_time.today(self.site.zone)
+        asked = AskedDays(max(first, self.since), last, self.site.start, today, self.since)
         if asked.first > last:
             return self._raw([], asked)
-        with JsonApi(self.city, self.source.patience, self._sent, self._secret, self.error_in) as api:
+        with JsonApi(self.site.name, self.source.patience, self._sent, self._secret, self.error_in) as api:
             answers = [list(self._rows(api, request)) for request in self.requests(api, asked)]
             return self._raw(list(self.counted(_merged(answers))), asked)
 
@@ -156,7 +156,7 @@ class ApiReader(AlertSource, Generic[Settings]):
             return RAW_SCHEMA.empty_table()
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
         plausible = asked.start, asked.today
-        raw = to_raw(table, self.city, self.source, self.address, local_time.now(), asked.since, plausible)
+        raw = to_raw(table, self.site, self.source, self.address, local_time.now(), asked.since, plausible)
         text_at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
         if self.source.side_columns is None:
             # The whole row where a part of it could not be read, not only the columns that the city's file names.

@@ -13,7 +13,6 @@ import urllib3.exceptions
 
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.tabular_settings import Patience, SentToken
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.redaction import Redaction
 
 RETRIED: Final = (202, 429, *range(500, 600))  # also ArcGIS's own codes; Socrata answers 202 while it works on a query
@@ -57,7 +56,7 @@ class JsonApi:
     """One publisher's API, for one `with` block; without redirects, so that the token stays with its host."""
 
     def __init__(
-        self, city: City, patience: Patience, sent: SentToken | None, secret: str | None, error_in: Callable[[Any], Any]
+        self, city: str, patience: Patience, sent: SentToken | None, secret: str | None, error_in: Callable[[Any], Any]
     ) -> None:
         """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         problem = ""
@@ -66,8 +65,8 @@ class JsonApi:
         elif secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
             problem = "the token is empty or has characters that no token has; set it again"
         if problem:
-            raise SourceError(f"City {city.name}: {problem}.")
-        self._city = city.name
+            raise SourceError(f"City {city}: {problem}.")
+        self._city = city
         self._patience = patience
         self._sent = sent
         self._secret = secret or ""

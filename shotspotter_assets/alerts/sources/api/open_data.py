@@ -20,7 +20,7 @@ from shotspotter_assets.alerts.sources.tabular_settings import (
     SentToken,
     Variable,
 )
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.cities.strict_model import SafeUrl
 
 if TYPE_CHECKING:
@@ -41,16 +41,15 @@ class ArcgisSettings(ApiSettings):
     time_format: str | None = "epoch_ms"  # ArcGIS's form of date fields
     time_literal: Literal["timestamp", "date", "text"] = "timestamp"
     """Literal of times in conditions: `date` for some file geodatabases, `text` for SQL Server without standard queries."""
-    page_size: int | None = Field(default=None, ge=1)  # null for the layer's maximum
 
     @property
     def address(self) -> str:
         """Address of the layer."""
         return self.layer.rstrip("/")
 
-    def open(self, city: City, access: Access) -> AlertSource:
+    def open(self, site: Site, access: Access) -> AlertSource:
         """Return the reader of the layer."""
-        return ArcgisLayer(city, self, access.environ.get(self.token.variable if self.token else ""))
+        return ArcgisLayer(site, self, access.environ.get(self.token.variable if self.token else ""))
 
 
 class ArcgisLayer(ApiReader[ArcgisSettings]):
@@ -58,8 +57,8 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
 
     no_rows = "the answer has no features; check source.layer in the city's file"
 
-    def __init__(self, city: City, source: ArcgisSettings, token: str | None = None) -> None:
-        super().__init__(city, source, source.token, token)
+    def __init__(self, site: Site, source: ArcgisSettings, token: str | None = None) -> None:
+        super().__init__(site, source, source.token, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         """Yield one request for all days; the layer's description is asked for first."""
@@ -109,8 +108,7 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         if missing:
             problem = f"the layer has no field {missing} (it has: {', '.join(types)}); correct source.columns in the city's file"
             raise api.error(self.address, None, problem)
-        max_rows = description.get("maxRecordCount") or 1000
-        return types, row_id, min(max_rows, self.source.page_size or max_rows)
+        return types, row_id, description.get("maxRecordCount") or 1000
 
     def _literal(self, kind: str | None) -> Callable[[date], str] | None:
         """Return the writer of the beginning of a day in the layer's SQL; None for times as text."""
@@ -141,9 +139,9 @@ class SocrataSettings(ApiSettings):
         """Address of the data set."""
         return f"{self.domain.rstrip('/')}/resource/{self.dataset}"
 
-    def open(self, city: City, access: Access) -> AlertSource:
+    def open(self, site: Site, access: Access) -> AlertSource:
         """Return the reader of the data set."""
-        return SocrataDataset(city, self, access.environ.get(self.token_variable or ""))
+        return SocrataDataset(site, self, access.environ.get(self.token_variable or ""))
 
 
 class SocrataDataset(ApiReader[SocrataSettings]):
@@ -151,9 +149,9 @@ class SocrataDataset(ApiReader[SocrataSettings]):
 
     no_rows = "the answer is not a list of rows; check domain and dataset in the city's file"
 
-    def __init__(self, city: City, source: SocrataSettings, token: str | None) -> None:
+    def __init__(self, site: Site, source: SocrataSettings, token: str | None) -> None:
         sent = SentToken(variable=source.token_variable or "TOKEN", name="X-App-Token", prefix="") if token else None
-        super().__init__(city, source, sent, token)
+        super().__init__(site, source, sent, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         """Yield one request for all days."""

@@ -39,8 +39,8 @@ from shotspotter_assets.alerts.sources.landing.received import (
 from shotspotter_assets.alerts.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities import local_time
-from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.cities.source_settings import Limits, Site
 from shotspotter_assets.storage.catalogue import MERGED
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -82,12 +82,6 @@ class Landed:
     without_files: str = ""  # the message about a folder that is missing or empty; empty for others
 
 
-def meaning_of(city: City, source: LandingSettings) -> str:
-    """Return the hash of the settings that give the rows of a folder their meaning, see `FileVersion`."""
-    described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
-    return sha256(described, city.time_zone)[:8]
-
-
 class LandingFolder(AlertSource):
     """A landing folder of a city.
 
@@ -99,27 +93,28 @@ class LandingFolder(AlertSource):
     """
 
     def __init__(
-        self, city: City, source: LandingSettings, folder: str, store: Store, client: Callable[[], Any] | None = None
+        self, site: Site, source: LandingSettings, folder: str, store: Store, client: Callable[[], Any] | None = None
     ) -> None:
         """Describe the folder, a local path or `s3://bucket/prefix`, which needs a maker of a boto3 `client`."""
-        self.city = city
+        self.site = site
         self.source = source
         self._store = store
         self._place = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         # Packaged files keep their rows wherever the package is installed.
         self.folder = "/".join(source.path.parts[-2:]) if source.path else self._place
-        self.address = self.folder if source.path else source.folder or city.name
+        self.address = self.folder if source.path else source.folder or site.name
         self._client = client() if client is not None and folder.startswith("s3://") else None
-        limits = city.limits.model_dump_json() if city.limits != Limits() else ""
-        self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
+        limits = site.limits.model_dump_json() if site.limits != Limits() else ""
+        self._limits = sha256(site.start.isoformat(), str(site.max_share_rejected), limits, str(site.box.edges))[:8]
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
         self._is_side_table = source.side_columns is not None
         self._has_ids = not self._is_side_table and source.columns.source_id is not None
         self._latest_counts = self._is_side_table or source.columns.source_id is not None
-        self._meaning = meaning_of(city, source)
-        since = max(city.live_since, default=city.start)
+        described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
+        self._meaning = sha256(described, site.zone.key)[:8]  # of the rows, see `FileVersion`
+        since = max(site.live_since, default=site.start)
         # A file of earlier days may overlap with the live source, under other ids.
-        self._end = since if source.path and since > city.start else date.max
+        self._end = since if source.path and since > site.start else date.max
 
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`; raise NoFilesError for a folder without ready files."""
@@ -128,15 +123,15 @@ class LandingFolder(AlertSource):
         if not files and landed.in_transfer:
             since = f"within the last {self.source.settle_seconds:g} s (source.settle_seconds)"
             problem = f"all files of the landing folder {self.folder} were written to {since}, so their transfer may not be over"
-            raise NoFilesError(f"City {self.city.name}: {problem}. Run again shortly.")
+            raise NoFilesError(f"City {self.site.name}: {problem}. Run again shortly.")
         if not files:
             raise NoFilesError(landed.without_files)
         if landed.in_transfer:
-            log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
+            log.warning("City %s: left until transferred: %s", self.site.name, ", ".join(landed.in_transfer))
         errors = [file.error for _, file in sorted(files.items()) if file.error]
         if errors and not any(file.is_read_as(self._meaning) for file in files.values()):
             raise UnusableFilesError(errors[0])
-        for error in received.unusable_files(files, self.city).values():
+        for error in received.unusable_files(files, self.site).values():
             log.warning("%s The other files are used.", error)
         asked = [day for day in landed.paths if first <= day <= last]
         return self._merged_rows(files, landed.paths, asked).sort_by(ORDER)
@@ -166,11 +161,11 @@ class LandingFolder(AlertSource):
             gone = []
         if files != before:
             files = received.judge_places(files)
-            received.write_received(self._store, self.city.name, before, files)
+            received.write_received(self._store, self.site.name, before, files)
         self._refuse_lost_rows(
             [path for path in gone if files[path].rows and not files[path].is_read_as(self._meaning)]
         )
-        used = received.used_days(received.used_files(files, self.city, self._meaning), latest=self._latest_counts)
+        used = received.used_days(received.used_files(files, self.site, self._meaning), latest=self._latest_counts)
         paths = {day: rows for day, rows in used.items() if day < self._end}
         return Landed(
             address=self.address,
@@ -206,20 +201,20 @@ class LandingFolder(AlertSource):
             gone_files = f"{number_of(len(lost), 'file')} with most of the rows of {self.folder}"
             problem = f"{gone_files}, read with other settings of the city's file, cannot be found"
             remedy = "Put them back, or take back the change of the settings."
-            raise SourceError(f"City {self.city.name}: {problem}. {remedy}")
+            raise SourceError(f"City {self.site.name}: {problem}. {remedy}")
 
     def _message_without_files(self) -> str:
-        holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"
+        holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.site.name}/"
         remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
-        return f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
+        return f"City {self.site.name}: the landing folder {self.folder} is missing or empty; {remedy}."
 
     def report(self) -> SourceReport:
         """Return the days that files cover, and the day from which on files come a day each."""
         files = self._files_before()
-        used = received.used_files(files, self.city, self._meaning)
-        why_unused = {path: why for path, why in received.unusable_files(files, self.city).items() if path not in used}
+        used = received.used_files(files, self.site, self._meaning)
+        why_unused = {path: why for path, why in received.unusable_files(files, self.site).items() if path not in used}
         form = self.source.file_date
-        day_of_path = days_of_files(files, form, self.city.zone)
+        day_of_path = days_of_files(files, form, self.site.zone)
         reasons = {
             day: f"Its file {PurePosixPath(path).name} is not used: {why_unused[path]}"
             for path, day in day_of_path.items()
@@ -229,13 +224,13 @@ class LandingFolder(AlertSource):
             self.gives,
             files={day: PurePosixPath(path).name for path, day in day_of_path.items() if path in used},
             unused_files=reasons,
-            misfits=misfits(files, form, self.city.zone),
+            misfits=misfits(files, form, self.site.zone),
             spans=[] if form is not None else spans(used),
-            daily_since=daily_since(used | {path: files[path] for path in why_unused}, form, self.city.zone),
+            daily_since=daily_since(used | {path: files[path] for path in why_unused}, form, self.site.zone),
         )
 
     def _files_before(self) -> dict[str, ReceivedFile]:
-        files = received.read_received(self._store, self.city.name)
+        files = received.read_received(self._store, self.site.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
     def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]], days: Collection[date]) -> pa.Table:
@@ -244,14 +239,14 @@ class LandingFolder(AlertSource):
         pairs = [(path, day) for day in around for path in paths[day]]
         tables = [RAW_SCHEMA.empty_table()]
         for path, of_path in groupby(sorted(pairs), itemgetter(0)):
-            rows = received.read_rows(self._store, self.city.name, path, files[path])
+            rows = received.read_rows(self._store, self.site.name, path, files[path])
             tables.append(rows.filter(_is_of([day for _, day in of_path], rows)))
         together = pa.concat_tables(tables)
         is_shared = _is_of([day for day in around if len(paths[day]) > 1], together)
         shared = together.filter(is_shared)
-        merged = latest_rows(shared) if self._is_side_table else merge_files(shared, self.city.box)
+        merged = latest_rows(shared) if self._is_side_table else merge_files(shared, self.site.box)
         rows = pa.concat_tables([together.filter(pc.invert(is_shared)), merged])
-        rows = without_moved(rows, self.city.box, is_one_file=False) if self._has_ids else rows
+        rows = without_moved(rows, self.site.box, is_one_file=False) if self._has_ids else rows
         return rows.filter(_is_of([*days], rows))
 
     def _days_around(self, day: date) -> list[date]:
@@ -275,14 +270,14 @@ class LandingFolder(AlertSource):
                     for near, rows in around
                     for path, (version, _) in rows.items()
                 )
-                differing[day] = sha256(str(day), str(self.city.box.edges), parts)
-        versions = dict(self._store.read_index(self._merged_file, self.city.name, _MERGED.validate_json) or {})
+                differing[day] = sha256(str(day), str(self.site.box.edges), parts)
+        versions = dict(self._store.read_index(self._merged_file, self.site.name, _MERGED.validate_json) or {})
         unread = [day for day, key in differing.items() if key not in versions]
         if unread:
             merged = rows_by_origin(self._merged_rows(files, used, unread), dict.fromkeys(files, self.address))
             versions |= {differing[day]: merged.get(day, {}).get(self.address, NO_ROWS) for day in unread}
             newest = dict(list(versions.items())[-MAX_MERGED:])
-            self._store.write_bytes(self._merged_file, _MERGED.dump_json(newest), self.city.name)
+            self._store.write_bytes(self._merged_file, _MERGED.dump_json(newest), self.site.name)
         of_first = {day: next(iter(rows.values())) for day, rows in used.items()}
         merged_days = of_first | {day: versions[key] for day, key in differing.items()}
         return {day: version for day, version in merged_days.items() if version != NO_ROWS}
@@ -294,9 +289,9 @@ class LandingFolder(AlertSource):
             used = " The rows of its last good version are used until then."
             error = str(rows) + (used if last_good.is_read_as(self._meaning) else "")
             return last_good.model_copy(update={"version": version, "error": error})
-        rows = without_moved(rows, self.city.box, is_one_file=True) if self._has_ids else rows
-        days = received.write_rows(self._store, self.city.name, file.path, version, rows)
-        places = received.places_of(rows, self.city.box)
+        rows = without_moved(rows, self.site.box, is_one_file=True) if self._has_ids else rows
+        days = received.write_rows(self._store, self.site.name, file.path, version, rows)
+        places = received.places_of(rows, self.site.box)
         return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days, places=places)
 
     def _share_lost(self, files: Received, gone: Sequence[str]) -> float:
@@ -317,7 +312,7 @@ class LandingFolder(AlertSource):
         except Exception as error:  # of the file system, or of boto3
             problem = f"the landing folder {self._place} cannot be listed ({error})"
             remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
-            raise SourceError(f"City {self.city.name}: {problem}. {remedy}") from None
+            raise SourceError(f"City {self.site.name}: {problem}. {remedy}") from None
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
         settle = self.source.settle_seconds if self._client is None else 0.0
         now = local_time.now()
@@ -344,12 +339,12 @@ class LandingFolder(AlertSource):
                     if isinstance(error, SourceError)
                 )
                 tasks = [task for task in tasks_or_errors if isinstance(task, Task)]
-                for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
+                for task, rows in read_in_subprocess(Batch(self.site, self.source, tasks)):
                     problem = f"{task.path} was written to while it was read. Run again once its transfer is over."
                     # S3 hands out what was listed.
                     at_present = map(self._named, local_file(str(self._on_disk(task.path))))
                     is_stable = self._client is not None or batch[task.path] in at_present
-                    yield task.path, rows if is_stable else SourceError(f"City {self.city.name}: {problem}")
+                    yield task.path, rows if is_stable else SourceError(f"City {self.site.name}: {problem}")
 
     def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
         """Return the task of reading a file, which is fetched to `folder` from S3; or why it is not read."""
@@ -359,7 +354,7 @@ class LandingFolder(AlertSource):
             convert = "convert it, or move it out of the landing folder."
             refused = f"is of a kind that is not read (allowed: {', '.join(FORMATS)}); {convert}"
         if refused is not None:
-            return SourceError(f"City {self.city.name}: {file.path} {refused}")
+            return SourceError(f"City {self.site.name}: {file.path} {refused}")
         try:
             named_day = self._named_day(file.path)
         except SourceError as error:
@@ -369,7 +364,7 @@ class LandingFolder(AlertSource):
             try:
                 fetch(self._client, file, content)
             except Exception as error:  # of boto3, and no fault of the file
-                problem = f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
+                problem = f"City {self.site.name}: {file.path} cannot be fetched ({error}). Run again."
                 raise SourceError(problem) from None
         return Task(file.path, file.modified, named_day, content, folder / f"{number}.rows")
 
@@ -379,7 +374,7 @@ class LandingFolder(AlertSource):
         except ValueError:
             promised = f"the form {self.source.file_date} that source.file_date of the city's file promises"
             problem = f"the name of {path} does not have {promised}; rename the file or correct file_date."
-            raise SourceError(f"City {self.city.name}: {problem}") from None
+            raise SourceError(f"City {self.site.name}: {problem}") from None
 
 
 def _is_of(days: Sequence[date], rows: pa.Table) -> pa.ChunkedArray:

@@ -30,8 +30,8 @@ from shotspotter_assets.alerts.sources.landing.received import corrected_day
 from shotspotter_assets.alerts.sources.raw_rows import to_raw
 from shotspotter_assets.alerts.sources.schema import FIRST_POSSIBLE_DAY
 from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.grid.dates import local_dates
 
 MAX_ROWS: Final = 15_000_000  # maximum number of rows of one file
@@ -55,23 +55,23 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Files of one source of a city."""
+    """Files of one source of a site."""
 
-    city: City
+    site: Site
     source: LandingSettings
     tasks: Sequence[Task]
 
     def read(self, task: Task) -> pa.Table:
         """Return the rows of a file, as `RAW_SCHEMA`; raise SourceError if it cannot be used."""
         table = self._table(task)
-        city = self.city
-        filing_day = city.start
-        plausible = (city.start, date.max - ONE_DAY)
+        site = self.site
+        filing_day = site.start
+        plausible = (site.start, date.max - ONE_DAY)
         if task.named_day is not None:
-            filing_day = max(task.named_day, city.start)
-            plausible = (max(city.start, task.named_day - ONE_DAY), task.named_day + ONE_DAY)
-        rows = to_raw(table, city, self.source, task.path, task.modified, filing_day, plausible)
-        local = local_dates(rows["time_utc"], city.zone)
+            filing_day = max(task.named_day, site.start)
+            plausible = (max(site.start, task.named_day - ONE_DAY), task.named_day + ONE_DAY)
+        rows = to_raw(table, site, self.source, task.path, task.modified, filing_day, plausible)
+        local = local_dates(rows["time_utc"], site.zone)
         self._refuse_other_days(task, local)
         self._refuse_undated(task, rows, local)
         return rows
@@ -85,10 +85,10 @@ class Batch:
             raise
         except Exception as error:  # whatever a library makes of a foreign file
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise _refusal(self.city, task.path, f"as {kind} ({reason})") from None
+            raise _refusal(self.site, task.path, f"as {kind} ({reason})") from None
         if table.num_rows > MAX_ROWS:
             raise _refusal(
-                self.city, task.path, f"as {kind} (it has {table.num_rows:,} rows; at most {MAX_ROWS:,} are)"
+                self.site, task.path, f"as {kind} (it has {table.num_rows:,} rows; at most {MAX_ROWS:,} are)"
             )
         return table
 
@@ -97,20 +97,20 @@ class Batch:
         others = pc.sum(pc.not_equal(local, pa.scalar(corrected_day(task.path), pa.date32()))).as_py()
         if others:
             reason = f"as a correction of {task.named_day}: {others:,} of {len(local):,} rows are of other days"
-            raise _refusal(self.city, task.path, reason)
+            raise _refusal(self.site, task.path, reason)
 
     def _refuse_undated(self, task: Task, rows: pa.Table, local: pa.ChunkedArray) -> None:
-        """Raise SourceError if more rows than `City.max_share_rejected` allows have no usable date."""
-        start = pa.scalar(self.city.start)
+        """Raise SourceError if more rows than `Site.max_share_rejected` allows have no usable date."""
+        start = pa.scalar(self.site.start)
         is_early = pc.and_(pc.less(local, start), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
         undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
         number = pc.sum(undated).as_py() or 0
-        if number > self.city.max_share_rejected * rows.num_rows:
+        if number > self.site.max_share_rejected * rows.num_rows:
             first = rows.filter(undated).slice(0, 1).to_pylist()[0]
             remedy = "Correct columns.time, time_format (day and month may be interchanged) and naive_times of the city's file"
             problem = f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is row"
             reason = f"{problem} {first['received_row']}: {first['as_received'] or first['time_utc']}. {remedy}"
-            raise _refusal(self.city, task.path, reason)
+            raise _refusal(self.site, task.path, reason)
 
 
 def _cut(text: str) -> str:
@@ -118,10 +118,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]} ... {text[-MAX_CHARACTERS // 2 :]}"
 
 
-def _refusal(city: City, path: str, reason: str) -> SourceError:
+def _refusal(site: Site, path: str, reason: str) -> SourceError:
     remedy = "Replace or split the file, correct the city's file, or move it out of the landing folder"
     reason = f"{_cut(reason)}. {remedy}; if its transfer is not over, wait."
-    return SourceError(f"City {city.name}: {path} cannot be read {reason}")
+    return SourceError(f"City {site.name}: {path} cannot be read {reason}")
 
 
 def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceError]]:
@@ -154,13 +154,13 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
             return
         attempts += 1
         if -code == signal.SIGALRM:
-            reason = f"within the {batch.city.limits.seconds:g} s that limits.seconds allows"
+            reason = f"within the {batch.site.limits.seconds:g} s that limits.seconds allows"
         elif attempts == MAX_ATTEMPTS:
             how = signal.Signals(-code).name if code < 0 else f"code {code}"
-            reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({batch.city.limits.memory_mb:,})"
+            reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({batch.site.limits.memory_mb:,})"
         else:
             continue
-        yield left[0], _refusal(batch.city, left.pop(0).path, reason)
+        yield left[0], _refusal(batch.site, left.pop(0).path, reason)
         attempts = 0
 
 
@@ -209,9 +209,9 @@ def main() -> None:
         batch: Batch = pickle.load(batches)  # noqa: S301  # from the process that started this one
         with suppress(OSError, ValueError):  # a lower limit of the machine stays
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            resource.setrlimit(resource.RLIMIT_DATA, (batch.city.limits.memory_mb * 2**20, hard))
+            resource.setrlimit(resource.RLIMIT_DATA, (batch.site.limits.memory_mb * 2**20, hard))
         for task in batch.tasks:
-            signal.setitimer(signal.ITIMER_REAL, batch.city.limits.seconds)  # its signal ends this process
+            signal.setitimer(signal.ITIMER_REAL, batch.site.limits.seconds)  # its signal ends this process
             error, is_exhausted = _error_of(batch, task)
             answers.write(f"{json.dumps(error)}\n")
             if is_exhausted:
@@ -229,6 +229,6 @@ def _error_of(batch: Batch, task: Task) -> tuple[str | None, bool]:
     except Exception as error:  # whatever a library makes of a foreign file, the other files are read
         reason = f"({type(error).__name__}: {str(error).splitlines()[:1]})"
         if is_exhausted := isinstance(error, MemoryError):
-            reason = f"with the {batch.city.limits.memory_mb:,} MB of memory that limits.memory_mb allows"
-        return str(_refusal(batch.city, task.path, reason)), is_exhausted
+            reason = f"with the {batch.site.limits.memory_mb:,} MB of memory that limits.memory_mb allows"
+        return str(_refusal(batch.site, task.path, reason)), is_exhausted
     return None, False

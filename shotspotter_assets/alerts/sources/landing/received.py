@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.alerts.sources.schema import rows_by_origin
 from shotspotter_assets.cities.box import Box
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.storage.catalogue import ARRIVED_ROWS, RAW_ROWS, RECEIVED
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
@@ -94,19 +94,19 @@ def named_day(path: str, form: str | None) -> date | None:
     return datetime.strptime(PurePosixPath(path).stem, form).date() if day is None and form is not None else day
 
 
-def is_set_aside(path: str, file: ReceivedFile, city: City) -> bool:
+def is_set_aside(path: str, file: ReceivedFile, site: Site) -> bool:
     """Return True if a file is probably of another place, and nobody has acknowledged it."""
-    return bool(file.foreign) and PurePosixPath(path).name not in city.acknowledged_files
+    return bool(file.foreign) and PurePosixPath(path).name not in site.acknowledged_files
 
 
-def unusable_files(files: Received, city: City) -> dict[str, str]:
+def unusable_files(files: Received, site: Site) -> dict[str, str]:
     """Return reasons why files are not used in their present version, by path."""
     why = {path: file.error for path, file in sorted(files.items()) if file.error}
     for path, file in sorted(files.items()):
-        if is_set_aside(path, file, city):
+        if is_set_aside(path, file, site):
             entry = f"`acknowledged: [{{file: {PurePosixPath(path).name}, by: NAME, on: DATE}}]`"
             remedy = f"Replace or remove the file; or, if its rows are right, add {entry} to the city's file."
-            set_aside = f"City {city.name}: {path} is set aside: {file.foreign}. {remedy}"
+            set_aside = f"City {site.name}: {path} is set aside: {file.foreign}. {remedy}"
             why[path] = f"{file.error} {set_aside}".strip()
     return why
 
@@ -143,10 +143,10 @@ def by_receipt(files: Received) -> dict[str, ReceivedFile]:
     return dict(sorted(files.items(), key=lambda item: (item[1].received, item[0])))
 
 
-def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
+def used_files(files: Received, site: Site, meaning: str) -> dict[str, ReceivedFile]:
     """Return the used files by receipt: read with settings of the present `meaning`, and not set aside."""
     is_read = {path: file for path, file in by_receipt(files).items() if file.is_read_as(meaning)}
-    return {path: file for path, file in is_read.items() if not is_set_aside(path, file, city)}
+    return {path: file for path, file in is_read.items() if not is_set_aside(path, file, site)}
 
 
 def used_days(used: dict[str, ReceivedFile], *, latest: bool = False) -> dict[date, dict[str, tuple[str, int]]]:

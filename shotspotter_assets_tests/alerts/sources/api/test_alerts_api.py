@@ -56,7 +56,7 @@ def feed(server: Server, style: str = "page", secret: str | None = TOKEN, **sour
 def opened(described: dict[str, Any], secret: str | None = None) -> AlertsApi:
     source = {"kind": "alerts_api", "patience": QUICK, **described}
     city = CityFile.model_validate(DC.model_dump() | {"source": source, "start": date(2024, 2, 1)})
-    return AlertsApi(city, city.source, secret)
+    return AlertsApi(city.site, city.source, secret)
 
 
 @pytest.mark.parametrize("style", list(PAGING))
@@ -128,7 +128,7 @@ def test_unreadable_times_are_filed_under_the_first_day() -> None:
     later = datetime.now(UTC).date() + timedelta(days=9)
     listed = [alert("bad", "soon"), alert("future", f"{later}T00:00:00"), *ALERTS]
     with serving(Unsorted(listed, TOKEN).routes) as server:
-        start = feed(server).city.start
+        start = feed(server).site.start
         raw = feed(server).read(start, start)
         assert feed(server).read(FIRST, LAST).num_rows == 30
     assert raw["source_id"].to_pylist() == ["future", "bad"]
@@ -221,7 +221,7 @@ def read(recorded: list[Exchange]) -> tuple[pd.DataFrame, Server]:
     """Return the alerts that the example city's source reads, without times of receipt, and the server that was asked."""
     with serving(Recorded(recorded).routes) as server:
         city = town(server)
-        raw = AlertsApi(city, city.source, "any").read(FIRST_RECORDED, LAST_RECORDED)
+        raw = AlertsApi(city.site, city.source, "any").read(FIRST_RECORDED, LAST_RECORDED)
     return raw.to_pandas().drop(columns=["received_at", "received_from"]), server
 
 

@@ -33,7 +33,7 @@ ROUTES = [Route("/alerts", lambda _: JSONResponse([{"a": 1}]))]
 
 
 def fetched(server: Server, patience: Patience = QUICK, sent: SentToken | None = None, secret: str = TOKEN) -> Any:
-    with JsonApi(DC, patience, sent, secret if sent else None, ERROR) as api:
+    with JsonApi(DC.name, patience, sent, secret if sent else None, ERROR) as api:
         return api.get(f"{server.url}/alerts", {"day": 1}).content
 
 
@@ -97,14 +97,14 @@ def test_a_server_that_is_away() -> None:
 
 def test_tokens_that_cannot_be_sent_are_refused() -> None:
     with pytest.raises(SourceError, match="no token; set the environment variable TOKEN"):
-        JsonApi(DC, QUICK, BY_HEADER, None, ERROR)
+        JsonApi(DC.name, QUICK, BY_HEADER, None, ERROR)
     with pytest.raises(SourceError, match="characters that no token has"):
-        JsonApi(DC, QUICK, BY_HEADER, "two\nlines", ERROR)
+        JsonApi(DC.name, QUICK, BY_HEADER, "two\nlines", ERROR)
 
 
 def test_a_slow_row_of_pages_is_given_up() -> None:
     patience = Patience(answer_seconds=1.0, retries=0)
-    with serving(ROUTES) as server, JsonApi(DC, patience, None, None, ERROR) as api:
+    with serving(ROUTES) as server, JsonApi(DC.name, patience, None, None, ERROR) as api:
         api.get(f"{server.url}/alerts", {"day": 1})
         time.sleep(1.2)
         with pytest.raises(SourceError, match="did not come within"):
@@ -164,7 +164,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def asked(answer: Callable[[socket.socket], None], times: int = 1, patience: Patience = PATIENCE) -> Any:
-    with answering(answer) as url, JsonApi(DC, patience, None, None, ERROR) as api:
+    with answering(answer) as url, JsonApi(DC.name, patience, None, None, ERROR) as api:
         return [api.get(url).content for _ in range(times)][-1]
 
 

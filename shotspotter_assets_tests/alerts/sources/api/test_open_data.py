@@ -38,7 +38,7 @@ def features(**columns: list[Any]) -> pa.Table:
 def layer(server: Server, **source: Any) -> ArcgisLayer:
     own = {"layer": server.url + LAYER, "patience": QUICK, "since": None, **source}
     city = CityFile.model_validate(DC.model_dump() | {"source": DC.source.model_dump() | own})
-    return ArcgisLayer(city, city.source, "s3cret-of-the-layer")
+    return ArcgisLayer(city.site, city.source, "s3cret-of-the-layer")
 
 
 MANY = features(DATETIME=[str(pd.Timestamp("2018-03-01T05:00") + pd.Timedelta(minutes=20 * at)) for at in range(1100)])
@@ -179,7 +179,7 @@ def rows(**columns: list[Any]) -> pa.Table:
 def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataDataset:
     own = {"domain": server.url, "dataset": "test-data", "patience": QUICK, **source}
     city = CityFile.model_validate(CHICAGO.model_dump() | {"source": CHICAGO.source.model_dump() | own})
-    return SocrataDataset(city, city.source, token)
+    return SocrataDataset(city.site, city.source, token)
 
 
 MANY_ROWS = rows(date=[str(pd.Timestamp("2018-03-01") + pd.Timedelta(minutes=20 * at)) for at in range(2000)])

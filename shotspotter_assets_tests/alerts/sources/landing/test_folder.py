@@ -52,7 +52,7 @@ def store(path: Path) -> Store:
 
 def folder(path: Path, **source: Any) -> LandingFolder:
     described = city(**source)
-    return LandingFolder(described, described.source, str(path), store(path))
+    return LandingFolder(described.site, described.source, str(path), store(path))
 
 
 def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
@@ -118,10 +118,10 @@ def test_a_packaged_file_ends_where_the_live_source_begins(tmp_path: Path) -> No
     for since, days in ((DAYS[1], DAYS[:1]), (None, DAYS)):
         live = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": CITY.source.columns, "since": since}
         beside = CITY.model_copy(update={"source": ArcgisSettings(**live), "other_sources": (packaged,)})
-        landing = LandingFolder(beside, packaged, str(tmp_path), store(tmp_path))
+        landing = LandingFolder(beside.site, packaged, str(tmp_path), store(tmp_path))
         assert landing.read(FIRST, LAST)["date"].to_pylist() == days == sorted(landing.refresh().rows)
     beside = beside.model_copy(update={"source": beside.source.model_copy(update={"since": DAYS[1]})})
-    reports = LandingFolder(beside, CITY.source, str(tmp_path), store(tmp_path))
+    reports = LandingFolder(beside.site, CITY.source, str(tmp_path), store(tmp_path))
     assert sorted(reports.refresh().rows) == DAYS, "landed reports go on beside the live source"
 
 
@@ -479,12 +479,14 @@ def test_a_file_of_another_place_is_set_aside_unless_acknowledged(tmp_path: Path
     rows = [{**ROWS[0], "lon": -90.1, "lat": 29.9, "id": f"e{at}"} for at in range(6)]
     pd.DataFrame(rows).to_csv(foreign, index=False)
     landing = folder(tmp_path)
-    [reason] = unusable_files(landing.refresh().files, CITY).values()
+    [reason] = unusable_files(landing.refresh().files, CITY.site).values()
     assert "elsewhere.csv is set aside: 6 of 6 rows lie further from the city's box" in reason
     assert landing.read(FIRST, LAST).num_rows == 3
     acknowledged = (Acknowledged(file="elsewhere.csv", by="A. Nalyst", on=LAST),)
-    accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
-    assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 9
+    accepting = CITY.model_copy(update={"acknowledged": acknowledged})
+    assert (
+        LandingFolder(accepting.site, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 9
+    )
     (tmp_path / "a.csv").unlink()
     assert landing.read(FIRST, LAST).num_rows == 6, "without rows of the city, its box may be wrong"
 
@@ -551,14 +553,14 @@ def test_s3_objects_do_not_wait(s3_server: S3Server, tmp_path: Path, monkeypatch
         key = f"{place.partition('/')[2]}/{name}"
         s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
     at = store(tmp_path)
-    landing = LandingFolder(CITY, city(settle_seconds=3600).source, f"s3://{place}", at, s3_server.client)
+    landing = LandingFolder(CITY.site, city(settle_seconds=3600).source, f"s3://{place}", at, s3_server.client)
     landed = landing.refresh()
     assert (list(landed.files), landed.in_transfer) == ([f"s3://{place}/a.csv"], [f"s3://{place}/b.csv.part"])
     raw = landing.read(FIRST, LAST)
     assert raw["date"].to_pylist() == DAYS
     assert raw["received_from"].unique().to_pylist() == list(landed.files)
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
-        LandingFolder(CITY, CITY.source, "s3://no-such-bucket/landing", at, s3_server.client).read(FIRST, LAST)
+        LandingFolder(CITY.site, CITY.source, "s3://no-such-bucket/landing", at, s3_server.client).read(FIRST, LAST)
     replaced = ListedFile(f"s3://{place}/a.csv", "another-etag")
     monkeypatch.setattr("shotspotter_assets.alerts.sources.landing.folder.s3_files", lambda *_: [replaced])
     with pytest.raises(SourceError, match="cannot be fetched"):

@@ -35,7 +35,7 @@ def limited(**limits: Any) -> City:
 
 def read_all(path: Path, **limits: Any) -> dict[str, str]:
     city = limited(**limits)
-    folder = LandingFolder(city, city.source, str(path), Store(str(path.with_name(f"{path.name}.store"))))
+    folder = LandingFolder(city.site, city.source, str(path), Store(str(path.with_name(f"{path.name}.store"))))
     return {Path(name).name: file.error or str(file.rows) for name, file in sorted(folder.refresh().files.items())}
 
 
@@ -68,7 +68,7 @@ def test_a_file_of_too_many_rows_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(reader, "MAX_ROWS", 3)
     task = Task(str(many), datetime.now(UTC), None, many, many.with_suffix(".rows"))
     with pytest.raises(SourceError, match=r"many\.csv .*it has 5 rows"):
-        reader.Batch(CITY, CITY.source, [task]).read(task)
+        reader.Batch(CITY.site, CITY.source, [task]).read(task)
 
 
 def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.Table | SourceError]:
@@ -80,7 +80,7 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
     city = limited(**limits)
     paths = [folder / name for name in names]
     tasks = [Task(str(path), datetime.now(UTC), None, path, path.with_suffix(".rows")) for path in paths]
-    return {Path(task.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}
+    return {Path(task.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city.site, city.source, tasks))}
 
 
 @pytest.mark.parametrize(
