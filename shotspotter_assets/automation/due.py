@@ -272,7 +272,7 @@ def _stale_products_of(stored: Stored, issue_date: date, now: datetime) -> list[
         stale.insert(0, Asset.LIVE_MODELS)
     if not stale or not _is_issued(stored, issue_date, now):
         return stale
-    following = () if is_over(issue_date + ONE_DAY, stored.city, now) else MADE_FROM_FORECASTS
+    following = () if is_over(issue_date + ONE_DAY, stored.city.zone, now) else MADE_FROM_FORECASTS
     return [asset for asset in stale if asset in following or not stored.origin(asset, issue_date).version]
 
 

@@ -116,7 +116,7 @@ def _facts(
     facts: dict[str, Sequence[str]] = {
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
-        "unusual": unusual_sentences(city, stored.table),
+        "unusual": unusual_sentences(city.holidays, stored.table),
     }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]

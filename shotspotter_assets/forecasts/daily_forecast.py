@@ -57,14 +57,14 @@ def forecast_day(window: ForecastWindow) -> Forecast:
     factor_variance = window.models.counts.factor_variance(np.array([window.is_firework_day])).item()
     low, high = map(float, short_interval(CountDistribution.of_forecast(next_day).total(factor_variance)))
     total = DayTotal(low, high, factor_variance, *year_reference(window.history, window.index)[:, 0].tolist())
-    replayed = is_over(window.date, city, now)
+    replayed = is_over(window.date, city.zone, now)
     all_periods = pa.concat_tables([next_day, *_next_hours(window, next_day)], promote_options="default")
     table = with_facts(all_periods, city, stored.lead, total, replayed)
     top = risk_tables.top_locations(next_day, drivers, city)
     cells = [f"{row},{column}" for row, column in record.covered]
     return Forecast(
         table=table,
-        hourly=risk_tables.hourly_table(next_day, window.models.profile, city, window.date),
+        hourly=risk_tables.hourly_table(next_day, window.models.profile, city.zone, window.date),
         top=top,
         geojson=risk_tables.risk_geojson(next_day, city),
         record=ForecastRecord(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter
@@ -117,13 +118,13 @@ class Forecast:
     record: ForecastRecord
 
 
-def day_state(record: IssueRecord | None, city: City) -> DayState:
+def day_state(record: IssueRecord | None, zone: ZoneInfo) -> DayState:
     """Return how a day was forecast: before it began, after that, after it ended, not for a stated reason, or not at all."""
     if record is None:
         return "missing"
     if isinstance(record, NoForecast):
         return "withheld"
-    is_late = datetime.fromisoformat(record.issued_at) >= day_start(record.forecast_date, city.zone)
+    is_late = datetime.fromisoformat(record.issued_at) >= day_start(record.forecast_date, zone)
     return "replayed" if record.replayed else "late" if is_late else "issued"
 
 
@@ -131,7 +132,7 @@ def day_states(store: Store, city: City, first: date, last: date) -> dict[date, 
     """Return how each day from `first` to `last` was forecast; a damaged record counts as none."""
     stored = store.days_present(FORECAST_RECORD, city.name, first - ONE_DAY, last - ONE_DAY)
     return {
-        day: day_state(find_record(store, city.name, day - ONE_DAY) if day - ONE_DAY in stored else None, city)
+        day: day_state(find_record(store, city.name, day - ONE_DAY) if day - ONE_DAY in stored else None, city.zone)
         for day in days_between(first, last)
     }
 
@@ -141,9 +142,9 @@ def grid_version(city: City) -> str:
     return sha256(grid_settings(city))[:16]
 
 
-def is_over(day: date, city: City, now: datetime) -> bool:
-    """Return True if a local day of the city has ended."""
-    return now >= day_start(day + ONE_DAY, city.zone)
+def is_over(day: date, zone: ZoneInfo, now: datetime) -> bool:
+    """Return True if a local day has ended."""
+    return now >= day_start(day + ONE_DAY, zone)
 
 
 def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
@@ -158,7 +159,7 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     record = find_record(store, city.name, issue_date)
     if not isinstance(record, ForecastRecord) or record.replayed or record.grid not in ("", grid_version(city)):
         return None
-    stays = day_state(record, city) == "issued" or is_over(record.forecast_date, city, now)
+    stays = day_state(record, city.zone) == "issued" or is_over(record.forecast_date, city.zone, now)
     return record if stays else None
 
 

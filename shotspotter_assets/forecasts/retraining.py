@@ -72,7 +72,7 @@ def day_records(store: Store, city: str, issue_date: date) -> DayRecords:
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
     """Return the days that models may use, as many as a fold uses; for a past forecast date, by the publication rule."""
     history = CityHistory.load(store, city, issue_date, city.folds.first_used_day(issue_date + ONE_DAY, city.start))
-    return history.as_published() if is_over(issue_date + timedelta(days=1), city, now) else history
+    return history.as_published() if is_over(issue_date + timedelta(days=1), city.zone, now) else history
 
 
 def reusable_record(store: Store, stored: CityHistory, now: datetime, withheld: str = "") -> ServingRecord | None:
@@ -90,7 +90,7 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime, withheld: 
     if newest is None or newest.is_interim or newest.last_known != stored.last_known:
         return None
     is_approved = waiting is not None and newest.version in Approvals.read(store, city.name).approved
-    if is_over(issue_date + ONE_DAY, city, now) and not is_approved:
+    if is_over(issue_date + ONE_DAY, city.zone, now) and not is_approved:
         return None
     if outdated(city, newest, withheld) or newest.lead != stored.lead or newest.last_trained != issue_date:
         return None

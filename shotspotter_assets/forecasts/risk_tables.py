@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -147,16 +148,16 @@ def risk_table(
     return pa.table(values, schema=FORECAST.schema)
 
 
-def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: date) -> pa.Table:
+def hourly_table(next_day: pa.Table, profile: Array, zone: ZoneInfo, forecast_date: date) -> pa.Table:
     """Return expected alerts by hour of the forecast date, and to noon of the day after (`catalogue.HOURLY`).
 
     `profile` has shape (168,), from Monday 0:00 on. It divides a cell's day, so that the 24 hours add up to the day. Hours
     after the next midnight have the day's level, because no forecast reaches two days ahead, and the profile of their own weekday.
     """
     days = [forecast_date, forecast_date + timedelta(days=1)]
-    number = dates.hours_of_days(days, city.zone).sum()
-    starts = dates.day_starts(days, city.zone)[0] + np.arange(number) * np.timedelta64(1, "h")
-    wall = dates.wall_clock(starts, city.zone)
+    number = dates.hours_of_days(days, zone).sum()
+    starts = dates.day_starts(days, zone)[0] + np.arange(number) * np.timedelta64(1, "h")
+    wall = dates.wall_clock(starts, zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
     is_before_noon = is_forecast_day | (dates.hours_of_day(wall) < NOON)
     rate = profile[dates.hours_of_week(wall)]

@@ -74,10 +74,6 @@ class Seal(StoredRecord):
         """Return the line of the chain."""
         return self.model_dump_json().encode()
 
-    def is_sealed_later(self, city: City) -> bool:
-        """Return True if the day was over when it was sealed, so that its outcome could be known."""
-        return self.sealed_at >= day_start(self.day + ONE_DAY, city.zone)
-
 
 @dataclass(frozen=True)
 class DayFiles:
@@ -240,7 +236,7 @@ def _state(files: DayFiles, city: City, day: date) -> tuple[State, str]:
         record = decoded_record(files.record)
     except ValidationError as error:
         return "unreadable", f"record.json cannot be read: {error_reason(error)}."
-    state = day_state(record, city)
+    state = day_state(record, city.zone)
     if isinstance(record, NoForecast):
         return state, ""
     return state, contradiction(record, files) or version_contradiction(record, files)

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import SHADOW
 from shotspotter_assets.forecasts.forecast_window import ForecastWindow
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, find_record
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, find_record, is_over
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
@@ -165,7 +165,10 @@ def _in_words(store: Store, city: City, chain: Chain, now: datetime) -> str:
     last = {seal.day: seal for seal in seals}
     states = Counter(seal.state for seal in last.values())
     counts = ", ".join(f"{number:,} {state}" for state, number in states.items())
-    later = sum(seal.is_sealed_later(city) for seal in last.values() if seal.state in ("issued", "late"))
+    # The outcome of a day that was over when it was sealed could be known.
+    later = sum(
+        is_over(seal.day, city.zone, seal.sealed_at) for seal in last.values() if seal.state in ("issued", "late")
+    )
     facts = f"{number_of(len(last), 'day')} from {min(last)} to {max(last)} are as sealed: {counts}."
     facts += f" {number_of(later, 'issued day')} sealed after the day was over." if later else ""
     remade = sorted({seal.day for seal in seals if seal.remade})

@@ -217,7 +217,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         INDEX.file: {
             "issue": issue,
             "known": status.data,
-            "unusual": unusual_sentences(city, table),
+            "unusual": unusual_sentences(city.holidays, table),
             "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
         }
     }

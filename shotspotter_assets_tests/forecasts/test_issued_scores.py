@@ -175,8 +175,8 @@ def issued(store: Store) -> issued_forecasts.Forecast:
 
 
 def test_a_day_is_over_at_local_midnight() -> None:
-    assert not issued_forecasts.is_over(NEXT, TOWN, MIDNIGHT - timedelta(seconds=1))
-    assert issued_forecasts.is_over(NEXT, TOWN, MIDNIGHT)
+    assert not issued_forecasts.is_over(NEXT, TOWN.zone, MIDNIGHT - timedelta(seconds=1))
+    assert issued_forecasts.is_over(NEXT, TOWN.zone, MIDNIGHT)
 
 
 def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: issued_forecasts.Forecast) -> None:

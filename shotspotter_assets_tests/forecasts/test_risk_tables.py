@@ -40,7 +40,7 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
 def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
     profile = 1 + np.cos(2 * np.pi * np.arange(168) / 24) ** 2 + np.arange(168) / 168
     table = next_day(np.linspace(0.05, 0.5, CELLS))
-    hourly = hourly_table(table, profile, TOWN, day)
+    hourly = hourly_table(table, profile, TOWN.zone, day)
     assert hourly.num_rows == (hours + 12) * CELLS
     expected, probability = (hourly[name].to_numpy().reshape(-1, CELLS) for name in ("expected", "probability"))
     np.testing.assert_allclose(expected[:hours].sum(axis=0), table["expected"].to_numpy())
@@ -59,7 +59,7 @@ def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
 )  # fmt: skip
 def test_numbers_and_chances_of_all_periods_agree(p: np.ndarray, mean: float, growth: float, size: float) -> None:
     table = next_day(p, AlertCounts((mean, 0.0), growth, (size, 0.0), 0.1))
-    hourly = hourly_table(table, 1 + np.arange(168) / 24, TOWN, date(2024, 6, 1))
+    hourly = hourly_table(table, 1 + np.arange(168) / 24, TOWN.zone, date(2024, 6, 1))
     stored = CountDistribution.of_forecast(table)
     np.testing.assert_array_equal(stored.probability, p)
     np.testing.assert_allclose(stored.expected, table["expected"].to_numpy())

@@ -44,7 +44,7 @@ def store(city: City, tmp_path: Path) -> Store:
     covered = np.ones((4, 4), dtype=bool)
     counts = COUNTS.distribution(probability, np.array(False))
     next_day = risk_table("day", period, covered, offset, counts, np.ones(24), None)
-    hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
+    hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city.zone, NEXT)
     issue(store, city, DAY, next_day, datetime.now(UTC), hourly, **{"3,3": ("near", "often", "lately")})
     return store
 

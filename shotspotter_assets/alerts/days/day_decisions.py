@@ -51,13 +51,13 @@ def snapshot_decisions(
     return day_decisions(city, snapshot.reports, snapshot.words, rows, last)
 
 
-def unusual_sentences(city: City, table: DayTable) -> list[str]:
+def unusual_sentences(holidays: str, table: DayTable) -> list[str]:
     """Return sentences about days with far more alerts than usual that count, and may still lift the forecast."""
     newest = dict(list(table.days.items())[-LEVEL_DAYS:])
     counts = {key: float(_usable(day)) for key, day in table.days.items() if day.is_counted}
     if not any(counts.get(day, 0) > NOTED_RATIO for day in newest):
         return []
-    usual = usual_volume(counts, days_between(min(counts), max(counts)), city.holidays)
+    usual = usual_volume(counts, days_between(min(counts), max(counts)), holidays)
     is_far = usual.counts > NOTED_RATIO * (usual.mean + 1)
     means = {day: mean for day, mean, far in zip(usual.days, usual.mean, is_far, strict=True) if far and day in newest}
     waiting = [f"{key}: {day.why}." for key, day in newest.items() if day.is_unusual and day.is_counted]
