@@ -40,6 +40,7 @@ class Channel(StrEnum):
     inputs = auto()
     calendar = auto()
     factors = auto()
+    location = auto()
 
 
 OfBackbone = Annotated[
@@ -51,7 +52,8 @@ Channels = Annotated[
     list[Channel],
     Field(
         min_length=1,
-        description="Counts by type of the last days, the regression's inputs by cell, its calendar, and factors.",
+        description="Counts by type of the last days, the regression's inputs by cell, its calendar, factors, and the cell's "
+        "row and column.",
     ),
 ]
 Filters = Annotated[int, Field(ge=1, le=256, description="Channels of every convolution and recurrent direction.")]

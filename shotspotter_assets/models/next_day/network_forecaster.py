@@ -36,7 +36,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.shared_regression import FACTORS, MIN_SCALE
-from shotspotter_assets.storage.arrays import Array
+from shotspotter_assets.storage.arrays import Array, Booleans, Singles
 
 NETWORK_FILE: Final = "network_{}.keras"
 
@@ -103,6 +103,9 @@ class FittedNetwork(FittedDaily):
         if self.names:
             positions = [inputs.names.index(name) for name in self.names]
             maps = ((inputs.values[..., positions] - self.mean) / self.spread).astype(np.float32)
+        if Channel.location in self.settings.channels:
+            location = np.repeat(location_of_cells(history.in_coverage)[None], len(days), axis=0)
+            maps = location if maps is None else np.concatenate([maps, location], axis=-1)
         return NetworkInputs(
             counts=_forecast_layers(history),
             in_coverage=history.in_coverage,
@@ -151,11 +154,11 @@ class NetworkForecaster(DailyForecaster):
         self, data: FitData, regression: FittedRegression | None, earlier: FittedNetwork | None
     ) -> FittedNetwork:
         """Return the frame of the networks: the inputs that they read, with the scales of the training or `earlier`'s."""
-        if set(self.settings.channels) == {Channel.counts}:
+        if not set(self.settings.channels) - {Channel.counts, Channel.location}:
             return FittedNetwork(self.settings, (), np.zeros(0), np.ones(0), regression=regression, chosen={})
         inputs = next_day_inputs(data.history, range(self._first_day(data), data.train.stop))
         names = tuple(name for name in inputs.names if channel_of(name) in self.settings.channels)
-        if not names and Channel.counts not in self.settings.channels:
+        if not names and not {Channel.counts, Channel.location} & set(self.settings.channels):
             raise ValueError(
                 f"City {data.history.city.name} has no input for channels {', '.join(self.settings.channels)}; add counts, "
                 "inputs or calendar, or give the city factors."
@@ -210,6 +213,12 @@ def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regre
     fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **regressions.origin})
     probability = fitted.predict(data.history, data.validation)
     return replace(fitted, regression=regressions.both, validation_probability=probability)
+
+
+def location_of_cells(in_coverage: Booleans) -> Singles:
+    """Return row and column of each covered cell, scaled from -1 to 1 over the grid, shape (cells, 2)."""
+    # Coordinates as channels, after Liu et al. 2018, "An intriguing failing of convolutional neural networks".
+    return (2 * np.argwhere(in_coverage) / np.maximum(np.array(in_coverage.shape) - 1, 1) - 1).astype(np.float32)
 
 
 def mapped_layers(city: City) -> tuple[int, ...]:

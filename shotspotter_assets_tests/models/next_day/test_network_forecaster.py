@@ -69,6 +69,31 @@ def test_channels_that_the_city_lacks_are_named():
 
 
 @pytest.mark.networks
+def test_a_network_of_locations_alone_learns_which_cells_are_busy():
+    past = history()
+    counts = np.zeros_like(past.counts)
+    counts[:, 0, :, 3:] = 1
+    past = History(CITY, past.first_day, counts, COVERED)
+    learns = {"channels": ["location"], "start": "nothing", "filters": 8, "dropout": 0, "epochs": 20}
+    network = build("network", **learns, learning_rate=0.03).fit(past, TRAIN, VALIDATION)
+    is_busy = np.nonzero(COVERED)[1] >= 3
+    probability = network.predict(past, TEST)
+    assert probability[:, is_busy].min() > 0.5 > probability[:, ~is_busy].max()
+    np.testing.assert_array_equal(type(network).load(network.files()).predict(past, TEST), probability)
+
+
+@pytest.mark.networks
+def test_conv_lstm_reads_row_and_column_after_its_other_maps():
+    network = build("conv_lstm", channels=["counts", "inputs", "location"]).fit(history(), TRAIN, VALIDATION)
+    maps = network.inputs_of(history(), TEST).maps
+    assert network.models[0].get_layer("maps").output.shape[-1] == maps.shape[-1] == len(network.names) + 2
+    on_grid = np.full((*COVERED.shape, 2), np.nan)
+    on_grid[COVERED] = maps[0, :, -2:]
+    np.testing.assert_allclose(on_grid[:, 4, 0], np.linspace(-1, 1, 6))
+    np.testing.assert_allclose(on_grid[5, :, 1], np.linspace(-1, 1, 5))
+
+
+@pytest.mark.networks
 def test_a_class_weight_starts_at_the_odds_of_the_regression():
     untrained = build("network", learning_rate=1e-12, class_weight=10).fit(history(), TRAIN, VALIDATION)
     np.testing.assert_allclose(untrained.parts(history(), TEST)[1], 0, atol=1e-4)
