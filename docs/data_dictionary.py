@@ -11,7 +11,7 @@ from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.forecasts.nowcasting import NowcastRecord
+from shotspotter_assets.forecasts.nowcasting import NowcastRecord, RefittedHours
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
 from shotspotter_assets.forecasts.seals import Seal
 from shotspotter_assets.forecasts.serving_record import ServingRecord
@@ -29,8 +29,8 @@ RECORDS = {
     record.stored_as: record
     for record in (
         Account, AnnualReport, Approvals, BurdenAudit, FoldRecord, FoldReport, ForecastRecord, NowcastRecord,
-        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, ScoreRecord, Seal,
-        ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
+        NowcastScoreRecord, OutcomesRecord, PagesRecord, PatrolsRecord, PlanRecord, RefittedHours,
+        ScoreRecord, Seal, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
         WalkForwardReport,
     )
 }  # fmt: skip

@@ -94,7 +94,8 @@ class City(StrictModel):
     patrols: Patrols | None = None  # table of patrols made; null for a city without `patrols_made`
     public: bool = False  # True for a public page of areas and levels beside the pages
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
-    retraining: Literal["daily", "weekly"] = "weekly"  # cadence of the live models
+    retraining: Literal["hourly", "daily", "weekly"] = "weekly"
+    """Cadence of the live models; `hourly`: weekly, and those of hours also after new alerts, once an hour at most."""
     folds: Folds = Folds()  # cadence and windows of the walk-forward folds
     shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them anyway
     network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
@@ -208,6 +209,8 @@ class City(StrictModel):
             yield "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does"
         if self.nowcasts is not None and self.time_precision != "second":
             yield "nowcasts needs times of alerts to the second"
+        if self.retraining == "hourly" and (self.nowcasts is None or self.approval == "person"):
+            yield "retraining: hourly refits the models of nowcasts, and needs nowcasts and approval: automatic"
 
     def has(self, asset: Asset) -> bool:
         """Return True if the city's file has the section that an asset needs."""

@@ -1,9 +1,9 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,14 +23,17 @@ from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_betwee
 from shotspotter_assets.forecasts.forecast_window import shown_mixes
 from shotspotter_assets.forecasts.risk_tables import next_hours_table
 from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.training import VALIDATION_DAYS
+from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.grid.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FittedHourly
+from shotspotter_assets.models.forecaster_registry import hourly_forecaster
 from shotspotter_assets.models.history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from
 from shotspotter_assets.models.next_hours.incident_points import Incidents, incident_columns, stored_alerts
 from shotspotter_assets.models.next_hours.lift_table import MINUTES, LiftTable, forecast_minutes
-from shotspotter_assets.models.trained_models import NEXT_MINUTES, TrainedModels
+from shotspotter_assets.models.trained_models import HOURLY_STACK, NEXT_MINUTES, TrainedModels
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.lineage import Lineage
@@ -50,6 +53,34 @@ class NowcastRecord(StoredRecord):
     incidents_last_hour: int = Field(description="Number of incidents that began in the last hour.")
     incidents: list[tuple[float, int, int]] = Field(description="Second since 1970, row, column; from yesterday on.")
     without_minutes: str = Field(description='Reason for no forecast of minutes, or "".')
+    refitted_to: str = Field("", description='End of the hours of a refit (`retraining: hourly`), ISO 8601, or "".')
+
+
+class RefittedHours(StoredRecord):
+    """Models of hours that were fitted after the live models; they forecast until others serve."""
+
+    stored_as = catalogue.REFITTED_HOURS
+
+    models: str = Field(description="Version of the live models beside which they serve.")
+    fitted_to: datetime = Field(description="End of the hours that they were fitted on.")
+    files: dict[str, bytes] = Field(description="Files of the fitted stack of hours by name, as JSON.")
+
+    @classmethod
+    def fit(cls, record: ServingRecord, history: CityHistory, now: datetime) -> Self:
+        """Fit the models on all hours that are over; raise HourlyHistoryError for too few, as a training does."""
+        over = history.hourly(covered_mask(record.covered, history.city.shape)).until(now - timedelta(hours=1))
+        cut = len(over) - min(VALIDATION_DAYS * DAY_HOURS, len(over) // 3)
+        return cls(
+            city=record.city,
+            models=record.data_version,
+            fitted_to=over.starts[len(over)].item().replace(tzinfo=UTC),
+            files=hourly_forecaster(HOURLY_STACK).fit(over, range(cut), range(cut, len(over))).files(),
+        )
+
+    def beside(self, models: TrainedModels) -> TrainedModels:
+        """Return the live models with these of hours; minutes keep their lifts, which are ratios to the hours."""
+        hourly = {**models.hourly, HOURLY_STACK: hourly_forecaster(HOURLY_STACK).load(self.files)}
+        return replace(models, hourly=hourly, refitted_to=self.fitted_to.isoformat())
 
 
 class NoNowcastError(ValueError):
@@ -92,11 +123,12 @@ class Nowcaster:
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; new models count from the next hour on."""
 
-    def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
+    def issue(self, last_inputs: str, *, refit: bool = False) -> tuple[Nowcast | None, str]:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
-        Inputs are a hash of the sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read,
-        NoNowcastError without models of hours, or if the source has not reported the last days yet.
+        With `refit`, the models of hours are first fitted on all hours until now, and stored. Inputs are a hash of the
+        sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read, NoNowcastError without
+        models of hours, or if the source has not reported the last days yet.
         """
         store, record, models = self._load(self.clock())
         days = days_to_read(store, self.city, self.clock())
@@ -108,6 +140,10 @@ class Nowcaster:
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)
+        if refit:
+            refitted = RefittedHours.fit(record, until_now.history, now)
+            refitted.write(store)
+            models = refitted.beside(models)
         nowcast = forecast_now(record, models, until_now, now)
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
@@ -118,6 +154,9 @@ class Nowcaster:
             record = record_in_force(store, self.city, now)
             is_same = self._loaded is not None and self._loaded[2].data_version == record.data_version
             models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)
+            refitted = RefittedHours.find_sound(store, self.city.name) if self.city.retraining == "hourly" else None
+            if refitted is not None and refitted.models == record.data_version and refitted.fitted_to <= now:
+                models = refitted.beside(models)
             self._loaded = (_hour_of(now), store, record, models)
         return self._loaded[1:]
 
@@ -226,6 +265,7 @@ def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilN
             incidents_last_hour=len(until_now.incidents.within(now.timestamp() - 3600, np.inf)),
             incidents=until_now.incidents.points,
             without_minutes=record.without.get(NEXT_MINUTES, ""),
+            refitted_to=models.refitted_to,
         ),
     )
 

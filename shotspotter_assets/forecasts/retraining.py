@@ -283,7 +283,7 @@ def training_reason(
 
 def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
-    reason = f"Trained on {before.models_from}; retrains {stored.city.retraining}."
+    reason = f"Trained on {before.models_from}; retrains {'daily' if stored.city.retraining == 'daily' else 'weekly'}."
     if stored.is_too_late:
         reason = f"Not retrained because no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)

@@ -120,6 +120,7 @@ class TrainedModels:
     types: GunshotTypes | None
     minutes: LiftTable | None = None
     without_factors: FittedDaily | None = None  # the candidate, fitted without contributing factors
+    refitted_to: str = ""  # end of the hours of a later fit of `hourly`, ISO 8601
 
     @classmethod
     def load(cls, files: ModelFiles) -> "TrainedModels":

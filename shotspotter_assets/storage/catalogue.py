@@ -638,6 +638,9 @@ ANNUAL_REPORT_PAGE: Final = StoredFile(Asset.ANNUAL_REPORTS, "year", "annual_rep
 
 # nowcasts
 NOWCAST_RECORD: Final = StoredFile(Asset.NOWCASTS, _CITY, RECORD, "Facts of the latest nowcast.")
+REFITTED_HOURS: Final = StoredFile(
+    Asset.NOWCASTS, _CITY, "refitted_hours.json", "Models of hours, refitted after new alerts (`retraining: hourly`)."
+)
 NOWCAST_HOURS: Final = StoredTable(Asset.NOWCASTS, _CITY, "forecast.parquet", "Risk of the next hours by cell.", _RISK)
 _MINUTES: Final = {
     "horizon": Column("string", 'Forecast period, such as "15m".'),

@@ -53,6 +53,11 @@ def test_rules_are_read() -> None:
         (NOW | {"nowcasts": {"every_seconds": 29}}, "greater than or equal to 30"),
         ({"nowcasts": {}}, r"write publication: \{days_late: 0\}"),
         (NOW | {"nowcasts": {}, "time_precision": "hour"}, "needs times of alerts to the second"),
+        ({"retraining": "hourly"}, "retraining: hourly .* needs nowcasts"),
+        (
+            NOW | {"nowcasts": {}, "retraining": "hourly", "approval": "person"},
+            "needs nowcasts and approval: automatic",
+        ),
         ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),
         ({"end": "2001-01-01"}, "must not be before start"),
         ({"holidays": "Atlantis"}, "not a country with a calendar"),

@@ -282,7 +282,7 @@ def test_shown_cities_are_valid() -> None:
         ({"limits": {"memory": 100}}, "memory"),
         ({"source": {"kind": "simulated", "sed": 1}}, "sed"),
         ({"forecasters": {"residual_boosting": {"max_tree": 60}}}, "max_tree"),
-        ({"retraining": "hourly"}, "hourly"),
+        ({"retraining": "monthly"}, "monthly"),
         ({"start": "soon"}, "soon"),
     ],
 )

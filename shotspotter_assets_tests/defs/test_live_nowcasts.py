@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Ticks:
     def tick(self) -> list[Any]:
         result = evaluate(f"{CITY}_nowcasts", self.on, self.instance, self.cursor)
         self.cursor = result.cursor
+        self.requests = list(result.run_requests or ())
         assert all(event.asset_key.path == [CITY, "nowcasts"] for event in result.asset_events)
         return [event.metadata["alerts_since_midnight"].value for event in result.asset_events]
 
@@ -97,6 +99,33 @@ def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Tic
         ticks.tick()
     ticks.find = lambda: 1
     assert ticks.tick() == [1]
+
+
+def test_new_alerts_request_one_run_an_hour_that_refits(ticks: Ticks) -> None:
+    assert ticks.tick() == [3]
+    assert ticks.requests == []
+    ticks.on = resources(ticks.store.root, cities=with_city(CITY, **LIVE, retraining="hourly"))
+    ticks.cursor = "3 2024-01-23T11"
+    ticks.tick()
+    assert ticks.requests == []  # an hour began, and nothing is new
+    keys = []
+    for number in (4, 5):
+        ticks.find = partial(int, number)
+        ticks.tick()
+        [request] = ticks.requests
+        keys.append(request.run_key)
+    assert keys == ["refit 2024-01-23T12"] * 2
+    job = ticks.on.definitions.resolve_implicit_global_asset_job_def()
+    assert request.asset_selection == [dg.AssetKey([CITY, "nowcasts"])]
+    assert list(request.run_config["ops"]) == [job.get_subset(asset_selection={*request.asset_selection}).nodes[0].name]
+    ticks.instance.create_run_for_job(
+        job.get_subset(asset_selection={*request.asset_selection}),
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset(request.asset_selection),
+    )
+    ticks.find = lambda: 6
+    ticks.tick()
+    assert ticks.requests == []
 
 
 def test_a_failing_page_does_not_repeat_the_nowcast(ticks: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:

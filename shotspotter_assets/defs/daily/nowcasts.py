@@ -13,6 +13,7 @@ from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import Product, RunAsset, table_of_partition
 from shotspotter_assets.defs.partitions import asset_key
+from shotspotter_assets.defs.requested_runs import CITY_TAG, places, runs_under_way
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
@@ -32,6 +33,7 @@ class NowcastConfig(dg.Config):
         description="Instant to forecast from, with a zone, as 2018-12-15T22:30:00-05:00; empty for the present. A past "
         "instant uses live models of the day before, and alerts until then.",
     )
+    refit: bool = Field(False, description="First fit the models of hours on all hours until then, and store them.")
 
 
 @RunAsset(Asset.NOWCASTS, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS)
@@ -48,7 +50,7 @@ def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResour
     opened = store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
     nowcaster = Nowcaster(city, store.open, lambda: sources.readers(city.site, opened), lambda: now)
-    nowcast, _ = nowcaster.issue("")
+    nowcast, _ = nowcaster.issue("", refit=config.refit)
     assert nowcast is not None  # no inputs equal "", and the clock stands still
     renew_last_hours(opened, city, Places(city))
     record = nowcast.record
@@ -131,7 +133,31 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         issued = dg.AssetMaterialization(
             asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record)
         )
-        why = f"Issued a nowcast from {nowcast.record.now}."
-        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[issued])
+        refits = _refits(city, context.cursor or "", inputs, context.instance)
+        return dg.SensorResult(
+            run_requests=refits,
+            skip_reason=None if refits else f"Issued a nowcast from {nowcast.record.now}.",
+            cursor=inputs,
+            asset_events=[issued],
+        )
 
     return sensor
+
+
+def _refits(city: City, last_inputs: str, inputs: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    """Return the run that refits the models of hours if rows changed; Dagster starts one for each hour at most."""
+    rows, hour = inputs.split()
+    if (
+        city.retraining != "hourly"
+        or last_inputs.startswith(rows)
+        or any(Asset.NOWCASTS in run.assets for run in runs_under_way(instance, city))
+    ):
+        return []
+    return [
+        dg.RunRequest(
+            run_key=f"refit {hour}",
+            asset_selection=[asset_key(city, Asset.NOWCASTS)],
+            run_config={"ops": {f"{city.name}__{Asset.NOWCASTS}": {"config": {"refit": True}}}},
+            tags={CITY_TAG: city.name} | places(city, is_long=True),
+        )
+    ]

@@ -21,7 +21,7 @@ from shotspotter_assets.forecasts import training
 from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.forecasts.nowcasting import Nowcaster
+from shotspotter_assets.forecasts.nowcasting import Nowcaster, RefittedHours
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.street_ranking import StreetScoreRecord
 from shotspotter_assets.models.forecaster import OtherInputsError
@@ -65,9 +65,9 @@ class Chain:
         ops = {"live_models": config} if "live_models" in assets else {}
         return materialize(CITY, assets, on, checks=(), instance=self.instance, partition_key=str(day), config=ops)
 
-    def nowcast(self, now: str) -> pa.Table:
+    def nowcast(self, now: str, **refit: bool) -> pa.Table:
         on = resources(str(self.root), cities=self.cities)
-        config = {"nowcasts": {"now": now}}
+        config = {"nowcasts": {"now": now, **refit}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
         return self.store.read_table(catalogue.NOWCAST_HOURS, CITY)
 
@@ -409,6 +409,29 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     assert (record.nowcasts, record.incidents) == (3, begun)
     assert {length: scores.nowcasts for length, scores in record.scores.items()} == dict.fromkeys(record.scores, 3)
     assert 0 < record.scores["15m"].expected < record.scores["60m"].expected
+
+
+def test_refitted_models_of_hours_serve_later_nowcasts_until_others_serve(chain: Chain) -> None:
+    def refitted_to() -> str:
+        return json.loads(chain.store.read_bytes(catalogue.NOWCAST_RECORD, CITY))["refitted_to"]
+
+    live = {"nowcasts": NowcastRules(every_seconds=60), "publication": Publication(days_late=0)}
+    chain.change_city(**live, retraining="hourly")
+    late = "2024-01-22T22:30:00-05:00"
+    before = chain.nowcast(late)
+    assert refitted_to() == ""
+    fitted = chain.nowcast(late, refit=True)
+    assert refitted_to() == "2024-01-23T03:00:00+00:00"  # its running hour is not over
+    assert 0 < np.abs(fitted["probability"].to_numpy() - before["probability"].to_numpy()).max() < 0.1
+    assert chain.nowcast(late).equals(fitted)
+    chain.nowcast("2024-01-22T21:30:00-05:00")
+    assert refitted_to() == ""  # the refit has seen later alerts
+    refitted = RefittedHours.load(chain.store, CITY)
+    refitted.model_copy(update={"models": "of another training"}).write(chain.store)
+    assert chain.nowcast(late).equals(before)
+    refitted.write(chain.store)
+    chain.change_city(**live)
+    assert chain.nowcast(late).equals(before)
 
 
 def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None:
