@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -160,7 +161,10 @@ def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> se
 
 
 def _report_to(reports: "Queue[Report | None]") -> None:
-    """Hand the reports of a new process to the one that shows them."""
+    """Hand the reports of a new process to the one that shows them, and which ends it after an interrupt."""
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT}
+    )  # Dagster's helpers, which inherit it, would print tracebacks
     listeners.append(reports.put)
 
 
