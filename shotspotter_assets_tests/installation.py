@@ -16,7 +16,7 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.waiting import wait_until
 
 MAX_START_SECONDS: Final = 900.0
-MAX_STOP_SECONDS: Final = 10.0
+MAX_STOP_SECONDS: Final = 40.0  # ten on a quiet machine; others are up to four times slower
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
 
