@@ -11,11 +11,14 @@ from typing import Any
 from unittest import mock
 
 import dagster as dg
+from click.testing import CliRunner
 from dagster._core.test_utils import freeze_time
 
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import days_between
+from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
@@ -152,6 +155,7 @@ class LivingCity:
             self.instance.delete_run(added.run_id)
 
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
+        """Run a request in this process with options of its assets by name; return True if it succeeds."""
         self.requested.append(request)
         job = self.on.definitions.resolve_job_def(request.job_name or "__ASSET_JOB")
         assets = set(request.asset_selection or ())
@@ -185,6 +189,16 @@ class LivingCity:
                 made.append(request.tags["shotspotter/target"].removeprefix(f"{self.name} "))
                 self.run(request, checks=checks)
         raise AssertionError(f"still not settled after {max_ticks} ticks: {made}")
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """Run the command line at the city's present; return what it prints."""
+        with self.clock():
+            ran = CliRunner().invoke(main, arguments, env=self.environment())
+        assert ran.exit_code == code, ran.output
+        return ran.output
+
+    def forecast(self, issue_date: date) -> ForecastRecord:
+        return ForecastRecord.load(self.store, NAME, issue_date)
 
     @property
     def table(self) -> DayTable:

@@ -35,6 +35,7 @@ class Webhook:
 
 @contextlib.contextmanager
 def webhook_server() -> Iterator[Webhook]:
+    """Serve a webhook that answers as its `answers` say; a redirect leads nowhere."""
     webhook = Webhook()
 
     async def answer(request: Request) -> Response:

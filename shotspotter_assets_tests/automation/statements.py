@@ -78,16 +78,37 @@ class Said:
     def last_known(self) -> date | None:
         return self.town.table.last_counted(date.max)
 
+    @property
+    def landed(self) -> list[date]:
+        """Landed days with rows that are over, after the last one that the forecast used."""
+        used = self.status_file["last_known"]
+        return [day for day in sorted(self.snapshot.rows) if used and used < str(day) <= str(self.town.yesterday)]
+
+    def says_nothing_came(self, day: date) -> bool:
+        """Return True if the words about the data say that nothing has come for a day."""
+        absent = self.status_file["data"].partition("nothing has come for ")[2].partition(";")[0]
+        return f"{day.day} {day:%B %Y}" == absent or (absent.startswith("the ") and f" {day.day}th" in f" {absent} ")
+
+    @property
+    def long_days(self) -> list[str]:
+        """The forecast's day in the words of the first page, if there is a forecast."""
+        days = [date.fromisoformat(text) for text in [self.status_file["forecast_date"]] if text]
+        return [f"{day:%A}, {day.day} {day:%B %Y}" for day in days]
+
 
 Statement = tuple[str, Callable[[Said], object], Callable[[Said], object]]
 """Name of a statement, what is said, and what is so."""
 SHOWN: Final[tuple[Statement, ...]] = (
     (
         "days in words: status and status file",
-        lambda said: said.status["alerts"][0].startswith(_sentence(said.status_file["data"])),
+        lambda said: said.status["alerts"][0][1:].startswith(f"{said.status_file['data'][1:]}."),
         lambda said: True,
     ),
-    ("pages: status and status file", lambda said: said.status.get("pages", []), lambda said: _some(said, "made")),
+    (
+        "pages: status and status file",
+        lambda said: said.status.get("pages", []),
+        lambda said: [text for text in [said.status_file["made"]] if text],
+    ),
     (
         "landed: status and status file",
         lambda said: said.status.get("landed", []),
@@ -113,7 +134,7 @@ SHOWN: Final[tuple[Statement, ...]] = (
     ),
     (
         "nothing has come only for days without a landed row",
-        lambda said: [day for day in _landed(said) if _says_nothing_came(said, day)],
+        lambda said: [day for day in said.landed if said.says_nothing_came(day)],
         lambda said: [],
     ),
 )
@@ -132,7 +153,11 @@ ALWAYS: Final[tuple[Statement, ...]] = (
     ),
     (
         "files set aside",
-        lambda said: {path for path in said.snapshot.unusable if PurePosixPath(path).name not in _all(said, "landed")},
+        lambda said: {
+            path
+            for path in said.snapshot.unusable
+            if PurePosixPath(path).name not in " ".join(said.status.get("landed", ()))
+        },
         lambda said: set(),
     ),
 )
@@ -162,7 +187,7 @@ IDLE: Final[tuple[Statement, ...]] = (
     (
         "the first page shows the forecast of the status file",
         lambda said: re.findall(r'id="day">([^<]+)<', said.page)[:1],
-        lambda said: _long_days(said.status_file["forecast_date"]),
+        lambda said: said.long_days,
     ),
 )
 """Statements that hold once nothing is due and the pages are made."""
@@ -175,23 +200,9 @@ def untrue(town: LivingCity, statements: tuple[Statement, ...]) -> list[str]:
     return [f"{name}: said {one!r}, so is {other!r}" for name, one, other in found if one != other]
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def _some(said: Said, name: str) -> list[str]:
-    return [said.status_file[name]] if said.status_file[name] else []
-
-
 def _for_people(said: Said) -> list[str]:
     """Return the sentences about days held back and files set aside."""
     return [*held_back_days(said.town.table, said.town.city), *said.snapshot.unusable.values()]
-
-
-def _landed(said: Said) -> list[date]:
-    """Return the landed days with rows that are over, after the last one that the forecast used."""
-    used = said.status_file["last_known"]
-    return [day for day in sorted(said.snapshot.rows) if used and used < str(day) <= str(said.town.yesterday)]
 
 
 def _lacking(said: Said) -> list[date]:
@@ -205,18 +216,3 @@ def _lacking(said: Said) -> list[date]:
     last = said.last_known
     days = {day for day in counted if last and day <= last} | {day for day in unstored if day <= said.town.yesterday}
     return [day for day in sorted(days) if used and str(day) > used]
-
-
-def _says_nothing_came(said: Said, day: date) -> bool:
-    """Return True if the words about the data say of a day with landed rows that nothing has come for it."""
-    absent = said.status_file["data"].partition("nothing has come for ")[2].partition(";")[0]
-    return f"{day.day} {day:%B %Y}" == absent or (absent.startswith("the ") and f" {day.day}th" in f" {absent} ")
-
-
-def _all(said: Said, title: str) -> str:
-    return " ".join(said.status.get(title, ()))
-
-
-def _long_days(text: str | None) -> list[str]:
-    day = None if text is None else date.fromisoformat(text)
-    return [] if day is None else [f"{day:%A}, {day.day} {day:%B %Y}"]

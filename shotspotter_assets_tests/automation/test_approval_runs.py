@@ -1,27 +1,13 @@
-from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
-from click.testing import CliRunner
 
-from shotspotter_assets.__main__ import main
 from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, load_record
 from shotspotter_assets.forecasts.serving_record import ServingRecord
-from shotspotter_assets.settings import Settings
+from shotspotter_assets_tests.automation.conftest import START, TODAY, YESTERDAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
-
-START = date(2026, 3, 2)
-TODAY = date(2026, 3, 16)
-YESTERDAY = TODAY - timedelta(days=1)
-
-
-def command(town: LivingCity, *arguments: str) -> tuple[int, str]:
-    with town.clock():
-        ran = CliRunner().invoke(main, list(arguments), env=town.environment())
-    return ran.exit_code, ran.output
 
 
 def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path: Path) -> None:
@@ -44,21 +30,17 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)
     assert not town.run(launch, {"live_models": {"approve": "gone"}})
     assert not town.run(launch, {"live_models": {"approve": first.version}})
-    assert command(town, "approve", NAME) == (0, f"{waiting().reason}\n")
-    code, said = command(town, "approve", NAME, "gone", "--by", "A. Smith")
-    assert (code, said.count("\n")) == (1, 1)
+    assert town.command("approve", NAME) == f"{waiting().reason}\n"
+    said = town.command("approve", NAME, "gone", "--by", "A. Smith", code=1)
+    assert said.count("\n") == 1
     assert f"no models of version gone wait for approval; those of {first.version} do" in said
-    code, said = command(town, "approve", NAME, "--by", "A. Smith")
-    assert (code, f"models {first.version} were approved by A. Smith" in said) == (0, True)
-    assert command(town, "approve", NAME) == (1, f"Error: City {NAME}: no models wait for approval.\n")
+    assert f"models {first.version} were approved by A. Smith" in town.command("approve", NAME, "--by", "A. Smith")
+    assert town.command("approve", NAME, code=1) == f"Error: City {NAME}: no models wait for approval.\n"
     town.settle(checks=False)
     assert waiting() is None
     assert isinstance(issued(), ForecastRecord)
     assert "A. Smith" in " ".join(issued().why_served)
-    with town.clock():
-        assert "A. Smith" in status_text(
-            status_facts(Settings.from_environment(town.environment()), NAME, town.instance)
-        )
+    assert "A. Smith" in town.command("status", NAME)
 
     town.land("late.csv", row(YESTERDAY, 50))
     town.settle(checks=False)

@@ -43,11 +43,9 @@ from shotspotter_assets.storage.catalogue import (
 )
 from shotspotter_assets.storage.objects import LocalFiles
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.conftest import START, TODAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.automation.statements import ALWAYS, IDLE, SHOWN, Said, untrue
-
-START = date(2026, 3, 2)
-TODAY = date(2026, 3, 16)
 
 EVENTS = "event_types: {robbery: [Robbery]}\n"
 OFFSETS = st.integers(0, 20)

@@ -7,16 +7,13 @@ from unittest import mock
 
 import pytest
 
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord
 from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets_tests.automation.conftest import START, TODAY, YESTERDAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, row, rows
 
 ONE_DAY = timedelta(days=1)
-START = date(2026, 3, 2)
-TODAY = date(2026, 3, 16)
-YESTERDAY = TODAY - ONE_DAY
 TOMORROW = TODAY + ONE_DAY
 MANY = 12  # alerts a day, so many that a day without any is not plausible
 PATROL = "patrol: {shifts: [{name: night, start: 20, end: 4, units: 2}]}\n"
@@ -38,17 +35,13 @@ def settle_at(town: LivingCity, day: date, hour: int, minute: int = 0) -> set[st
     return {key.path[-1] for request in town.requested for key in request.asset_selection or ()}
 
 
-def forecast(town: LivingCity, issue_date: date) -> ForecastRecord:
-    return ForecastRecord.load(town.store, NAME, issue_date)
-
-
 def test_tomorrow_is_forecast_at_noon_and_stays_once_it_has_begun(town: LivingCity) -> None:
     town.land("history.csv", *rows(START, YESTERDAY))
     settle_at(town, TODAY, 10)
     assert town.store.days_present(FORECAST, NAME) == {YESTERDAY}
     assert settle_at(town, TODAY, 11, 59) == set()
     settle_at(town, TODAY, 12)
-    issued = forecast(town, TODAY)
+    issued = town.forecast(TODAY)
     assert (issued.forecast_date, issued.lead, issued.last_known) == (TOMORROW, 2, YESTERDAY)
     content = town.store.read_bytes(FORECAST, NAME, TODAY)
 
@@ -57,20 +50,20 @@ def test_tomorrow_is_forecast_at_noon_and_stays_once_it_has_begun(town: LivingCi
     assert made == {"raw_alerts", "cleaned_alerts", "grid_tensors", "forecast_scores", "city_pages"}
     assert settle_at(town, TOMORROW, 11) == set()
     settle_at(town, TOMORROW, 12)
-    assert forecast(town, TOMORROW).last_known == TODAY
+    assert town.forecast(TOMORROW).last_known == TODAY
     town.land("tomorrow.csv", *rows(TOMORROW, TOMORROW))
     settle_at(town, TOMORROW + ONE_DAY, 7)
     assert ScoreRecord.load(town.store, NAME, TOMORROW).lead == 2
-    assert (forecast(town, TODAY), town.store.read_bytes(FORECAST, NAME, TODAY)) == (issued, content)
+    assert (town.forecast(TODAY), town.store.read_bytes(FORECAST, NAME, TODAY)) == (issued, content)
 
 
 def test_each_version_is_recorded_with_its_time_and_lead(town: LivingCity) -> None:
     town.land("history.csv", *rows(START, YESTERDAY - ONE_DAY, MANY))
     settle_at(town, TODAY, 12)
-    first = forecast(town, TODAY)
+    first = town.forecast(TODAY)
     town.land("yesterday.csv", *rows(YESTERDAY, YESTERDAY, MANY))
     settle_at(town, TODAY, 15)
-    second = forecast(town, TODAY)
+    second = town.forecast(TODAY)
     assert first.versions == second.versions[:-1]
     assert [(version.lead, version.version) for version in second.versions] == [(3, first.version), (2, second.version)]
     assert [version.issued_at[:13] for version in second.versions] == ["2026-03-16T16", "2026-03-16T19"]
@@ -81,10 +74,10 @@ def test_each_version_is_recorded_with_its_time_and_lead(town: LivingCity) -> No
     with mock.patch("shotspotter_assets.forecasts.patrol.plan.plan_day", side_effect=OSError("killed")):
         results = [town.run(request, checks=False) for _ in range(2) for request in town.tick()]
     assert results == [True, False]
-    third = forecast(town, TODAY)
+    third = town.forecast(TODAY)
     assert len(third.versions) == 3
     settle_at(town, TOMORROW, 0, 5)
-    assert forecast(town, TODAY) == third
+    assert town.forecast(TODAY) == third
     plan = PlanRecord.load(town.store, NAME, TODAY)
     assert plan.forecast_versions == {"gunfire": third.version}
 
@@ -92,8 +85,8 @@ def test_each_version_is_recorded_with_its_time_and_lead(town: LivingCity) -> No
 def test_a_forecast_that_came_late_is_refreshed_until_its_day_is_over(town: LivingCity) -> None:
     town.land("history.csv", *rows(START, YESTERDAY - ONE_DAY, MANY))
     settle_at(town, TODAY, 8)
-    late = forecast(town, YESTERDAY)
+    late = town.forecast(YESTERDAY)
     assert late.lead == 2
     town.land("yesterday.csv", *rows(YESTERDAY, YESTERDAY, MANY))
     settle_at(town, TODAY, 9)
-    assert forecast(town, YESTERDAY).lead == 1
+    assert town.forecast(YESTERDAY).lead == 1

@@ -1,8 +1,6 @@
 """Status, status file and the script beside the pages say the same while a day arrives, is stored and is forecast."""
 
-from collections.abc import Iterator
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -11,23 +9,16 @@ import pytest
 
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, rows
+from shotspotter_assets_tests.automation.conftest import TODAY
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, rows
 from shotspotter_assets_tests.automation.statements import ALWAYS, SHOWN, Said, untrue
-
-START = date(2026, 3, 2)
-LAST = date(2026, 3, 15)
-NEW = date(2026, 3, 16)
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
-    """A city whose pages show all that has landed, at noon of the day after."""
-    town = LivingCity(tmp_path, START, noon(LAST + timedelta(days=1)))
-    town.land("history.csv", *rows(START, LAST))
-    town.settle(checks=False)
-    town.now += timedelta(days=1)
-    yield town
-    town.close()
+def town(settled: LivingCity) -> LivingCity:
+    """The city a day later: a day is over, and nothing of it has landed."""
+    settled.now += timedelta(days=1)
+    return settled
 
 
 def said(town: LivingCity) -> dict[str, Any]:
@@ -38,7 +29,7 @@ def said(town: LivingCity) -> dict[str, Any]:
 
 
 def test_a_failed_run_is_named_with_its_next_try(town: LivingCity) -> None:
-    town.land("new.csv", *rows(NEW, NEW))
+    town.land("new.csv", *rows(TODAY, TODAY))
     [request] = town.tick()
     with mock.patch.object(Store, "write_bytes", side_effect=OSError("The disk is full.")):
         assert not town.run(request)
@@ -52,62 +43,62 @@ def test_a_failed_run_is_named_with_its_next_try(town: LivingCity) -> None:
 
 
 def test_an_empty_daily_file_has_arrived(town: LivingCity) -> None:
-    town.land(f"daily_{NEW}.csv")
+    town.land(f"daily_{TODAY}.csv")
     file = said(town)
     assert "nothing has come" not in file["data"]
     assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
-    assert f"daily_{NEW}.csv" not in " ".join(Said(town).status["alerts"])
+    assert f"daily_{TODAY}.csv" not in " ".join(Said(town).status["alerts"])
     town.settle(checks=False)
     assert said(town)["data"] == "alerts up to 16 March 2026"
 
 
 def test_a_file_that_cannot_be_used_is_named_until_it_is_replaced(town: LivingCity) -> None:
-    path = town.land(f"daily_{NEW}.csv")
+    path = town.land(f"daily_{TODAY}.csv")
     path.write_text("garbage without the columns\n1\n")
     file = said(town)
-    assert [text for text in file["waits"] if f"daily_{NEW}.csv" in text]
-    assert [text for text in Said(town).beside["waits"] if f"daily_{NEW}.csv" in text]
+    assert [text for text in file["waits"] if f"daily_{TODAY}.csv" in text]
+    assert [text for text in Said(town).beside["waits"] if f"daily_{TODAY}.csv" in text]
     town.settle(checks=False)
-    assert [text for text in said(town)["waits"] if f"daily_{NEW}.csv" in text], "runs do not clear it"
-    town.land(f"daily_{NEW}.csv", *rows(NEW, NEW))
+    assert [text for text in said(town)["waits"] if f"daily_{TODAY}.csv" in text], "runs do not clear it"
+    town.land(f"daily_{TODAY}.csv", *rows(TODAY, TODAY))
     town.settle(checks=False)
     assert said(town)["waits"] == []
 
 
 def test_a_day_held_back_is_named_until_its_rows_are_corrected(town: LivingCity) -> None:
-    lines = [",".join([line.split(",")[0], "", *line.split(",")[2:]]) for line in rows(NEW, NEW)]
-    town.land(f"daily_{NEW}.csv", *lines)
+    lines = [",".join([line.split(",")[0], "", *line.split(",")[2:]]) for line in rows(TODAY, TODAY)]
+    town.land(f"daily_{TODAY}.csv", *lines)
     town.settle(checks=False)
     file = said(town)
     assert "16th is held back" in file["data"]
-    assert [text for text in file["waits"] if text.startswith("Held back until") and str(NEW) in text]
-    town.land(f"daily_{NEW}.csv", *rows(NEW, NEW))
+    assert [text for text in file["waits"] if text.startswith("Held back until") and str(TODAY) in text]
+    town.land(f"daily_{TODAY}.csv", *rows(TODAY, TODAY))
     town.settle(checks=False)
     assert said(town)["waits"] == []
 
 
 def test_each_file_of_several_days_is_named_with_its_own_days(town: LivingCity) -> None:
     town.now += timedelta(days=1)
-    town.land("first.csv", *rows(NEW, NEW))
-    town.land("second.csv", *rows(NEW + timedelta(days=1), NEW + timedelta(days=1)))
+    town.land("first.csv", *rows(TODAY, TODAY))
+    town.land("second.csv", *rows(TODAY + timedelta(days=1), TODAY + timedelta(days=1)))
     reason = town.tick()[0].tags["shotspotter/reason"]
     assert "2026-03-16 to 2026-03-17 (second.csv: 17 March 2026, first.csv: 16 March 2026): the first day" in reason
-    town.land("second.csv", *rows(NEW, NEW + timedelta(days=1)))
+    town.land("second.csv", *rows(TODAY, TODAY + timedelta(days=1)))
     town.remove("first.csv")
     assert "2026-03-16 to 2026-03-17 (second.csv): the first day" in town.tick()[0].tags["shotspotter/reason"]
 
 
 def test_a_reason_names_the_state_that_was_stored(town: LivingCity) -> None:
     town.settle(checks=False)
-    assert town.table.state(NEW) == "unknown"
-    (town.folder / "landing" / NAME / f"quiet_{NEW}").write_text("")
+    assert town.table.state(TODAY) == "unknown"
+    (town.folder / "landing" / NAME / f"quiet_{TODAY}").write_text("")
     reason = town.tick()[0].tags["shotspotter/reason"]
     assert "was stored as unknown and is decided again (A person reports no alerts.)" in reason
 
 
 def test_training_alone_is_no_forecast_under_way(town: LivingCity) -> None:
     keys = [dg.AssetKey([NAME, str(asset)]) for asset in ALERTS]
-    town.land("new.csv", *rows(NEW, NEW))
+    town.land("new.csv", *rows(TODAY, TODAY))
     [request] = town.tick()
     town.run(dg.RunRequest(asset_selection=keys, tags=request.tags), checks=False)
     with town.under_way(["live_models"], {}):
@@ -117,7 +108,7 @@ def test_training_alone_is_no_forecast_under_way(town: LivingCity) -> None:
 def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: LivingCity) -> None:
     assert said(town)["made"] == ""
 
-    town.land("new.csv", *rows(NEW, NEW))
+    town.land("new.csv", *rows(TODAY, TODAY))
     [request] = town.tick()
     assert untrue(town, ALWAYS + SHOWN) == []
     file = Said(town).status_file

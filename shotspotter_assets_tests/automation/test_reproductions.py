@@ -17,18 +17,15 @@ from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS, Asset
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.conftest import START, TODAY, YESTERDAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 from shotspotter_assets_tests.automation.statements import Said
 from shotspotter_assets_tests.defs.chain import requested_days
 
-START = date(2026, 3, 2)
-TODAY = date(2026, 3, 16)
-YESTERDAY = TODAY - timedelta(days=1)
 ONE_DAY = timedelta(days=1)
 
 
@@ -40,34 +37,13 @@ def town(tmp_path: Path) -> Iterator[LivingCity]:
     town.close()
 
 
-@pytest.fixture(scope="module")
-def settled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingCity]:
-    """The town once everything is built; not to be changed."""
-    town = LivingCity(tmp_path_factory.mktemp("settled") / "town", START, noon(TODAY))
-    town.land("history.csv", *rows(START, YESTERDAY))
-    town.settle(checks=False)
-    yield town
-    town.close()
-
-
-@pytest.fixture
-def settled(settled_once: LivingCity, tmp_path: Path) -> Iterator[LivingCity]:
-    town = settled_once.copy(tmp_path / "town")
-    yield town
-    town.close()
-
-
 def at_hour(day: date, hour: int, minute: int = 0) -> datetime:
     """The instant of a local time of the town."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo("America/New_York")).astimezone(UTC)
 
 
-def forecast(town: LivingCity, day: date) -> ForecastRecord:
-    return ForecastRecord.load(town.store, NAME, day)
-
-
 def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:
-    return [one for one in town.requested if {key.path[-1] for key in one.asset_selection or ()} & set(names)]
+    return [one for one in town.requested if assets_of(one) & set(names)]
 
 
 def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None:
@@ -84,7 +60,7 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
         requested = made.resolve_sensor_def(name).evaluate_tick(context).run_requests
     assert [requested_days(request) for request in requested or ()] == [(str(TODAY), str(TODAY))]
     town.settle()
-    assert forecast(town, tomorrow).last_known == TODAY
+    assert town.forecast(tomorrow).last_known == TODAY
     graph = town.on.definitions.resolve_asset_graph()
     for asset in PRODUCTS:
         with town.clock():
@@ -93,13 +69,13 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
 
 
 def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
-    before = forecast(settled, TODAY)
+    before = settled.forecast(TODAY)
     corrected = YESTERDAY - timedelta(days=6)
     settled.requested.clear()
     settled.land("late.csv", *(row(corrected, number, hour=20, place=number) for number in range(30, 39)))
     settled.settle(checks=False)
     assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(TODAY))]
-    assert forecast(settled, TODAY).version != before.version
+    assert settled.forecast(TODAY).version != before.version
     assert settled.store.days_present(FORECAST_RECORD, NAME) == {YESTERDAY, TODAY}
 
 
@@ -149,9 +125,9 @@ def test_a_day_whose_run_fails_stops_no_forecast(settled: LivingCity) -> None:
     [stopgap] = settled.tick()
     assert assets_of(stopgap) == {*PRODUCTS, "city_pages"}
     assert settled.run(stopgap)
-    assert forecast(settled, TODAY + ONE_DAY).last_known == YESTERDAY
+    assert settled.forecast(TODAY + ONE_DAY).last_known == YESTERDAY
     settled.settle(checks=False)
-    assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
+    assert settled.forecast(TODAY + ONE_DAY).last_known == TODAY
 
 
 def test_a_run_whose_rows_are_outdated_issues_and_the_next_one_refreshes(settled: LivingCity) -> None:
@@ -171,7 +147,7 @@ def test_a_run_whose_rows_are_outdated_issues_and_the_next_one_refreshes(settled
     assert stored.is_current(Asset.FORECAST_SCORES, TODAY)
     settled.settle(checks=False)
     assert settled.table.days[TODAY].rows == 5
-    assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
+    assert settled.forecast(TODAY + ONE_DAY).last_known == TODAY
     assert settled.message == "Everything is built from what the sources hold."
 
 
@@ -267,11 +243,11 @@ def test_a_correction_may_mend_a_wrong_time_zone(settled: LivingCity) -> None:
 
 
 def test_a_grid_changed_at_night_leaves_yesterdays_forecast_as_issued(settled: LivingCity) -> None:
-    issued = forecast(settled, YESTERDAY)
+    issued = settled.forecast(YESTERDAY)
     settled.now += timedelta(hours=14)  # after the forecast's day, before its alerts are due
     settled.write_city_file(grid="2")
     settled.settle(checks=False)
-    assert forecast(settled, YESTERDAY) == issued
+    assert settled.forecast(YESTERDAY) == issued
 
 
 def test_a_damaged_index_is_made_anew(settled: LivingCity) -> None:
@@ -292,7 +268,7 @@ def test_the_newest_forecast_is_never_of_a_day_that_has_ended(tmp_path: Path) ->
     town = LivingCity(tmp_path / "town", START, at_hour(TODAY, 6))
     town.land("history.csv", *rows(START, YESTERDAY - 2 * ONE_DAY))
     town.settle(checks=False)
-    record = forecast(town, max(town.store.days_present(FORECAST_RECORD, NAME)))
+    record = town.forecast(max(town.store.days_present(FORECAST_RECORD, NAME)))
     assert record.forecast_date == TODAY
     assert record.last_known < YESTERDAY
     town.close()

@@ -1,71 +1,48 @@
 """A folder's silence, and a day far from the usual, as people see them: status, pages, checks and the forecast's record."""
 
-import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from shotspotter_assets.__main__ import main
 from shotspotter_assets.alerts.days.city_now import lateness
-from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
-from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, rows
+from shotspotter_assets_tests.automation.statements import Said
 
 START = date(2026, 9, 1)
 TODAY = date(2026, 11, 30)
 SILENT = [date(2026, 11, 28), date(2026, 11, 29)]
-
-
-def rows(first: date, last: date, number: int = 5) -> list[str]:
-    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
+USUAL = 5  # alerts a day
 
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[LivingCity]:
     town = LivingCity(tmp_path / "town", START, noon(TODAY))
-    town.land("history.csv", *rows(START, SILENT[0] - timedelta(days=2)))
-    town.land("daily_2026-11-27.csv", *rows(SILENT[0] - timedelta(days=1), SILENT[0] - timedelta(days=1)))
+    town.land("history.csv", *rows(START, SILENT[0] - timedelta(days=2), USUAL))
+    town.land("daily_2026-11-27.csv", *rows(SILENT[0] - timedelta(days=1), SILENT[0] - timedelta(days=1), USUAL))
     yield town
     town.close()
-
-
-def command(town: LivingCity, *arguments: str) -> str:
-    with town.clock():
-        ran = CliRunner().invoke(main, list(arguments), env=town.environment())
-    assert ran.exit_code == 0, ran.output
-    return ran.output
 
 
 def states(town: LivingCity, days: list[date] = SILENT) -> list[str]:
     return [town.table.state(day) for day in days]
 
 
-def page(town: LivingCity) -> str:
-    return town.store.read_bytes(PAGE.named(file=INDEX.file), NAME).decode()
-
-
-def published(town: LivingCity) -> dict[str, object]:
-    return json.loads(town.store.read_bytes(PAGE.named(file=STATUS.file), NAME))
-
-
 def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
     town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
     said = "lerts up to 27 November 2026; nothing has come for the 28th and 29th"
-    record = ForecastRecord.load(town.store, NAME, TODAY)
+    record = town.forecast(TODAY)
     assert (record.lead, record.last_known) == (4, date(2026, 11, 27))
     with town.clock():
         late = lateness(town.store, town.city)
     assert not late.passed
-    status = published(town)
+    status = Said(town).status_file
     assert (status["lead"], status["last_known"]) == (4, "2026-11-27")
     remedy = f"shotspotter quiet {NAME} 2026-11-28 2026-11-29"
-    told = command(town, "status", NAME)
-    for text in (record.data_in_words, page(town), late.message, str(status["data"]), told):
+    told = town.command("status", NAME)
+    for text in (record.data_in_words, Said(town).page, late.message, str(status["data"]), told):
         assert said in text
     for text in (late.message, *status["warnings"], told):
         assert remedy in text
@@ -75,22 +52,22 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
 
 def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> None:
     town.settle(checks=False)
-    expected = ForecastRecord.load(town.store, NAME, TODAY)
-    said = command(town, "quiet", NAME, "2026-11-27", "2026-11-29")
+    expected = town.forecast(TODAY)
+    said = town.command("quiet", NAME, "2026-11-27", "2026-11-29")
     assert "2026-11-27 stays known. It has rows." in said
     assert "2026-11-28 is known. A person reports no alerts." in said
     files = sorted(file.name for file in (town.folder / "landing" / NAME).glob("quiet_*"))
     assert files == ["quiet_2026-11-28", "quiet_2026-11-29"]
     town.settle(checks=False)
     assert states(town) == ["known", "known"]
-    record = ForecastRecord.load(town.store, NAME, TODAY)
+    record = town.forecast(TODAY)
     assert (record.lead, record.data_in_words) == (2, "alerts up to 29 November 2026")
     assert record.expected_alerts < expected.expected_alerts
-    assert published(town)["warnings"] == []
-    assert "is unknown" in command(town, "quiet", NAME, "2026-11-28", "2026-11-29", "--undo")
+    assert Said(town).status_file["warnings"] == []
+    assert "is unknown" in town.command("quiet", NAME, "2026-11-28", "2026-11-29", "--undo")
     town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
-    assert ForecastRecord.load(town.store, NAME, TODAY).expected_alerts == expected.expected_alerts
+    assert town.forecast(TODAY).expected_alerts == expected.expected_alerts
 
 
 def test_a_file_of_the_vendor_is_such_a_word_and_no_file_of_alerts(town: LivingCity) -> None:
@@ -98,11 +75,11 @@ def test_a_file_of_the_vendor_is_such_a_word_and_no_file_of_alerts(town: LivingC
     town.settle(checks=False)
     assert states(town) == ["unknown", "known"]
     assert "quiet_" not in town.message
-    assert "nothing has come for the 28th" in command(town, "status", NAME)
+    assert "nothing has come for the 28th" in town.command("status", NAME)
 
 
 def test_a_missing_daily_file_is_a_gap_although_a_later_one_has_come(town: LivingCity) -> None:
-    town.land("daily_2026-11-29.csv", *rows(SILENT[-1], SILENT[-1]))
+    town.land("daily_2026-11-29.csv", *rows(SILENT[-1], SILENT[-1], USUAL))
     town.settle(checks=False)
     assert states(town) == ["unknown", "known"]
     town.land("daily_2026-11-28.csv")
@@ -113,23 +90,23 @@ def test_a_missing_daily_file_is_a_gap_although_a_later_one_has_come(town: Livin
 def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> None:
     loud = SILENT[0]
     town.land("daily_2026-11-28.csv", *rows(loud, loud, 1_750))
-    town.land("daily_2026-11-29.csv", *rows(SILENT[-1], SILENT[-1]))
+    town.land("daily_2026-11-29.csv", *rows(SILENT[-1], SILENT[-1], USUAL))
     town.settle(checks=False)
-    usual = ForecastRecord.load(town.store, NAME, TODAY)
+    usual = town.forecast(TODAY)
     assert states(town) == ["held_back", "known"]
     assert "28th is held back" in usual.data_in_words
     accept = f"shotspotter accept {NAME} {loud}"
-    for text in (town.message, command(town, "status", NAME)):
+    for text in (town.message, town.command("status", NAME)):
         assert f"{loud}" in text
         assert "350 times the usual 5.0" in text
         assert accept in text
-    assert "is known" in command(town, *accept.split()[1:])
+    assert "is known" in town.command(*accept.split()[1:])
     town.settle(checks=False)
-    accepted = ForecastRecord.load(town.store, NAME, TODAY)
+    accepted = town.forecast(TODAY)
     assert states(town) == ["known", "known"]
     assert accepted.expected_alerts > usual.expected_alerts
-    assert "Far more alerts than usual: 28 November 2026 (1,750, usually 5.0)." in page(town)
-    command(town, *accept.split()[1:], "--undo")
+    assert "Far more alerts than usual: 28 November 2026 (1,750, usually 5.0)." in Said(town).page
+    town.command(*accept.split()[1:], "--undo")
     town.settle(checks=False)
     assert states(town) == ["held_back", "known"]
 
@@ -140,7 +117,7 @@ def test_the_usual_is_learned_whatever_lands_first(tmp_path: Path) -> None:
     town.land("daily_2026-11-28.csv", *rows(loud, loud, 1_750))
     town.settle(checks=False, days_only=True)
     assert states(town)[0] == "known", "nothing is usual yet"
-    town.land("history.csv", *rows(START, loud - timedelta(days=1)))
+    town.land("history.csv", *rows(START, loud - timedelta(days=1), USUAL))
     town.settle(checks=False, days_only=True)
     assert states(town)[0] == "held_back"
     town.close()
@@ -150,10 +127,10 @@ def test_a_city_may_show_such_a_day_above_the_forecast(town: LivingCity) -> None
     town.write_city_file(more="unusual_days: show\n")
     town.land("daily_2026-11-28.csv", *rows(SILENT[0], SILENT[0], 1_750))
     town.settle(checks=False)
-    text = page(town)
+    text = Said(town).page
     assert states(town)[0] == "known"
     assert text.index("350 times the usual 5.0") < text.index("are expected")
-    assert "350 times the usual 5.0" in command(town, "status", NAME)
+    assert "350 times the usual 5.0" in town.command("status", NAME)
 
 
 @pytest.mark.parametrize("setting", ["hold", "show"])
@@ -162,7 +139,7 @@ def test_a_loud_day_that_passes_is_named_above_the_forecast(town: LivingCity, se
     town.land("daily_2026-11-28.csv", *rows(SILENT[0], SILENT[0], 60))
     town.settle(checks=False)
     noted = "Far more alerts than usual: 28 November 2026 (60, usually 5.0)."
-    text = page(town)
+    text = Said(town).page
     assert states(town)[0] == "known"
     assert text.index(noted) < text.index("are expected")
-    assert noted in command(town, "status", NAME)
+    assert noted in town.command("status", NAME)

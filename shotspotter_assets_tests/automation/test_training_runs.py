@@ -12,22 +12,29 @@ import pytest
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.defs.requested_runs import LONG_TAG
 from shotspotter_assets.forecasts import retraining
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.forecasts.retraining import LiveModels
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.training import MIN_HISTORY_DAYS
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.storage.catalogue import PRODUCTS, STATUS, Asset
+from shotspotter_assets.storage.catalogue import STATUS, Asset
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.conftest import TODAY, YESTERDAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row, rows
 
 ONE_DAY = timedelta(days=1)
-TODAY = date(2026, 3, 16)
-YESTERDAY = TODAY - ONE_DAY
 START = TODAY - timedelta(days=MIN_HISTORY_DAYS + 9)
 MANY = 12  # alerts a day, so many that a day without any is not plausible
 TRAINING = {"live_models"}
 CHEAP = "serves: regime_regression\nnetwork: false\npatrol: {shifts: [{name: night, start: 20, end: 4, units: 2}]}\n"
+
+
+def run_all_but_long_ones(town: LivingCity) -> None:
+    """Run what is requested except trainings and folds, until nothing else is."""
+    while requests := [
+        one for one in town.tick() if assets_of(one) != TRAINING and "fold_models" not in assets_of(one)
+    ]:
+        for request in requests:
+            assert town.run(request, checks=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +43,7 @@ def first_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingCity]
     town = LivingCity(tmp_path_factory.mktemp("first") / "town", START, noon(TODAY))
     town.write_city_file(more=CHEAP)
     town.land("history.csv", *rows(START, YESTERDAY, MANY))
-    for _ in range(9):
-        for request in town.tick():
-            if assets_of(request) != TRAINING and "fold_models" not in assets_of(request):
-                assert town.run(request, checks=False)
+    run_all_but_long_ones(town)
     yield town
     town.close()
 
@@ -60,10 +64,6 @@ def models(town: LivingCity, day: date = TODAY) -> ServingRecord:
     return ServingRecord.load(town.store, NAME, day)
 
 
-def forecast(town: LivingCity, day: date = TODAY) -> ForecastRecord:
-    return ForecastRecord.load(town.store, NAME, day)
-
-
 def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -> None:
     record = models(town)
     assert record.is_interim
@@ -73,7 +73,7 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
         f"Models are to be trained because no earlier day has live models (due since {YESTERDAY}). Until then "
         f"the best simple method serves: {record.served}."
     )
-    assert forecast(town).why_served == record.reasons
+    assert town.forecast(TODAY).why_served == record.reasons
     assert json.loads(town.store.read_bytes(STATUS, NAME))["forecast_date"] == str(TODAY + ONE_DAY)
 
 
@@ -81,7 +81,7 @@ def test_a_training_is_a_long_run_and_tomorrow_is_refreshed_after_it(town: Livin
     request = training(town)
     assert request.tags[LONG_TAG] == "true"
     assert "no earlier day has live models" in request.tags["shotspotter/reason"]
-    before = forecast(town)
+    before = town.forecast(TODAY)
     assert town.run(request)
     trained = models(town)
     assert (trained.is_interim, trained.training_due, trained.models_from) == (False, "", TODAY)
@@ -89,7 +89,7 @@ def test_a_training_is_a_long_run_and_tomorrow_is_refreshed_after_it(town: Livin
     [refresh] = [request for request in town.tick() if "risk_forecasts" in assets_of(request)]
     assert town.run(refresh)
     assert models(town) == trained
-    assert forecast(town).version != before.version
+    assert town.forecast(TODAY).version != before.version
     assert not [request for request in town.tick() if "live_models" in assets_of(request)]
 
 
@@ -105,19 +105,16 @@ def test_the_newest_day_waits_for_no_training_and_its_rows_outdate_none(town: Li
                 assert town.run(one, checks=False)
             requests = [one for one in town.tick() if "fold_models" not in assets_of(one)]
         assert town.table.days[YESTERDAY].rows == MANY + 2
-        refreshed = forecast(town)
+        refreshed = town.forecast(TODAY)
         assert len(refreshed.versions) == 2
         assert models(town).version == interim.version, "simple methods are fitted once"
     assert town.run(request)
     trained = models(town)
     town.land("later.csv", row(YESTERDAY, 42))
-    for _ in range(3):
-        for one in town.tick():
-            if {"raw_alerts", *PRODUCTS} & assets_of(one) and assets_of(one) != TRAINING:
-                assert town.run(one, checks=False)
+    run_all_but_long_ones(town)
     assert (models(town).version, models(town).training_due) == (trained.version, "")
     assert Stored.read(town.store, town.city).is_current(Asset.RISK_FORECASTS, TODAY)
-    assert forecast(town).models_from == TODAY
+    assert town.forecast(TODAY).models_from == TODAY
 
 
 def test_models_trained_during_a_step_of_the_chain_are_not_replaced(
@@ -139,10 +136,7 @@ def test_models_trained_during_a_step_of_the_chain_are_not_replaced(
 
     town.land("late.csv", row(YESTERDAY, 40))
     monkeypatch.setattr(retraining, "choose_models", choose_before_a_training_ends)
-    for _ in range(4):
-        for one in town.tick():
-            if assets_of(one) != TRAINING and "fold_models" not in assets_of(one):
-                assert town.run(one, checks=False)
+    run_all_but_long_ones(town)
     [stored] = trained
     assert (models(town).version, models(town).is_interim) == (stored.version, False)
     assert models(town).training_due == ""
@@ -163,17 +157,11 @@ def test_a_claim_of_a_training_outdates_no_forecast(town: LivingCity) -> None:
 def test_a_simple_method_serves_a_lead_until_its_models_are_trained(town: LivingCity) -> None:
     assert town.run(training(town))
     town.now += 2 * ONE_DAY
-    for _ in range(4):
-        for one in town.tick():
-            if assets_of(one) != TRAINING and "fold_models" not in assets_of(one):
-                assert town.run(one, checks=False)
+    run_all_but_long_ones(town)
     record = models(town, TODAY + 2 * ONE_DAY)
     assert (record.is_interim, record.lead) == (True, 4)
     assert record.training_due == "retrained for a lead of 4 days because the live models were fitted for 2"
     town.land("days.csv", *rows(TODAY, TODAY + ONE_DAY, MANY))
-    for _ in range(4):
-        for one in town.tick():
-            if assets_of(one) != TRAINING and "fold_models" not in assets_of(one):
-                assert town.run(one, checks=False)
+    run_all_but_long_ones(town)
     record = models(town, TODAY + 2 * ONE_DAY)
     assert (record.is_interim, record.lead, record.models_from, record.training_due) == (False, 2, TODAY, "")
