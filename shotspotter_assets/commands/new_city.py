@@ -168,8 +168,9 @@ def make_city(name: str | None, path: Path | None, answers: Mapping[str, str]) -
         raise NewCityError(f"{there[0]} exists already; choose another name, or remove it first.")
     found = _described(name, alerts, answers)
     if not is_landed:
-        # An interrupted copy is no landing folder, and the next one goes over it.
+        # An interrupted copy is no landing folder, and the next one replaces it.
         part = Path(landing).with_name(f".{name}.part")
+        shutil.rmtree(part, ignore_errors=True)
         for file in steps("file", alerts.files, "copying alerts"):
             copy = part / file.relative_to(path if path.is_dir() else path.parent)
             copy.parent.mkdir(parents=True, exist_ok=True)

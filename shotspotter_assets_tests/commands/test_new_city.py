@@ -295,6 +295,14 @@ def test_without_a_terminal_one_line_names_what_is_missing_or_wrong(message: str
     assert not (tmp_path / "landing").exists()
 
 
+def test_files_of_an_interrupted_copy_do_not_land(tmp_path: Path) -> None:
+    part = tmp_path / "landing" / ".town.part"
+    part.mkdir(parents=True)
+    write(export(), part).rename(part / "of_another_city.csv")
+    assert invoke(tmp_path, "new-city", "town", str(write(export(), tmp_path))).exit_code == 0
+    assert [path.name for path in (tmp_path / "landing").rglob("*.csv")] == ["alerts.csv"]
+
+
 def test_alerts_that_have_landed_are_not_copied(tmp_path: Path) -> None:
     landed = tmp_path / "landing" / "town" / "2024"
     landed.mkdir(parents=True)
