@@ -269,8 +269,9 @@ class City(StrictModel):
 
     @property
     def service(self) -> str:
-        """State of the city's alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
-        regular = {"polled": "live", "landed": "landed files", "daily": "simulated"}[self.source.arrival]
+        """State of the service: live, landed files, daily, simulated, weekly, monthly, quarterly, ended or never tried."""
+        by_arrival = {"polled": "live", "landed": "landed files", "daily": "daily"}
+        regular = "simulated" if self.is_simulated else by_arrival[self.source.arrival]
         if self.end is not None:
             ended = f"ended on {self.end}" if regular == "live" else f"{regular} to {self.end}"
             return ended if self.is_tried else f"{ended}, never tried"
@@ -289,9 +290,9 @@ class City(StrictModel):
         return self.automation != "manual"
 
     @property
-    def gives_way(self) -> bool:
+    def is_simulated(self) -> bool:
         """True for a simulated city, whose runs must not delay those of other cities."""
-        return self.source.arrival == "daily"
+        return self.source.kind == "simulated"
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -144,7 +144,7 @@ class RunAsset(CityDefinition):
             ],
             partitions_def=partitions_of(city, asset),
             backfill_policy=SINGLE_RUN if is_of_days else None,
-            pool="training" if is_of_folds and not city.gives_way else None,
+            pool="training" if is_of_folds and not city.is_simulated else None,
             kinds=self.kinds,
             tags=tags(city, asset),
             owners=[city.contact] if city.contact else None,
