@@ -162,9 +162,8 @@ def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> se
 
 def _report_to(reports: "Queue[Report | None]") -> None:
     """Hand the reports of a new process to the one that shows them, and which ends it after an interrupt."""
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT}
-    )  # Dagster's helpers, which inherit it, would print tracebacks
+    # Dagster's helpers inherit the mask, and would print tracebacks otherwise.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     listeners.append(reports.put)
 
 

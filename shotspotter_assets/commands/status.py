@@ -60,7 +60,7 @@ class _Shown(BaseModel):
 
 
 Facts = Mapping[str, Sequence[str]]
-"""Lines about a city by title; a title may have none."""
+"""Lines about a city by title."""
 
 
 def status_facts(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> dict[str, Facts]:

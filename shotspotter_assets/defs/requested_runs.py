@@ -67,7 +67,7 @@ def city_jobs(city: City) -> list[Any]:
             f"{city.name}_{name}",
             [asset_key(city, asset) for asset in job.assets if city.has(asset)],
             description=job.description,
-            tags={CITY_TAG: city.name} | places(city, is_long=job.is_long),
+            tags={CITY_TAG: city.name} | limit_tags(city, is_long=job.is_long),
         )
         for name, job in JOBS.items()
         if any(map(city.has, job.assets))
@@ -131,14 +131,14 @@ def _described(run: dg.DagsterRun, city: str) -> RunUnderWay:
 
 
 def tags_of(city: City, run: DueRun) -> dict[str, str]:
-    """Return the tags of a due run: its city, its days, and the places that it takes, see `places`."""
+    """Return the tags of a due run: its city, its days, and those by which it is limited."""
     days = {} if run.days is None else range_tags(*run.days)
-    return {CITY_TAG: city.name} | days | places(city, is_long=run.is_long)
+    return {CITY_TAG: city.name} | days | limit_tags(city, is_long=run.is_long)
 
 
-def places(city: City, *, is_long: bool) -> dict[str, str]:
-    """Return the tag by which `dagster.yaml` limits a run; runs of simulated cities take no place of a long one."""
-    if city.gives_way:
+def limit_tags(city: City, *, is_long: bool) -> dict[str, str]:
+    """Return the tags by which `dagster.yaml` limits a run; runs of simulated cities take no place of a long one."""
+    if city.is_simulated:
         return {SIMULATED_TAG: "true"}
     return {LONG_TAG: "true"} if is_long else {}
 

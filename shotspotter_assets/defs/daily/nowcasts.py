@@ -13,7 +13,7 @@ from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import Product, RunAsset, table_of_partition
 from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.defs.requested_runs import CITY_TAG, places, runs_under_way
+from shotspotter_assets.defs.requested_runs import CITY_TAG, give_way, limit_tags, runs_under_way
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
@@ -37,7 +37,9 @@ class NowcastConfig(dg.Config):
 
 
 @RunAsset(Asset.NOWCASTS, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS)
-def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource, city: City) -> dg.MaterializeResult:
+def nowcasts(
+    context: dg.AssetExecutionContext, config: NowcastConfig, store: StoreResource, sources: SourcesResource, city: City
+) -> dg.MaterializeResult:
     """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
     Hours are forecast from the end of the current one, whose alerts so far count. Updates the city's page of the last hours.
@@ -47,6 +49,7 @@ def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResour
     from shotspotter_assets.pages.places import Places
     from shotspotter_assets.pages.site import renew_last_hours
 
+    give_way(context.run.tags)
     opened = store.open()
     now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
     nowcaster = Nowcaster(city, store.open, lambda: sources.readers(city.site, opened), lambda: now)
@@ -158,6 +161,6 @@ def _refits(city: City, last_inputs: str, inputs: str, instance: dg.DagsterInsta
             run_key=f"refit {hour}",
             asset_selection=[asset_key(city, Asset.NOWCASTS)],
             run_config={"ops": {f"{city.name}__{Asset.NOWCASTS}": {"config": {"refit": True}}}},
-            tags={CITY_TAG: city.name} | places(city, is_long=True),
+            tags={CITY_TAG: city.name} | limit_tags(city, is_long=True),
         )
     ]
