@@ -1,4 +1,4 @@
-"""Verification of sealed forecasts: links, hashes, sums and intervals, and one day's forecast made again."""
+"""Verification of sealed forecasts: links, hashes, sums and intervals, and reruns of one day."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def remake(store: Store, city: City, day: date) -> str:
 
 
 def _remade(store: Store, city: City, day: date) -> str:
-    """Return what is different in the forecast of one target made again; see `remake`."""
+    """Return the differences between the stored forecast of one target and its rerun; see `remake`."""
     name = f"{city.name}, {city.target}, {day}"
     stored = find_record(store, city.name, day - ONE_DAY)
     serving = ServingRecord.find(store, city.name, day - ONE_DAY)

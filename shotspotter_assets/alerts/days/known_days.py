@@ -32,7 +32,7 @@ from shotspotter_assets.storage.arrays import Array, Integers
 QUIET: Final = "A person reports no alerts."
 NO_FILE: Final = "The folder has no complete file of this day."
 MIN_CHANCE_OF_ANSWERED: Final = 1e-3  # rarer silences in answers count as days that are not published yet
-MIN_CHANCE_OF_REPORTED: Final = 1e-6  # rarer silences count as an outage, whatever reported them
+MIN_CHANCE_OF_REPORTED: Final = 1e-6  # rarer silences count as an outage, even if a source reported them
 MIN_SILENCE_DAYS: Final = 3  # minimum length of such a silence
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is learned
