@@ -1,14 +1,10 @@
 """The demonstration: the whole chain on the packaged alerts of Washington DC, or on the simulated city."""
 
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from datetime import date, datetime, timedelta
-from multiprocessing.queues import Queue
-from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import click
@@ -23,7 +19,7 @@ from shotspotter_assets.cities.stored_settings import settings_version
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
 from shotspotter_assets.commands.lost_runs import fail_lost_runs
-from shotspotter_assets.commands.progress import kill_processes
+from shotspotter_assets.commands.progress import processes
 from shotspotter_assets.commands.runs import Launch, cpu_seconds, run_launch
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
@@ -54,7 +50,7 @@ from shotspotter_assets.storage.catalogue import (
     Asset,
 )
 from shotspotter_assets.storage.lineage import Origin
-from shotspotter_assets.storage.progress import Report, Steps, listeners
+from shotspotter_assets.storage.progress import Steps
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 
@@ -133,45 +129,20 @@ def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> se
     is_new = all(is_stored(launch, stored) for launch in all_launches if WITHOUT_LINEAGE.isdisjoint(launch.assets))
     launches = [launch for launch in all_launches if is_new or not is_stored(launch, stored)]
     seconds = sum(launch.seconds for launch in launches)
-    # A fork would inherit the locks of this process's threads.
-    processes = multiprocessing.get_context("spawn")
-    reports = processes.Queue()
-    Thread(target=_forward, args=(reports,), daemon=True).start()
-    with (
-        Steps("run", len(launches), f"demonstration, usually {seconds / WORKERS:.0f} s in all") as runs,
-        ProcessPoolExecutor(WORKERS, processes, _report_to, (reports,)) as pool,
-    ):
-        try:
-            for stage in all_stages:
-                stored = Stored.read(store, city)  # as the stages before have left it
-                running = {
-                    pool.submit(run_launch, launch): launch.seconds / seconds
-                    for launch in stage
-                    if is_new or not is_stored(launch, stored)
-                }
-                for run in as_completed(running):
-                    click.echo(run.result().line)
-                    warnings.update(run.result().warnings)
-                    runs.advance(running[run])
-        except KeyboardInterrupt:
-            kill_processes()
-            raise
-    reports.put(None)
+    usually = f"demonstration, usually {seconds / WORKERS:.0f} s in all"
+    with Steps("run", len(launches), usually) as runs, processes(WORKERS) as pool:
+        for stage in all_stages:
+            stored = Stored.read(store, city)  # as the stages before have left it
+            running = {
+                pool.submit(run_launch, launch): launch.seconds / seconds
+                for launch in stage
+                if is_new or not is_stored(launch, stored)
+            }
+            for run in as_completed(running):
+                click.echo(run.result().line)
+                warnings.update(run.result().warnings)
+                runs.advance(running[run])
     return warnings
-
-
-def _report_to(reports: "Queue[Report | None]") -> None:
-    """Hand the reports of a new process to the one that shows them, and which ends it after an interrupt."""
-    # Dagster's helpers inherit the mask, and would print tracebacks otherwise.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    listeners.append(reports.put)
-
-
-def _forward(reports: "Queue[Report | None]") -> None:
-    """Hand the reports of other processes to the listeners of this one, until None comes."""
-    for report in iter(reports.get, None):
-        for listener in listeners:
-            listener(report)
 
 
 def is_stored(launch: Launch, stored: Stored) -> bool:

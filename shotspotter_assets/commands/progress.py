@@ -1,11 +1,14 @@
 """Progress of a command's processes: bars on a terminal, else a plain line every half minute; and the end of an interrupted one."""
 
 import multiprocessing
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -94,10 +97,34 @@ def _draw(bars: "Progress", tasks: "dict[int, TaskID]", reports: dict[int, Repor
         bars.remove_task(tasks.pop(process))
 
 
-def kill_processes() -> None:
-    """Kill the processes that this one has started, as an interrupt must not wait for them."""
-    for process in multiprocessing.active_children():
-        process.kill()
+@contextmanager
+def processes(number: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of processes whose reports reach the listeners of this one, and which an interrupt kills."""
+    spawned = multiprocessing.get_context("spawn")  # a fork would inherit the locks of this process's threads
+    reports = spawned.Queue()
+    threading.Thread(target=_forward, args=(reports,), daemon=True).start()
+    with ProcessPoolExecutor(number, spawned, _report_to, (reports,)) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
+    reports.put(None)
+
+
+def _report_to(reports: "Queue[Report | None]") -> None:
+    """Hand the reports of a new process to the one that shows them, and which ends it after an interrupt."""
+    # Dagster's helpers inherit the mask, and would print tracebacks otherwise.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    listeners.append(reports.put)
+
+
+def _forward(reports: "Queue[Report | None]") -> None:
+    """Hand the reports of other processes to the listeners of this one, until None comes."""
+    for report in iter(reports.get, None):
+        for listener in listeners:
+            listener(report)
 
 
 def stored_text(stored: "Stored") -> str:

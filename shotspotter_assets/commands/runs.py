@@ -1,4 +1,4 @@
-"""Runs of a city's assets in this process, and the due ones: a first forecast, or one day of a machine without the daemon."""
+"""Runs of a city's assets without the daemon: a first forecast, one day of a machine, or a demonstration."""
 
 import os
 import socket
@@ -17,6 +17,7 @@ from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.commands.lost_runs import PROCESS_TAG, fail_lost_runs, process_address
+from shotspotter_assets.commands.progress import processes
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.requested_runs import config_of, job_name, runs_under_way, tags_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -90,15 +91,16 @@ def run_city(name: str) -> None:
         fail_lost_runs(instance)  # a killed command's run would be waited for
     warnings = set[str]()
     started = set[DueRun]()
-    for run in iter(lambda: next(_due_runs(settings, city), None), None):
-        if run in started:
-            raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
-        started.add(run)
-        click.echo(f"{run.assets[0]}: {run.why}")
-        launch = Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
-        ended = run_launch(launch)
-        click.echo(ended.line)
-        warnings.update(ended.warnings)
+    with processes(1) as pool:
+        for run in iter(lambda: next(_due_runs(settings, city), None), None):
+            if run in started:
+                raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
+            started.add(run)
+            click.echo(f"{run.assets[0]}: {run.why}")
+            launch = Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
+            ended = pool.submit(run_launch, launch).result()
+            click.echo(ended.line)
+            warnings.update(ended.warnings)
     if warnings:
         click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
 

@@ -58,7 +58,8 @@ class _Thread(threading.local):
         elapsed = now - self.began
         is_known = elapsed >= MIN_ELAPSED_SECONDS and share >= MIN_SHARE
         ends_at = time.time() + elapsed * (1 - share) / share if is_known else 0.0
-        report = Report(os.getpid(), ", ".join(filter(None, map(str, self.loops))), share, ends_at)
+        places = dict.fromkeys(filter(None, map(str, self.loops)))  # a run of one asset has its name, too
+        report = Report(os.getpid(), ", ".join(places), share, ends_at)
         for listener in listeners:
             listener(report)
         if now - self.logged >= LOG_SECONDS:

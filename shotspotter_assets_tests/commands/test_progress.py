@@ -20,12 +20,19 @@ DAYS = 100
 RUN = [sys.executable, "-m", "shotspotter_assets", "run", "town"]
 OFTEN = """
 from shotspotter_assets.commands import progress as shown
-from shotspotter_assets.storage import progress
-shown.LOG_SECONDS = progress.LOG_SECONDS = 0.5
 from shotspotter_assets.__main__ import main
+shown.LOG_SECONDS = 0.5
 main(["run", "town"])
 """
-CONTROL_C = b"\x03"
+LOGGED = """
+from datetime import date
+from shotspotter_assets.commands.runs import Launch, run_launch
+from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.storage import progress
+from shotspotter_assets.storage.catalogue import ALERTS
+progress.LOG_SECONDS = 0.5
+run_launch(Launch("days", "town", ALERTS, range_tags(date.fromisoformat("{first}"), date.fromisoformat("{last}"))))
+"""
 
 
 @pytest.fixture
@@ -61,21 +68,27 @@ def test_a_terminal_shows_steps_and_an_interrupted_command_goes_on(town: LivingC
     text = shown.decode()
     assert command.returncode == 130, text
     assert "Interrupted. Stored partitions of town: " in text
+    assert "Traceback" not in text
     ran = subprocess.run(RUN, env=environ, capture_output=True, text=True, check=True)
     assert "raw_alerts" in ran.stdout
     assert "city_pages" in ran.stdout
     town.close()
 
 
-def test_without_a_terminal_plain_lines_name_the_steps_as_the_log_does(
-    town: LivingCity, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_terminal_plain_lines_name_the_steps(town: LivingCity) -> None:
     environ = {**os.environ, **town.environment()}
     ran = subprocess.run([sys.executable, "-c", OFTEN], env=environ, capture_output=True, text=True, check=True)
     lines = [line for line in ran.stderr.splitlines() if line.startswith("raw_alerts, ")]
     assert any(re.search(r", asset \d of 3", line) for line in lines), ran.stderr
     assert "\x1b" not in ran.stderr + ran.stdout
     assert " of 3" not in ran.stdout
+    town.close()
+
+
+def test_the_log_of_a_run_names_its_steps(town: LivingCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {**os.environ, **town.environment()}
+    code = LOGGED.format(first=town.start, last=town.yesterday)
+    subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True)
     monkeypatch.setenv("DAGSTER_HOME", str(town.folder / "home"))
     with dg.DagsterInstance.get() as instance:
         logged = [entry.user_message for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
