@@ -31,7 +31,7 @@ NO_PATROLS: Final = (
     "Not reported, which is not the same as not made: the police department would have to hand back the visits "
     "(“patrols” in the city's file)."
 )
-NO_PLANS: Final = "No plan was made for a day of this period, so that nothing could be carried out."
+NO_PLANS: Final = "No plan was made for any day of this period."
 NO_RULES: Final = f"{NO_PLANS} Someone would have to set the rules of plans (“patrol” in the city's file)."
 ALL_OPEN: Final = (
     "All reports are open: the police department would have to provide the outcomes, or “outcomes.codes” in the city's file "
