@@ -146,7 +146,7 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
     if not any(first <= day <= last for day in table.days):
         stored = f"{min(table.days)} to {max(table.days)}" if table.days else "none"
         raise DaysNotKnownError(
-            f"City {city.name}: no day of {year.year} is stored (stored: {stored}). Build its days first."
+            f"City {city.name}: no day of {year.year} is stored (stored: {stored}). Backfill days of that year first."
         )
     layers, _ = read_layers(city)
     track = track_record(store, city.only(city.target), last, first)
