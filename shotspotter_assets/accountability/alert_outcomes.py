@@ -21,7 +21,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 ALERT_COLUMNS: Final = ["date", "user_id", "source_id", "time_utc", "longitude", "latitude"]
-STARTS: Final = ("arrived", "dispatched", "received")  # of a report's minutes: the first one that it has
 
 
 class OutcomesRecord(StoredRecord):
@@ -145,7 +144,6 @@ class Reports(BaseModel, frozen=True):
     number: int
     by_outcome: dict[str, int]
     officer_minutes: dict[str, float]  # minutes to clearance by outcome, of reports that are cleared
-    measured_from: dict[str, int]  # these reports by start of their minutes (`STARTS`); from receipt is an upper bound
     on_scene: Minutes | None  # the same minutes by report; None where no report is cleared
     to_dispatch: Minutes | None  # from receipt; None where no report states it
     to_arrival: Minutes | None  # from dispatch; None where no report states it
@@ -196,13 +194,11 @@ def _reports(frame: pd.DataFrame) -> Reports:
     arrived = frame["arrived_utc"]
     dispatched = frame["dispatched_utc"]
     minutes = _minutes(arrived.fillna(dispatched).fillna(frame["received_utc"]), frame["cleared_utc"])
-    start = pd.Series(np.select([arrived.notna(), dispatched.notna()], STARTS[:2], STARTS[2]), frame.index)
     by_outcome = minutes.groupby(frame["outcome"]).sum(min_count=1).dropna()
     return Reports(
         number=len(frame),
         by_outcome=frame["outcome"].value_counts().to_dict(),
         officer_minutes=by_outcome.to_dict(),
-        measured_from=start[minutes.notna()].value_counts().to_dict(),
         on_scene=_spread(minutes),
         to_dispatch=_spread(_minutes(frame["received_utc"], dispatched)),
         to_arrival=_spread(_minutes(dispatched, arrived)),

@@ -1,4 +1,4 @@
-"""The record of a burden audit: measures and comparisons of areas, groups and incomes, and its findings in sentences."""
+"""The record of a burden audit: comparisons of areas, groups and incomes, and its findings in sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -45,15 +45,6 @@ MIN_RESIDENTS: Final = 1_000  # of a population
 MIN_FLAGGED_DAYS: Final = 20
 TOO_FEW_FLAGS: Final = f"either of the two has fewer than {MIN_FLAGGED_DAYS} flagged days"
 MIN_SHOWN_RATIO: Final = 1.1  # smaller ratios are not reported: residents are spread over cells by area
-MEASURES: Final = {
-    "residents": "Residents in covered cells; without an audit layer, covered cells.",
-    "flagged_days": "Flagged days a year of a resident's cell; for `observed`, days with an alert.",
-    "unit_hours": "Hours of units a year in a resident's cell, by plans.",
-    "difference": "Flagged days a year of the first population, less those of the second.",
-    "ratio": f"Flagged days of the first population over those of the second; none if {TOO_FEW_FLAGS}.",
-    "share": "Share of the flags, which residents of a cell divide among them; for `observed`, of days with an alert.",
-    "calibration": "Predicted over observed days with an alert, by quarter of the cells by a group's share.",
-}
 Row = dict[str, Any]
 Pair = tuple[Population, Population]
 UNDEFINED: Final = "undefined, because nothing was counted there"
@@ -93,17 +84,12 @@ class BurdenAudit(StoredRecord):
     first: date | None = Field(None, description="First audited day.")
     last: date | None = Field(None, description="Last audited day.")
     days: int = Field(0, description="Number of audited days.")
-    cells: int = Field(0, description="Number of cells that were covered on any of them.")
-    flags_per_day: float = Field(0.0, description="Mean number of flagged cells a day.")
     unit: str = Field("resident", description="resident with an audit layer; else cell: all cells count alike.")
-    figures_of: int | None = Field(None, description="Year of the audit layer's figures.")
     comparisons: tuple[Comparison, ...] = Field((), description="Populations compared, the served forecast first.")
     sentences: tuple[str, ...] = Field((), description="Findings, the most careful end of each interval first.")
     conclusion: str = Field("", description="One sentence about what can and what cannot be concluded.")
-    frontier: tuple[str, ...] = Field((), description="Sentences about policies on the same days.")
     visits: tuple[str, ...] = Field((), description="Effect of a visit on alerts, or why it is not known yet.")
     left_out: tuple[str, ...] = Field((), description="Cells, areas, groups and polygons left out, with reasons.")
-    measures: dict[str, str] = Field(default_factory=dict, description="Meaning and unit of each measure by name.")
 
 
 def population_rows(population: Population, policies: Mapping[str, Sums]) -> Iterator[Row]:
@@ -244,14 +230,3 @@ def _difference(served: Comparison, unit: str) -> str:
         return f"{flagged}: {days}; {intervals}. No ratio is given, because {TOO_FEW_FLAGS}."
     times = f"{served.ratio.nearest_to(1.0):.1f} times as often"
     return f"{flagged}, and at least {times}: {days}; {intervals}, ratio {served.ratio.text()}."
-
-
-def frontier_sentences(rows: Sequence[dict[str, Any]], event: str) -> Iterator[str]:
-    """Yield one sentence for each policy on past days."""
-    for row in rows:
-        caught = "" if row["cells_caught"] is None else f"caught {row['cells_caught']:.1%} of the cells with an {event}"
-        burden = f"flagged {row['flags']:.0f} cells a day"
-        if row["difference"] is not None:
-            pair = f"{row['first']} less {row['second']}"
-            burden = f"had a difference of {row['difference']:.1f} flagged days a year ({pair})"
-        yield f"{row['policy'][:1].upper()}{row['policy'][1:]}: {' and '.join(filter(None, (caught, burden)))}."

@@ -10,7 +10,6 @@ import pyarrow as pa
 from shotspotter_assets.accountability.account import NO_SENSORS
 from shotspotter_assets.accountability.burden_audit import (
     CONCLUSION,
-    MEASURES,
     MIN_RESIDENTS,
     BurdenAudit,
     Row,
@@ -19,7 +18,6 @@ from shotspotter_assets.accountability.burden_audit import (
     comparison_rows,
     comparisons,
     findings,
-    frontier_sentences,
     pairs_of,
     population_rows,
     widest_pair,
@@ -49,8 +47,6 @@ from shotspotter_assets.storage.catalogue import BURDEN, FRONTIER
 CAPS: Final = (Repeats(most=4, days=7), Repeats(most=2, days=7))
 POWERS: Final = (4.0, 2.0, 1.5, 1.0)
 TOP: Final = f"top {FLAGGED_PERCENT}%"
-
-
 MIN_CELLS: Final = 5  # of an area, where cells count alike
 MIN_DAYS: Final = 28  # of a policy
 MAX_YEARS_BEFORE: Final = 5  # of the layer's figures before the first audited day
@@ -109,14 +105,10 @@ def burden_files(
         first=audited.days[0].astype(object),
         last=audited.days[-1].astype(object),
         days=len(audited.days),
-        cells=len(audited.cells),
-        flags_per_day=float(flags_per_day(audited.probability[SERVED]).mean()),
         unit=unit,
-        figures_of=None if city.audit is None or residents is None else city.audit.year,
         comparisons=tuple(sorted(compared, key=lambda one: one.policy != SERVED)),
         sentences=tuple(findings(compared, rows, unit, city.event)),
         conclusion=CONCLUSION.format(event=city.event),
-        frontier=tuple(frontier_sentences(frontier.to_pylist(), city.event)),
         visits=tuple(visits),
         left_out=(
             *problems,
@@ -126,7 +118,6 @@ def burden_files(
                 for row in left_out
             ),
         ),
-        measures=MEASURES,
     )
     return BurdenFiles(audit, pa.Table.from_pylist(rows, BURDEN.schema), frontier)
 

@@ -601,7 +601,7 @@ STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores 
 # accountability
 BURDEN_AUDIT: Final = StoredFile(Asset.BURDEN_AUDITS, _CITY, RECORD, "Findings of the burden audit, in sentences.")
 _BURDEN: Final = {
-    "measure": Column("string", "Name of the measure, see `measures` of the record."),
+    "measure": Column("string", "residents, flagged_days, unit_hours, difference, ratio, share or calibration."),
     "kind": Column("string", "Kind of the population: city, area, group, income, or quarter of the cells."),
     "group": Column("string", "Name of the population, of both compared ones, or of a share of the cells."),
     "policy": Column("string", "served, cell mean, last year's map or plans; observed for alerts themselves."),

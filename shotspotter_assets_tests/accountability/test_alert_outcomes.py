@@ -178,8 +178,6 @@ def test_a_summary_counts_measured_times_and_missing_ones(tmp_path: Path, store:
     summary = outcome_summary(store, TOWN, DAY, DAY)
     assert (summary.alerts_with_report, summary.alerts_by_outcome) == (1, {"confirmed": 1})
     assert summary.sensors.officer_minutes == {"confirmed": 24}
-    assert summary.sensors.measured_from == {"arrived": 1}
-    assert summary.persons.measured_from == {"received": 1}
     assert summary.persons.to_dispatch is None
 
 
