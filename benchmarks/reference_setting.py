@@ -17,7 +17,6 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -73,9 +72,7 @@ def network_maps(fold: Fold, config: NetworkSettings, cache: Path) -> np.ndarray
     kept = cache / f"{name}.npy"
     if kept.exists():
         return np.load(kept)
-    context = FitContext(
-        log=partial(print, f"  weight {config.class_weight:g}:", flush=True), backups=cache / "backups"
-    )
+    context = FitContext(backups=cache / "backups")
     began = time.process_time()
     fitted = forecaster("conv_lstm", config).fit(fold.history, fold.train, fold.validation, context)
     print(f"  weight {config.class_weight:g}: trained in {time.process_time() - began:.0f} s of CPU", flush=True)

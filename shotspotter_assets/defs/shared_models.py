@@ -39,7 +39,7 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
         from shotspotter_assets.models.next_day.shared_regression import train_shared
 
         opened = store.open()
-        models = train_shared(opened, cities.values(), run_day(context), context.log.info)
+        models = train_shared(opened, cities.values(), run_day(context))
         metadata: panel.Metadata = {
             "cities": ", ".join(models.cities) or "none",
             "left_out": panel.bullets([f"{city}: {why}" for city, why in models.left_out.items()]),

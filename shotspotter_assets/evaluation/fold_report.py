@@ -1,6 +1,7 @@
 """Evaluation of one fold: forecasts of its test days by its stored models, with scores."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
@@ -26,6 +27,7 @@ from shotspotter_assets.storage.catalogue import FOLD_LEADS, FOLD_REPORT
 from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+log = logging.getLogger(__name__)
 LEADS: Final = (1, 14, 56)  # days; each costs the features of a whole history
 
 
@@ -44,7 +46,7 @@ class FoldReport(StoredRecord):
     score_definitions: dict[str, str] = Field(description="Formula of each score by name.")
 
 
-def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str], None]) -> dict[str, Array]:
+def fold_forecasts(models: TrainedModels, window: FoldWindow) -> dict[str, Array]:
     """Return forecasts of all test days by model, `WITHOUT_FACTORS` last, each of shape (test days, covered cells).
 
     Raises ValueError if days before the cutoff have changed since the training.
@@ -58,7 +60,7 @@ def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str
     forecasts = {}
     names = [*(name for name in models.next_day if name not in BASELINES), *BASELINES]
     for name in steps("forecaster", names, "forecasting"):
-        log(f"{window.key}: forecasting {len(window.test)} days with {name}")
+        log.info("%s: forecasting %s days with %s", window.key, len(window.test), name)
         forecasts[name] = models.next_day[name].predict(history, window.test)
     if models.without_factors is not None:
         forecasts[WITHOUT_FACTORS] = models.without_factors.predict(history.without_factors(), window.test)

@@ -1,5 +1,6 @@
 """Choice of the models that serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -23,6 +24,8 @@ from shotspotter_assets.models.trained_models import ModelFiles, earlier_models,
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -167,14 +170,14 @@ def _trained(
         )
         return LiveModels(None, why_none=why)
     if before is not None and city.network:
-        models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
+        models = earlier_models(store, LIVE_MODEL, before, before.models_from, before.suffix)
         context = replace(context, earlier=models)
     windows = live_windows(stored.days)
     incidents = stored_incidents(store, stored, stored.last_known)
     try:
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context, withheld=withheld)
     except TooFewEventsError as error:
-        context.log(f"{city.name} {stored.issue_date} cannot be trained: {error}")
+        log.warning("%s %s cannot be trained: %s", city.name, stored.issue_date, error)
         return _until_trained(store, stored, context, before, reason, withheld)
     return LiveModels(record, files)
 

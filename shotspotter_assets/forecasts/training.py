@@ -1,6 +1,7 @@
 """Training for a fold or the daily chain: candidate, baselines, counts, hours, types; minutes for the daily chain only."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -49,6 +50,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.progress import Steps
 from shotspotter_assets.storage.wording import number_of
 
+log = logging.getLogger(__name__)
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(-0.5, 0.5), city_variance=0.1)
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 VALIDATION_DAYS: Final = 91  # last days of a live training, for validation and calibration
@@ -73,7 +75,6 @@ class Training:
     stored: CityHistory
     history: History  # the stored days in the covered cells
     windows: Windows
-    log: Callable[[str], None] = lambda _: None
     steps: Steps = field(default_factory=lambda: Steps("model", 1))  # the models to add
     gate: Verdict = field(init=False)  # verdict on the candidate in the validation window
     weekly_offset: tuple[float, float] = (0.0, 0.0)
@@ -96,7 +97,7 @@ class Training:
             seconds_to_train=seconds,
             cpu_seconds_to_train=process_time() - before,
         )
-        self.log(f"{name} fitted in {seconds:.0f} s")
+        log.info("%s %s: %s fitted in %.0f s", self.stored.city.name, self.stored.issue_date, name, seconds)
         self.steps.advance()
         return fitted
 
@@ -167,12 +168,18 @@ def train(
     if stored.nothing_counted:
         raise TooFewEventsError(stored.nothing_counted)
     history = stored.daily(stored.coverage_on(cutoff))
-    training = Training(stored, history, windows, lambda line: context.log(f"{stored.city.name} {cutoff}: {line}"))
+    training = Training(stored, history, windows)
     train_days, validation_days = map(len, windows)
     in_coverage = history.in_coverage
-    training.log(
-        f"{train_days:,} days to train and {validation_days:,} to validate on, "
-        f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
+    log.info(
+        "%s %s: %s days to train and %s to validate on, %s of %s cells covered, %s alerts",
+        stored.city.name,
+        cutoff,
+        train_days,
+        validation_days,
+        in_coverage.sum(),
+        in_coverage.size,
+        stored.alerts.sum(),
     )
     with Steps("model", len({*names, COUNTS, *hourly, TYPES})) as training.steps:
         _judge(training, _fit_next_day(training, names, context), names[0], withheld)

@@ -119,7 +119,6 @@ class FitContext:
 
     shared: SharedStart | None = None  # the regression of all cities; None without one from before the cutoff
     backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
-    log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None  # callback of networks with epoch, from 1 on, and loss
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
     earlier: "Mapping[str, FittedDaily]" = field(

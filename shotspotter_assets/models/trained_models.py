@@ -1,7 +1,8 @@
 """Trained models of folds and live models: the record with which they are checked and repeated, and their files beside it."""
 
+import logging
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -28,6 +29,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+log = logging.getLogger(__name__)
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 SOURCE: Final = "source"  # key of `TrainingRecord.versions` for the hash of this package's code
 
@@ -166,13 +168,13 @@ def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Mo
 
 
 def earlier_models(
-    store: Store, file: StoredFile, record: TrainingRecord, day: date, log: Callable[[str], None], suffix: str = ""
+    store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = ""
 ) -> Mapping[str, FittedDaily]:
     """Return a record's next-day models by name; none if their files are lost. Arguments are those of `read_models`."""
     try:
         return read_models(store, file, record, day, suffix).next_day
     except ValueError as error:
-        log(f"Networks start from the beginning, because the last training cannot be read: {error}")
+        log.warning("Networks start from the beginning, because the last training cannot be read: %s", error)
         return {}
 
 

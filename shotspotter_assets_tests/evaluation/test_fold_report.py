@@ -91,25 +91,27 @@ def report_of(given: dict[str, Any]) -> tuple[FoldReport, ScoreTable, pa.Table]:
     return fold_report(FoldWindow.of(given["record"], given["history"]), given["probability"])
 
 
-def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, fold) -> None:
+def test_the_own_models_and_every_baseline_forecast_the_test_days(
+    tmp_path: Path, fold, caplog: pytest.LogCaptureFixture
+) -> None:
     record, files, history = fold
     store = Store(str(tmp_path))
-    lines = []
     write_models(store, FOLD_MODEL, record, files)
     models = read_models(store, FOLD_MODEL, record, record.cutoff)
-    forecasts = fold_forecasts(models, FoldWindow.of(record, history), lines.append)
+    with caplog.at_level("INFO"):
+        forecasts = fold_forecasts(models, FoldWindow.of(record, history))
     assert list(forecasts) == [NAME, *BASELINES]
     assert own_models(record) == [NAME]
     assert all(forecast.shape == (40, len(record.covered)) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files[NAME]).predict(history, cities.TEST)
     np.testing.assert_array_equal(forecasts[NAME], expected)
-    assert lines[0] == f"made_up_city {record.cutoff}: forecasting 40 days with {NAME}"
+    assert caplog.messages[0] == f"made_up_city {record.cutoff}: forecasting 40 days with {NAME}"
 
 
 def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
     record, files, history = trained("stack", stack={"members": ["ewma", "regime_regression"]})
     assert not {"ewma", "regime_regression"} & set(record.models)
-    forecasts = fold_forecasts(TrainedModels.load(files), FoldWindow.of(record, history), print)
+    forecasts = fold_forecasts(TrainedModels.load(files), FoldWindow.of(record, history))
     assert list(forecasts) == ["stack", "regime_regression", *BASELINES]
     alone = forecaster("ewma").fit(history, cities.TRAIN, cities.VALIDATION).predict(history, cities.TEST)
     np.testing.assert_allclose(forecasts["ewma"], alone, rtol=1e-9)
@@ -119,7 +121,7 @@ def test_longer_leads_use_no_later_day_and_lead_one_is_the_forecast(fold) -> Non
     record, files, history = fold
     models = TrainedModels.load(files)
     window = FoldWindow.of(record, history)
-    forecasts = fold_forecasts(models, window, print)
+    forecasts = fold_forecasts(models, window)
     losses = fold_leads(models, window, forecasts)
     by_lead = {lead: losses.filter(pc.field("lead") == lead) for lead in LEADS}
     assert all((dates_of(table) == window.days).all() for table in by_lead.values())
@@ -137,7 +139,7 @@ def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, 
     record, files, history = fold
     stale = record.model_copy(update={"data_sha256": "of other counts"})
     with pytest.raises(ValueError, match=rf"fold_models.*made_up_city {record.cutoff}"):
-        fold_forecasts(TrainedModels.load(files), FoldWindow.of(stale, history), print)
+        fold_forecasts(TrainedModels.load(files), FoldWindow.of(stale, history))
     with pytest.raises(ValueError, match=NAME):
         read_models(Store(str(tmp_path)), FOLD_MODEL, record, record.cutoff)
 

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from shotspotter_assets.models.forecaster import HORIZONS
 from shotspotter_assets.settings import BASE_FOLDER
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.progress import Report, listeners
 
 TEST_DAYS: Final = 28
 FIGURE: Final = "application/vnd.plotly.v1+json"
@@ -146,8 +146,15 @@ class Explorer:
 
     def train(self) -> None:
         """Train a small fold whose first test day is the chosen one, and show its scores and forecast."""
-        _show(self.trained, self._trained_views)
-        self.progress.value = ""
+
+        def show(report: Report) -> None:
+            self.progress.value = str(report)  # empty once the training has ended
+
+        listeners.append(show)
+        try:
+            _show(self.trained, self._trained_views)
+        finally:
+            listeners.remove(show)
 
     def _alert_views(self) -> Iterator[Any]:
         city = self.chosen
@@ -179,7 +186,6 @@ class Explorer:
             # Each fold trains all forecasters of hours, so the cheapest daily model is enough.
             model=registry.HISTORICAL_MEAN if horizon else self.model.value,
             horizon=horizon,
-            log=partial(setattr, self.progress, "value"),
             changes={} if horizon else self.changes(),
         )
         yield from self._views(table)

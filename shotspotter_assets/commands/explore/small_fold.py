@@ -1,6 +1,6 @@
 """Folds that are trained by the functions behind `fold_models` and `evaluation_reports` without being stored."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -48,7 +48,6 @@ def train_small_fold(
     *,
     model: str = "",  # a next-day forecaster; by default the one that serves
     horizon: int = 0,  # hours that the returned forecasts are of; 0 for the next day
-    log: Callable[[str], None] = print,
     changes: Mapping[str, Any] | None = None,  # settings of the model that differ from the city's file
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Train a model on the stored days, and return report, scores and forecasts of it and of every baseline.
@@ -63,13 +62,11 @@ def train_small_fold(
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
-    context = FitContext(
-        read_shared(store, city, cutoff), backups=training_backups(), log=log, changes={model: changes or {}}
-    )
+    context = FitContext(read_shared(store, city, cutoff), backups=training_backups(), changes={model: changes or {}})
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
     models = TrainedModels.load(files)
     window = FoldWindow.of_stored(record, stored, with_hours=bool(horizon and models.hourly))
-    report, scores, table = fold_report(window, fold_forecasts(models, window, log))
+    report, scores, table = fold_report(window, fold_forecasts(models, window))
     if horizon and not models.hourly:
         raise ValueError(f"{city.name} has no forecasts of hours: {'; '.join(record.without.values())}")
     if horizon:

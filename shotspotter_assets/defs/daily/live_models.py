@@ -91,7 +91,7 @@ def _chosen_models(
     live = choose_models(
         store,
         history,
-        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=settings),
+        FitContext(read_shared(store, city, issue_date), backups=training_backups(), changes=settings),
         reuse=reusable,
         train=config.train,
         retrain=config.retrain,

@@ -76,7 +76,7 @@ def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config:
     models = read_models(store, FOLD_MODEL, record, cutoff)
     with_hours = bool(config.horizons and models.hourly) or bool(config.types and models.types)
     window = FoldWindow.of_stored(record, stored, with_hours=with_hours)
-    forecasts = fold_forecasts(models, window, log.info)
+    forecasts = fold_forecasts(models, window)
     report, next_day_scores, table = fold_report(window, forecasts)
     counts = fold_counts(models.counts, window, forecasts)
     scores = ScoreTable(next_day_scores.rows | count_rows(counts))

@@ -61,9 +61,8 @@ def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldMo
     context = FitContext(
         read_shared(store, city, cutoff),
         backups=training_backups(),
-        log=log.info,
         changes=settings,
-        earlier={} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info),
+        earlier={} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff),
     )
     used = config.model_dump(mode="json", exclude_none=True)
     used["folds"] = city.folds.model_dump(include={"train", "validation"})

@@ -151,7 +151,7 @@ def _search_on_sagemaker(
         **config.sagemaker.model_dump(),
         **config.model_dump(include={"minutes", "parallel", "seed"}),
     )
-    search_on_sagemaker(task, study, cloud, config.trials, context.log.info)
+    search_on_sagemaker(task, study, cloud, config.trials)
 
 
 def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "TuningTask":

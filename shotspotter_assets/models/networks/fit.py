@@ -1,6 +1,7 @@
 """Training of a network by Keras: its loss, a class-weighted cross-entropy over the covered cells, raw outputs, and file."""
 
 import json
+import logging
 import math
 import tempfile
 import time
@@ -21,6 +22,7 @@ from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.progress import Steps
 
+log = logging.getLogger(__name__)
 PLATEAU_FACTOR: Final = 0.5  # factor of the learning rate after `plateau_patience` epochs without a better loss
 
 
@@ -178,9 +180,14 @@ def _epoch_reports(context: FitContext, epochs: Steps) -> keras.callbacks.Callba
     began = time.monotonic()
 
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
-        context.log(
-            f"epoch {epoch + 1}/{epochs.total}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
-            f"learning rate {logs['learning_rate']:.2g}, {time.monotonic() - began:.0f} s so far"
+        log.info(
+            "epoch %s/%s: loss %.5f, validation loss %.5f, learning rate %.2g, %.0f s so far",
+            epoch + 1,
+            epochs.total,
+            logs["loss"],
+            logs["val_loss"],
+            logs["learning_rate"],
+            time.monotonic() - began,
         )
         epochs.done = epoch  # more than were trained here, if a backup goes on
         epochs.advance()

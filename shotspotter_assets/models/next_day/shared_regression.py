@@ -5,7 +5,8 @@ There is also one without each city, because a city that starts at what its own 
 `fit_shrunk_regression` shrinks a logistic regression towards given weights, as those of a city towards those of all.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -31,6 +32,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+log = logging.getLogger(__name__)
 BLOCK_ROWS: Final = 2**14  # rows weighted at a time, so that a history of a million rows is never copied whole
 MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant
 
@@ -252,7 +254,7 @@ def package_start(city: str, by: date) -> SharedStart | None:
     return usable[-1].start_of(city, PACKAGE) if usable else None
 
 
-def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
+def train_shared(store: Store, cities: Collection[City], cutoff: date) -> SharedModels:
     """Return the models of a cutoff, from the stored days before it of all cities that share theirs."""
     rows: dict[str, SharedRows] = {}
     left_out: dict[str, str] = {}
@@ -263,7 +265,7 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
             left_out[city.name] = str(error)
             continue
         observed = rows[city.name].observed
-        log(f"{city.name}: {len(observed):,} cell-days, {observed.sum():,} with alerts")
+        log.info("%s: %s cell-days, %s with alerts", city.name, f"{len(observed):,}", f"{observed.sum():,}")
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 

@@ -1,8 +1,9 @@
 """A search on SageMaker: create a tuning job, wait for its end, and add its training jobs to the study as trials."""
 
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that ha
 MIN_RUNTIME_S: Final = 120  # minimum of SageMaker for the time limit of a tuning job
 SPARE_S: Final = 600  # time after the search's minutes in which training jobs may finish
 VOLUME_GB: Final = 10
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,20 @@ class Cloud:
     seed: int
 
 
-def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Log) -> None:
+def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int) -> None:
     """Add the training jobs of one tuning job to a study, to `trials` in all; raise RuntimeError if none has a trial."""
     jobs = trials_left(study, trials)
     if not jobs or cloud.minutes <= 0:
         return
     name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
     cloud.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, task.space, cloud, jobs))
-    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {cloud.parallel} at a time")
+    log.info(
+        "created the tuning job %s: %s training jobs on %s, %s at a time",
+        name,
+        jobs,
+        cloud.instance_type,
+        cloud.parallel,
+    )
     status = UNDER_WAY[0]
     try:
         while status in UNDER_WAY:
@@ -60,23 +67,29 @@ def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, tri
     paginator = cloud.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
     pages = paginator.paginate(HyperParameterTuningJobName=name)
     summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
-    reasons = _add_trials(task, study, summaries, log)
+    reasons = _add_trials(task, study, summaries)
     if len(reasons) == len(summaries):
         why = "; ".join(sorted({*reasons, described.get("FailureReason", "")} - {""})) or "it has no training job"
         raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
 
 
-def _add_trials(task: TuningTask, study: optuna.Study, summaries: Sequence[Mapping[str, Any]], log: Log) -> list[str]:
+def _add_trials(task: TuningTask, study: optuna.Study, summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Add training jobs to the study; return the reasons of those without a trial, "" where SageMaker gives none."""
     reasons = []
     for summary in summaries:
         trial = _trial(task, summary)
         if trial is None:
             reasons.append(summary.get("FailureReason", ""))
-            log(f"{summary['TrainingJobName']}: {summary['TrainingJobStatus']}, no trial: {reasons[-1]}")
+            log.warning("%s: %s, no trial: %s", summary["TrainingJobName"], summary["TrainingJobStatus"], reasons[-1])
             continue
         study.add_trial(trial)
-        log(f"{summary['TrainingJobName']}: {trial.state.name.lower()}, log loss {trial.value}, {trial.params}")
+        log.info(
+            "%s: %s, log loss %s, %s",
+            summary["TrainingJobName"],
+            trial.state.name.lower(),
+            trial.value,
+            trial.params,
+        )
     return reasons
 
 

@@ -35,10 +35,8 @@ def cloud_of(aws: Any, minutes: float, parallel: int) -> tuning_job.Cloud:
     return tuning_job.Cloud(aws, *names, {"a": "b"}, 0, minutes, parallel, 1)
 
 
-def run(aws: FakeAws, study: optuna.Study, trials: int = 6, minutes: float = 5.0) -> list[str]:
-    lines: list[str] = []
-    tuning_job.search_on_sagemaker(TASK, study, cloud_of(aws, minutes, parallel=2), trials, lines.append)
-    return lines
+def run(aws: FakeAws, study: optuna.Study, trials: int = 6, minutes: float = 5.0) -> None:
+    tuning_job.search_on_sagemaker(TASK, study, cloud_of(aws, minutes, parallel=2), trials)
 
 
 @pytest.fixture
@@ -46,14 +44,14 @@ def study() -> optuna.Study:
     return open_study(TASK, None, 0)
 
 
-def test_training_jobs_become_trials(study: optuna.Study) -> None:
+def test_training_jobs_become_trials(study: optuna.Study, caplog: pytest.LogCaptureFixture) -> None:
     aws = FakeAws(*JOBS, statuses=("InProgress", "InProgress", "Completed"))
-    lines = run(aws, study)
+    run(aws, study)
     # The first trial are the settings without a search.
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert [trial.value for trial in study.trials[1:]] == [0.01, None]
     assert study.best_params == VALUES
-    assert "no trial: AlgorithmError: no memory" in lines[-1]
+    assert "no trial: AlgorithmError: no memory" in caplog.text
     assert not aws.is_stopped
     limits = aws.request["HyperParameterTuningJobConfig"]["ResourceLimits"]
     assert (limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]) == (5, 2)
