@@ -56,7 +56,8 @@ def test_training_jobs_become_trials(study: optuna.Study, caplog: pytest.LogCapt
     limits = aws.request["HyperParameterTuningJobConfig"]["ResourceLimits"]
     assert (limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]) == (5, 2)
     aws.request = {}
-    assert run(aws, study, trials=3) == run(aws, study, minutes=0) == []
+    run(aws, study, trials=3)
+    run(aws, study, minutes=0)
     assert not aws.request
 
 
