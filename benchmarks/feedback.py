@@ -35,11 +35,11 @@ from shotspotter_assets.cities.local_time import ONE_DAY, days_between, now
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import next_day_rows
-from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import Forecast, write_forecast
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
 from shotspotter_assets.forecasts.retraining import choose_models, day_records, known_history
+from shotspotter_assets.forecasts.serving_record import ForecastWindow
 from shotspotter_assets.grid.cells import cell_edges, cells_at
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.grid.shapes import polygon_feature

@@ -11,7 +11,6 @@ from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts import risk_tables
 from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
-from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import (
     Forecast,
     ForecastRecord,
@@ -20,6 +19,7 @@ from shotspotter_assets.forecasts.issued_forecasts import (
     grid_version,
     is_over,
 )
+from shotspotter_assets.forecasts.serving_record import ForecastWindow
 from shotspotter_assets.models.alert_counts import CountDistribution, short_interval, year_reference
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import OtherInputsError

@@ -20,9 +20,8 @@ from shotspotter_assets.alerts.sources.snapshot import source_reports
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
-from shotspotter_assets.forecasts.forecast_window import shown_mixes
 from shotspotter_assets.forecasts.risk_tables import next_hours_table
-from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.serving_record import ServingRecord, shown_mixes
 from shotspotter_assets.forecasts.training import VALIDATION_DAYS
 from shotspotter_assets.grid.dates import DAY_HOURS
 from shotspotter_assets.grid.tensors import sparse_tensors

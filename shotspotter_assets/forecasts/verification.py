@@ -13,10 +13,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import SHADOW
-from shotspotter_assets.forecasts.forecast_window import ForecastWindow
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, find_record, is_over
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
-from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD
 from shotspotter_assets.storage.errors import error_reason

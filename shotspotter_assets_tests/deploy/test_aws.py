@@ -13,7 +13,7 @@ import yaml
 from dagster._config import process_config
 
 from shotspotter_assets.models.tuning import sagemaker_tuning_job as tuning_job
-from shotspotter_assets.models.tuning.sagemaker_task_file import TASK_FILE
+from shotspotter_assets.models.tuning.sagemaker_tuning_job import TASK_FILE
 from shotspotter_assets.models.tuning.search import TUNED_SETTINGS
 from shotspotter_assets.settings import CHECKOUT
 

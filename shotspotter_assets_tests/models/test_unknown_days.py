@@ -14,7 +14,7 @@ from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ord
 from shotspotter_assets.models.next_day.lag_baselines import lag_features
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.models.tuning.sagemaker_task_file import packed, unpacked
+from shotspotter_assets.models.tuning.sagemaker_tuning_job import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (
     CITY,

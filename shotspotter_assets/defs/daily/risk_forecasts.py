@@ -34,10 +34,9 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     """
     from shotspotter_assets.forecasts.approval import WaitingModels
     from shotspotter_assets.forecasts.daily_forecast import forecast_day, withheld
-    from shotspotter_assets.forecasts.forecast_window import ForecastWindow
     from shotspotter_assets.forecasts.issued_forecasts import issued_on_grid
     from shotspotter_assets.forecasts.seals import write_sealed
-    from shotspotter_assets.forecasts.serving_record import ServingRecord
+    from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
     from shotspotter_assets.forecasts.shadow import forecast_shadow
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.storage.fingerprints import sha256

@@ -119,8 +119,7 @@ def _search_on_sagemaker(
     cutoff: date,
 ) -> None:
     """Search with trials as training jobs on AWS. Raises ValueError without a role, an image and a store on S3."""
-    from shotspotter_assets.models.tuning.sagemaker_task_file import TASK_FILE, packed
-    from shotspotter_assets.models.tuning.sagemaker_tuning_job import Cloud, search_on_sagemaker
+    from shotspotter_assets.models.tuning.sagemaker_tuning_job import TASK_FILE, Cloud, packed, search_on_sagemaker
 
     city = task.history.city.name
     name = task.forecaster

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from shotspotter_assets.models.tuning.sagemaker_task_file import OBJECTIVE, TASK_CHANNEL, unpacked
-from shotspotter_assets.models.tuning.sagemaker_tuning_job import suggested_values
+from shotspotter_assets.models.tuning.sagemaker_tuning_job import OBJECTIVE, TASK_CHANNEL, suggested_values, unpacked
 
 ROOT: Final = Path("/opt/ml")
 MAX_REASON_CHARACTERS: Final = 1000  # SageMaker shows 1024 of them

@@ -17,7 +17,7 @@ from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.networks.windows import Windows
+    from shotspotter_assets.models.networks.fit import Windows
 
 pytestmark = pytest.mark.networks
 CONFIG = NetworkSettings(
@@ -58,7 +58,7 @@ def training() -> ModuleType:
 @pytest.fixture(scope="module")
 def windows() -> "type[Windows]":
     """The batches of a training, a class of Keras."""
-    from shotspotter_assets.models.networks.windows import Windows
+    from shotspotter_assets.models.networks.fit import Windows
 
     return Windows
 

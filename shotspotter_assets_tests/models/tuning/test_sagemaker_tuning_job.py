@@ -18,7 +18,7 @@ from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettin
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.tuning import sagemaker_train as train
 from shotspotter_assets.models.tuning import sagemaker_tuning_job as tuning_job
-from shotspotter_assets.models.tuning.sagemaker_task_file import packed, unpacked
+from shotspotter_assets.models.tuning.sagemaker_tuning_job import packed, unpacked
 from shotspotter_assets.models.tuning.search import TuningTask, open_study
 from shotspotter_assets_tests.models.histories import CITY, shared_start
 from shotspotter_assets_tests.models.tuning.fake_aws import FakeAws, Job
