@@ -455,7 +455,7 @@ def lost_runs() -> None:
 
 
 def _fail_lost_runs() -> None:
-    from shotspotter_assets.commands.lost_runs import fail_lost_runs
+    from shotspotter_assets.defs.requested_runs import fail_lost_runs
 
     with _instance() as instance:
         for run_id in fail_lost_runs(instance):

@@ -20,9 +20,8 @@ from rich.console import Console
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.city_files import load_cities
-from shotspotter_assets.commands.lost_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs
 from shotspotter_assets.commands.status import status_tables, status_text
-from shotspotter_assets.defs.requested_runs import runs_under_way
+from shotspotter_assets.defs.requested_runs import CODE_SERVER_TAG, PROCESS_TAG, fail_lost_runs, runs_under_way
 from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
@@ -366,8 +365,8 @@ def test_the_daemon_finds_the_run_of_a_command_until_its_process_is_killed(
         assert fail_lost_runs(instance) == []
         process.kill()
         process.wait()
-        assert len(fail_lost_runs(instance)) == 1
         assert runs_under_way(instance, city) == []
+        assert len(fail_lost_runs(instance)) == 1
 
 
 def check(folder: Path) -> tuple[str, list[str]]:

@@ -92,7 +92,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     busy = next((run for run in under_way if run.is_training or not run.assets.isdisjoint(TRAINING)), None)
     if busy is not None:  # one training or report of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
-    blocked = [*held_back_days(stored.table, city), *snapshot.unusable.values()]
+    blocked = [*held_back_days(stored.table, city, days.due), *snapshot.unusable.values()]
     whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),

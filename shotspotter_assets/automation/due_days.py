@@ -13,7 +13,7 @@ from shotspotter_assets.alerts.days.known_days import Decisions
 from shotspotter_assets.alerts.sources.snapshot import Snapshot
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.local_time import ONE_DAY
+from shotspotter_assets.cities.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
 from shotspotter_assets.storage.wording import first_of
@@ -35,12 +35,13 @@ class DueDay:
 def named_files(due: Mapping[date, DueDay]) -> str:
     """Return the names of the files of successive days in brackets, those of the last day first; empty without any.
 
-    A file that does not reach from the first day to the last one is named with its own days.
+    A file without rows of the first or the last day is named with the days that its rows span.
     """
     files = dict.fromkeys(name for day in sorted(due, reverse=True) for name in due[day].files)
     days_of = {name: [day for day in due if name in due[day].files] for name in files}
     named = [
-        name if len(days) == len(due) else f"{name}: {days_in_words(sorted(days))}" for name, days in days_of.items()
+        name if {min(due), max(due)} <= {*days} else f"{name}: {days_in_words(days_between(min(days), max(days)))}"
+        for name, days in days_of.items()
     ]
     return f" ({first_of(named, MAX_NAMED)})" if named else ""
 

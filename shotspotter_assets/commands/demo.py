@@ -18,10 +18,10 @@ from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_betwee
 from shotspotter_assets.cities.stored_settings import settings_version
 from shotspotter_assets.city_files import PACKAGE_CITIES, find_city
 from shotspotter_assets.commands.explore.small_fold import LEGEND, fold_text
-from shotspotter_assets.commands.lost_runs import fail_lost_runs
 from shotspotter_assets.commands.progress import processes
-from shotspotter_assets.commands.runs import Launch, cpu_seconds, run_launch
+from shotspotter_assets.commands.runs import Launch, cpu_seconds, lines_of, run_launch, show_warnings
 from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.defs.requested_runs import fail_lost_runs
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.fold_report import FoldReport
@@ -108,8 +108,7 @@ def run_demo(name: str, *, days_only: bool) -> None:
     warnings = _run(stages(city, days_only=days_only), store, city)
     if not days_only:
         _show_results(store, city)
-    if warnings:
-        click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
+    show_warnings(warnings)
     click.echo(f"\ndone in {time.monotonic() - started:.0f} s, {cpu_seconds():.0f} CPU seconds")
     if days_only:
         click.echo(f"Train a fold on these days: shotspotter fold {name} {DEMONSTRATIONS[name].fold}")
@@ -140,7 +139,7 @@ def _run(all_stages: Sequence[Sequence[Launch]], store: Store, city: City) -> se
             }
             for run in as_completed(running):
                 click.echo(run.result().line)
-                warnings.update(run.result().warnings)
+                warnings.update(lines_of(run.result().warnings))
                 runs.advance(running[run])
     return warnings
 

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,10 +16,17 @@ from shotspotter_assets.automation.under_way import DueRun
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.commands.lost_runs import PROCESS_TAG, fail_lost_runs, process_address
 from shotspotter_assets.commands.progress import processes
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs.requested_runs import config_of, job_name, runs_under_way, tags_of
+from shotspotter_assets.defs.requested_runs import (
+    PROCESS_TAG,
+    config_of,
+    fail_lost_runs,
+    job_name,
+    process_address,
+    runs_under_way,
+    tags_of,
+)
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.storage.catalogue import Asset
@@ -38,10 +45,10 @@ class Launch(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A line about a run that has ended, and one for each check that warns."""
+    """A line about a run that has ended, and the warning of each of its checks, which is empty for one that passed."""
 
     line: str
-    warnings: Sequence[str]
+    warnings: Mapping[str, str]
 
 
 @cache
@@ -75,11 +82,23 @@ def run_launch(launch: Launch) -> Ended:
         result = job.with_hooks({advance}).execute_in_process(
             run_config=config, instance=instance, asset_selection=selection, tags=tags
         )
-    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    return Ended(
-        f"{launch.title}: {time.monotonic() - started:.0f} s, {cpu_seconds() - before:.0f} CPU seconds",
-        [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed],
-    )
+    warnings = {
+        f"{check.check_name} of {check.asset_key.to_user_string()}": "" if check.passed else check.description or ""
+        for check in result.get_asset_check_evaluations()
+    }
+    line = f"{launch.title}: {time.monotonic() - started:.0f} s, {cpu_seconds() - before:.0f} CPU seconds"
+    return Ended(line, warnings)
+
+
+def lines_of(warnings: Mapping[str, str]) -> list[str]:
+    """Return a line for each check that warns."""
+    return [f"{check}: {warning}" for check, warning in warnings.items() if warning]
+
+
+def show_warnings(lines: Collection[str]) -> None:
+    """Print the lines about checks that warn, if any."""
+    if lines:
+        click.echo("\n  ".join(["\nChecks that warn:", *sorted(lines)]))
 
 
 def run_city(name: str) -> None:
@@ -89,7 +108,7 @@ def run_city(name: str) -> None:
     city = find_city(settings.cities, name)
     with dg.DagsterInstance.get() as instance:
         fail_lost_runs(instance)  # a killed command's run would be waited for
-    warnings = set[str]()
+    warnings: dict[str, str] = {}
     started = set[DueRun]()
     with processes(1) as pool:
         for run in iter(lambda: next(_due_runs(settings, city), None), None):
@@ -101,8 +120,7 @@ def run_city(name: str) -> None:
             ended = pool.submit(run_launch, launch).result()
             click.echo(ended.line)
             warnings.update(ended.warnings)
-    if warnings:
-        click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
+    show_warnings(lines_of(warnings))  # a later run may have evaluated a check again
 
 
 def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:

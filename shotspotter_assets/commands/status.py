@@ -115,7 +115,7 @@ def _facts(
     present = stored_now(city, stored.table)
     facts: dict[str, Sequence[str]] = {
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
-        "alerts": [lateness(store, city).message],
+        "alerts": [],
         "unusual": unusual_sentences(city.holidays, stored.table),
     }
     if not city.is_automated:
@@ -134,9 +134,8 @@ def _facts(
         facts["waits"] = [text for text in due_runs.waits if text not in present.waits]
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
-    if present.arrived:  # a remedy for missing days does not hold for days that have landed
-        facts["alerts"] = [f"{present.data[:1].upper()}{present.data[1:]}."]
-    held_back = stored.table.in_state("held_back")
+    facts["alerts"] = [lateness(store, city, present.arrived).message]
+    held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day not in present.arrived}
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     return facts | _serving_facts(city, store, stored.table, present)
 

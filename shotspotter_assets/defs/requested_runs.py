@@ -1,6 +1,11 @@
-"""Named jobs, tags and config of due runs, and the runs under way."""
+"""Named jobs, tags and config of due runs, the runs under way, and those that are lost.
 
+Lost runs ended without a message, as in a power cut, and would keep their place in the queue.
+"""
+
+import json
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
@@ -19,6 +24,9 @@ CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"  # city, first asset and days
 VERSION_TAG: Final = "shotspotter/version"  # hash of the inputs
 REPLACES_TAG: Final = "shotspotter/replaces"  # version of the stored partitions
+CODE_SERVER_TAG: Final = ".dagster/grpc_info"  # address of the server that started a run; it takes cancellations
+PROCESS_TAG: Final = "shotspotter/process"  # address on which the process of a command's run listens, and its machine
+LOST: Final = "The process of this run ended, and the run with it."
 REASON_TAG: Final = "shotspotter/reason"
 PRIORITY_TAG: Final = "dagster/priority"
 LONG_TAG: Final = "shotspotter/long"  # of runs that `dagster.yaml` limits, so that a place is free for the newest day
@@ -81,10 +89,47 @@ def job_name(city: str, assets: Sequence[Asset]) -> str:
 
 
 def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay]:
-    """Return the city's runs that have not ended."""
+    """Return the city's runs that have not ended. One of a command that was killed has ended, whatever its status says."""
     runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
-    described = [_described(run, city.name) for run in runs]
+    described = [_described(run, city.name) for run in runs if not (PROCESS_TAG in run.tags and _is_lost(run.tags))]
     return [run for run in described if run.assets]
+
+
+def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark active runs without their process, and runs that nobody queued, as failed; return their ids."""
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE)) if _is_lost(run.tags)]
+    # A sensor queues the runs that it has made, unless it is stopped in between for longer than Dagster resumes its tick.
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    unqueued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=yesterday))
+    lost += [run for run in unqueued if run not in lost]
+    for run in lost:
+        instance.report_run_failed(run, LOST)
+    return [run.run_id for run in lost]
+
+
+def process_address(server: socket.socket) -> str:
+    """Return the value of `PROCESS_TAG` for a process that listens on a loopback socket."""
+    host, port = server.getsockname()
+    return json.dumps({"host": host, "port": port, "machine": socket.gethostname()})
+
+
+def _is_lost(tags: Mapping[str, str]) -> bool:
+    """Return True if the tags of a run name a process that has ended; unknown for another machine's command."""
+    address = json.loads(tags.get(CODE_SERVER_TAG) or tags.get(PROCESS_TAG) or "{}")
+    is_here = address.get("machine", socket.gethostname()) == socket.gethostname()
+    return bool(address) and is_here and not _listens(address)
+
+
+def _listens(address: Mapping[str, Any]) -> bool:
+    try:
+        if path := address.get("socket"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+        else:
+            socket.create_connection((address["host"], address["port"]), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def target_of(city: City, run: DueRun) -> str:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import shapely
-from scipy.special import ndtr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import CellFactor, PointFactor, PolygonFactor
@@ -97,6 +96,8 @@ def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["a
 
 def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:
     """Return points by km², the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
+    from scipy.special import ndtr
+
     east, north = shapely.get_coordinates(points).T
     axes = (plane.height, city.grid.rows, north), (plane.width, city.grid.columns, east)
     by_row, by_column = (

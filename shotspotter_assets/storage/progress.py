@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from operator import length_hint
 from typing import Any, Final, NamedTuple, TypeVar
@@ -71,12 +71,16 @@ _thread = _Thread()
 
 
 class Steps(AbstractContextManager["Steps"]):
-    """A loop over a number of units, such as days, within the loops that surround it; `work` names what they are steps of."""
+    """A loop over a number of units, such as days, within the loops that surround it; `work` names what they are steps of.
 
-    def __init__(self, unit: str, total: int, work: str = "") -> None:
+    `seconds` are the usual ones of each step, in order; without them, all take the same time.
+    """
+
+    def __init__(self, unit: str, total: int, work: str = "", seconds: Sequence[float] = ()) -> None:
         self.unit = unit
         self.total = total
         self.work = work
+        self.seconds = seconds or [1.0] * max(total, 1)
         self.done = 0
         self.done_share = 0.0
 
@@ -87,7 +91,10 @@ class Steps(AbstractContextManager["Steps"]):
 
     def share(self, of_step: float) -> float:
         """Return the share that is done, given that of the present step."""
-        return min(self.done_share + of_step / max(self.total, 1), 1.0)
+        return min(self.done_share + of_step * self._share_of_step(), 1.0)
+
+    def _share_of_step(self) -> float:
+        return self.seconds[min(self.done, len(self.seconds) - 1)] / sum(self.seconds)
 
     def __enter__(self) -> "Steps":
         if not _thread.loops:
@@ -103,9 +110,9 @@ class Steps(AbstractContextManager["Steps"]):
                 listener(Report(os.getpid()))
 
     def advance(self, share: float | None = None) -> None:
-        """Report that a step is done, and with it a share of the loop; by default, all steps have equal shares."""
+        """Report that a step is done, and with it a share of the loop: by default, that of its usual seconds."""
+        self.done_share += self._share_of_step() if share is None else share
         self.done += 1
-        self.done_share = self.done / self.total if share is None else self.done_share + share
         _thread.report()
 
 

@@ -86,6 +86,9 @@ def test_each_file_of_several_days_is_named_with_its_own_days(town: LivingCity) 
     town.land("second.csv", *rows(TODAY, TODAY + timedelta(days=1)))
     town.remove("first.csv")
     assert "2026-03-16 to 2026-03-17 (second.csv): the first day" in town.tick()[0].tags["shotspotter/reason"]
+    town.now += timedelta(days=1)
+    town.land("second.csv", *rows(TODAY, TODAY), *rows(TODAY + timedelta(days=2), TODAY + timedelta(days=2)))
+    assert "2026-03-16 to 2026-03-18 (second.csv): the first day" in town.tick()[0].tags["shotspotter/reason"]
 
 
 def test_a_reason_names_the_state_that_was_stored(town: LivingCity) -> None:

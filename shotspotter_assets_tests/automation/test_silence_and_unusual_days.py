@@ -101,6 +101,9 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
         assert "350 times the usual 5.0" in text
         assert accept in text
     assert "is known" in town.command(*accept.split()[1:])
+    waits = town.command("status", NAME)
+    assert f"{loud} was stored as held back and is decided again (A person accepts its number of alerts.)" in waits
+    assert accept not in waits
     town.settle(checks=False)
     accepted = town.forecast(TODAY)
     assert states(town) == ["known", "known"]

@@ -112,6 +112,17 @@ def test_nested_loops_are_one_place_with_their_share(monkeypatch: pytest.MonkeyP
     assert not reports[-1].place
 
 
+def test_a_long_step_has_its_usual_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "MIN_SECONDS", 0)
+    reports: list[Report] = []
+    monkeypatch.setattr(progress, "listeners", [reports.append])
+    with Steps("model", 3, seconds=[8, 1, 1]) as models:
+        list(steps("member", range(2)))
+        models.advance()
+        models.advance()
+    assert [report.share for report in reports if report.place] == pytest.approx([0, 0, 0.4, 0.8, 0.8, 0.9])
+
+
 def test_the_remaining_time_is_shown_once_it_is_known() -> None:
     now = datetime.now(UTC).timestamp()
     assert str(Report(1, "fold_models", 0.5, now + 45.5)) == "fold_models, 50%, about 46 s left"

@@ -3,7 +3,7 @@
 Checks of the present: late alerts, days held back, and unusable landed files.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
@@ -60,9 +60,14 @@ def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityN
     )
 
 
-def held_back_days(table: DayTable, city: City) -> Iterator[str]:
-    """Yield sentences about days that wait until a person accepts them, and one about days with unusable rows."""
-    held_back = {day: entry for day, entry in table.in_state("held_back").items() if day >= city.start}
+def held_back_days(table: DayTable, city: City, due: Collection[date] = ()) -> Iterator[str]:
+    """Yield sentences about days that wait until a person accepts them, and one about days with unusable rows.
+
+    Days that are `due` wait for their run alone.
+    """
+    held_back = {
+        day: entry for day, entry in table.in_state("held_back").items() if day >= city.start and day not in due
+    }
     for day, entry in held_back.items():
         if entry.is_unusual:
             yield f"{day} waits until a person accepts it: {entry.why}."
@@ -90,8 +95,11 @@ MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file m
 MAX_PERIODS_SHOWN: Final = 3
 
 
-def lateness(store: Store, city: City) -> Finding:
-    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, because a silent source starts no run."""
+def lateness(store: Store, city: City, arrived: Collection[date] = ()) -> Finding:
+    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, because a silent source starts no run.
+
+    `arrived` days have landed, and are not stored yet.
+    """
     table = DayTable.read(store, city.name)
     local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
@@ -100,7 +108,7 @@ def lateness(store: Store, city: City) -> Finding:
     # A day may be stored before it is awaited, and after the end that the city's file has now.
     last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
     issue_date = min(city.publication.newest_issue_date(local), end)
-    finding = alerts_on_time(table, city, last, due, issue_date, issued)
+    finding = alerts_on_time(table, city, last, due, issue_date, issued, arrived)
     return replace(finding, passed=finding.passed or city.end is not None)
 
 
@@ -113,19 +121,25 @@ def awaited_days(table: DayTable, city: City, now: datetime) -> tuple[date, date
 
 
 def alerts_on_time(
-    table: DayTable, city: City, last: date, due: date, issue_date: date, last_issued: date | None = None
+    table: DayTable,
+    city: City,
+    last: date,
+    due: date,
+    issue_date: date,
+    last_issued: date | None = None,
+    arrived: Collection[date] = (),
 ) -> Finding:
     """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last day that is over.
 
     One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
-    data = table_in_words(table, last, due, city.rows)
+    data = table_in_words(table, last, due, city.rows, arrived)
     known = f"{data[:1].upper()}{data[1:]}."
     if newest is None or has_ended(newest, due) or not any(day.rows and day.is_counted for day in table.days.values()):
         return Finding(True, known)
-    missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
-    lead = (issue_date - newest).days + 1
+    missing = [day for day in missing_days(table, due) if day not in {*table.in_state("held_back"), *arrived}]
+    lead = (issue_date - max([newest, *arrived])).days + 1
     messages = {"": known}
     if len(missing) >= MIN_MISSING_DAYS:
         messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"

@@ -17,7 +17,7 @@ import numpy as np
 from shotspotter_assets.alerts.checks.usual import usual_volume
 from shotspotter_assets.alerts.days.day_table import Day, DayRows, DayTable, Decision, Found
 from shotspotter_assets.alerts.days.day_words import Words
-from shotspotter_assets.alerts.days.known_days import LEVEL_DAYS, Decisions, SourceReport, decide_days
+from shotspotter_assets.alerts.days.known_days import HAS_ROWS, LEVEL_DAYS, Decisions, SourceReport, decide_days
 from shotspotter_assets.alerts.sources.snapshot import Snapshot
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
@@ -25,12 +25,15 @@ from shotspotter_assets.storage.wording import first_of
 
 MAX_RATIO: Final = 20  # holds one of 33,000 real days: Springfield, MA, 30 June 2012, 205 alerts, usually 7.9
 SEASON_DAYS: Final = 350  # minimum age of days of fireworks and holidays by which others are judged: those of last year
+ACCEPTED: Final = Decision("known", "A person accepts its number of alerts.")
 NOTED_RATIO: Final = 5  # names 137 of those days, 100 of them of fireworks and holidays
 
 
 def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, found: Found, last: date) -> Decisions:
     """Return the state of each day up to `last`, with the reason; see `decide_days` for `reports` and `found`."""
     decisions = decide_days(city, reports, words.quiet, found, last)
+    accepted = {day for day in words.accepted if day in found and decisions.get(day) == HAS_ROWS}
+    decisions |= dict.fromkeys(accepted, ACCEPTED)
     counts = tuple(
         _usable(found.get(day)) if decision.state in ("known", "silent") else np.nan
         for day, decision in decisions.items()

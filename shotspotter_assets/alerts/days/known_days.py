@@ -29,6 +29,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.storage.arrays import Array, Integers
 
+HAS_ROWS: Final = Decision("known", "It has rows.")
 QUIET: Final = "A person reports no alerts."
 NO_FILE: Final = "The folder has no complete file of this day."
 MIN_CHANCE_OF_ANSWERED: Final = 1e-3  # rarer silences in answers count as days that are not published yet
@@ -96,8 +97,7 @@ class _Timeline:
         if begins is None:
             return
         start = max((begins - self.days[0]).days, 0)
-        has_rows = Decision("known", "It has rows.")
-        yield from ((day, has_rows) for day in self.days[start:] if day in self.own)
+        yield from ((day, HAS_ROWS) for day in self.days[start:] if day in self.own)
         for silence in silences(self.counts, start):
             yield from self._silent_days(silence)
 
