@@ -192,7 +192,6 @@ def test_status_writes_nothing_to_the_store(tmp_path: Path) -> None:
     city.land("more.csv", row(start, 7))
     assert "more.csv" in status()
     assert files() == before
-    city.close()
 
 
 NEW_TERMINAL = """
@@ -299,7 +298,6 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
         facts = json.loads(CliRunner().invoke(main, ["status", "--json"], env=city.environment()).output)
     assert status_text(facts) == shown.rstrip("\n")
     assert facts["town"]["serves"] == ["nothing yet"]
-    city.close()
 
 
 def test_a_terminal_shows_the_state_as_a_table_with_the_same_words() -> None:

@@ -13,7 +13,7 @@ from benchmarks.feedback import (
     recorded,
     run,
 )
-from benchmarks.reports.feedback_measures import Run, gini, log_loss, shares, slope
+from benchmarks.reports.feedback_measures import shares
 from shotspotter_assets.forecasts.patrol.cover import CoverProblem
 from shotspotter_assets.forecasts.patrol.lottery import draw_lots
 
@@ -85,55 +85,6 @@ def test_sensors_and_units_record_by_their_chances(scenario: Scenario, expected:
     assert is_recorded[with_unit].mean() == pytest.approx(expected, abs=0.01)
     without_unit = sensors[3] * (CONFIRMED_SHARE if scenario.confirms else 1)
     assert is_recorded[~with_unit].mean() == pytest.approx(without_unit, abs=0.02)
-
-
-def test_the_correction_makes_records_proportional_to_incidents() -> None:
-    incidents = week_of(np.full(3, 3_000.0), np.random.default_rng(2))
-    chances = np.array([1.6, 0.4, 0.1])  # of two units, of one, and of one
-    random = np.random.default_rng(3)
-    plans = [Plan(np.floor(chances + random.random(3)).astype(int), chances) for _ in range(7 * 200)]
-    kept = np.zeros(3)
-    for start in range(0, len(plans), 7):
-        is_recorded = recorded(SCENARIOS["lottery_corrected"], incidents, np.zeros(3), plans[start : start + 7], SHARES)
-        kept += np.bincount(incidents.cell[is_recorded], minlength=3)
-    assert shares(kept) == pytest.approx(np.full(3, 1 / 3), abs=0.04)
-
-
-def run_of(expected: np.ndarray, units: np.ndarray, incidents: np.ndarray) -> Run:
-    weeks = 26
-    by_day = np.ones((weeks, 7, 1), np.int64)
-    return Run(
-        "made up", np.arange(len(units)), by_day * incidents, by_day * incidents, by_day * units, np.tile(expected, (weeks, 1)),
-        np.tile(-np.expm1(-expected), (weeks, 1)),
-    )  # fmt: skip
-
-
-def test_the_slope_is_one_in_proportion_and_two_at_twice_the_contrast() -> None:
-    truth = np.array([0.1, 0.2, 0.3, 0.4])
-    assert slope(truth, truth) == pytest.approx(1)
-    assert slope(2 * truth - 0.25, truth) == pytest.approx(2)
-    assert gini(np.full(4, 0.25)) == pytest.approx(0)
-    assert gini(np.array([0, 0, 0, 1.0])) == pytest.approx(0.75)
-
-
-def test_a_levelled_log_loss_ignores_the_level_and_not_the_places() -> None:
-    incidents = np.array([1, 0, 0, 0])
-    right = np.array([0.9, 0.1, 0.1, 0.1])
-    low = np.array([0.09, 0.01, 0.01, 0.01])
-    wrong = np.array([0.1, 0.9, 0.1, 0.1])
-    loss = {
-        name: log_loss(run_of(rate, incidents, incidents), is_levelled=True)
-        for name, rate in {"right": right, "low": low, "wrong": wrong}.items()
-    }
-    assert loss["low"] == pytest.approx(loss["right"])
-    assert loss["wrong"] > loss["right"] + 0.3
-    assert log_loss(run_of(low, incidents, incidents)) > log_loss(run_of(right, incidents, incidents)) + 0.3
-
-
-def test_quarters_follow_each_other() -> None:
-    [first, last] = run_of(np.ones(4), np.array([1, 1, 0, 0]), np.ones(4, np.int64)).quarters()
-    assert len(first.units) == len(last.units) == 13
-    assert first.has_units.tolist() == [True, True, False, False]
 
 
 def test_a_week_of_the_chain_plans_all_units_on_forecasts_of_all_cells() -> None:

@@ -22,13 +22,6 @@ def test_bins_hold_equally_many_expected_alerts_and_all_of_them():
     assert (number * of.observed).sum() == pytest.approx(observed_of(TABLE).sum(), rel=0.02)
 
 
-def test_a_forecast_twice_too_high_has_half_the_ratio():
-    of, doubled = (weekly_reliability(with_column(TABLE, "m", TABLE[TRUE].to_numpy() * by), "m") for by in (1, 2))
-    assert doubled.observed == pytest.approx(of.observed)
-    assert doubled.low == pytest.approx(of.low / 2)
-    assert doubled.high == pytest.approx(of.high / 2)
-
-
 def test_bands_hold_what_is_true_and_not_what_is_twice_too_high():
     def share_held(by: float) -> float:
         of = weekly_reliability(with_column(TABLE, "m", TABLE[TRUE].to_numpy() * by), "m")

@@ -199,7 +199,6 @@ def test_most_simulated_alerts_have_their_own_call(tmp_path: Path) -> None:
     assert 0.85 < month.alerts_with_report / month.alerts < 0.95
     assert month.unmatched <= 0.02 * month.alerts
     assert 0.7 < month.alerts_by_outcome["unconfirmed"] / month.alerts_with_report < 0.85
-    assert month.sensors.to_dispatch is not None
     assert 2 < month.sensors.to_dispatch.median < 4
     assert month.persons.number > 40
 

@@ -123,9 +123,7 @@ def store(tmp_path: Path, reported_fold: Path) -> Store:
 
 
 def audited(store: Store, **changes: Any) -> AuditedDays:
-    days = read_audited_days(store, CITY.model_copy(update=changes), LAST)
-    assert days is not None
-    return days
+    return read_audited_days(store, CITY.model_copy(update=changes), LAST)
 
 
 def test_a_fold_is_read_with_its_alerts_and_the_map_of_the_year_before(store: Store) -> None:
@@ -150,6 +148,5 @@ def test_plans_give_hours_of_units_on_their_days_alone(store: Store) -> None:
     )  # fmt: skip
     store.write_table(PLAN, plan, CITY.name, day - timedelta(days=1))
     hours = audited(store).unit_hours
-    assert hours is not None
     assert np.isfinite(hours).all(axis=1).nonzero()[0].tolist() == [40]
     assert hours[40].sum() == hours[40, 3] == 16

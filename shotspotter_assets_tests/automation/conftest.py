@@ -1,6 +1,5 @@
 """A city that is built up to yesterday, which tests copy and continue."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,18 +13,15 @@ YESTERDAY = TODAY - timedelta(days=1)
 
 
 @pytest.fixture(scope="session")
-def settled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingCity]:
+def settled_once(tmp_path_factory: pytest.TempPathFactory) -> LivingCity:
     """The city at noon with all that has landed stored, forecast and shown; not to be changed."""
     town = LivingCity(tmp_path_factory.mktemp("settled") / "town", START, noon(TODAY))
     town.land("history.csv", *rows(START, YESTERDAY))
     town.settle(checks=False)
-    yield town
-    town.close()
+    return town
 
 
 @pytest.fixture
-def settled(settled_once: LivingCity, tmp_path: Path) -> Iterator[LivingCity]:
+def settled(settled_once: LivingCity, tmp_path: Path) -> LivingCity:
     """A copy for one test: building the city takes several runs."""
-    town = settled_once.copy(tmp_path / "town")
-    yield town
-    town.close()
+    return settled_once.copy(tmp_path / "town")

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from weakref import finalize
 
 import dagster as dg
 from click.testing import CliRunner
@@ -74,6 +75,7 @@ class LivingCity:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.store = Store(str(self.folder / "store"))
         self.instance = instance_in_memory(self.folder / "home")
+        finalize(self, self.instance.dispose)
         if (self.folder / "cities" / f"{self.name}.yaml").exists():
             self.load()
         else:
@@ -85,9 +87,6 @@ class LivingCity:
         city = LivingCity(folder, self.start, self.now, self.name, message=self.message, _cursor=self._cursor)
         copy_runs(self.instance, city.instance)
         return city
-
-    def close(self) -> None:
-        self.instance.dispose()
 
     def write_city_file(self, **changes: str) -> None:
         """Write and load the city's file; `longitude` and `latitude` name its columns, `more` is added."""

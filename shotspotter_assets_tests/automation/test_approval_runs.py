@@ -1,3 +1,4 @@
+from html import unescape
 from pathlib import Path
 
 import dagster as dg
@@ -6,8 +7,10 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, IssueRecord, load_record
 from shotspotter_assets.forecasts.serving_record import ServingRecord
+from shotspotter_assets.pages.rendering import plain
 from shotspotter_assets_tests.automation.conftest import START, TODAY, YESTERDAY
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.automation.statements import Said
 
 
 def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path: Path) -> None:
@@ -25,6 +28,10 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     first = waiting().models
     assert ServingRecord.find(town.store, NAME, TODAY) is None
     assert issued().no_forecast == f"No forecast is issued. {waiting().reason}"
+    status = town.command("status", NAME)
+    assert status.count(waiting().text) == 1
+    assert f"  no forecast       {TODAY}: models wait for approval" in status
+    assert plain(waiting().text) in unescape(Said(town).page)
 
     of_today = {"dagster/partition": str(TODAY)}
     launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)
@@ -40,15 +47,16 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     assert waiting() is None
     assert isinstance(issued(), ForecastRecord)
     assert "A. Smith" in " ".join(issued().why_served)
-    assert "A. Smith" in town.command("status", NAME)
+    for shown in (town.command("status", NAME), unescape(Said(town).page)):
+        assert "A. Smith" in shown
 
     town.land("late.csv", row(YESTERDAY, 50))
     town.settle(checks=False)
     second = waiting().models
     assert second.version != ServingRecord.load(town.store, NAME, TODAY).version == first.version
     assert second.version in " ".join(issued().why_served)
+    assert f"  approval          {waiting().text[:40]}" in town.command("status", NAME)
     town.write_city_file()
     town.settle(checks=False)
     assert waiting() is None
     assert ServingRecord.load(town.store, NAME, TODAY).version == second.version
-    town.close()

@@ -1,6 +1,5 @@
 """The forecast of tomorrow: issued from noon on, refreshed until its day begins, and scored as it was issued."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -20,11 +19,10 @@ PATROL = "patrol: {shifts: [{name: night, start: 20, end: 4, units: 2}]}\n"
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
+def town(tmp_path: Path) -> LivingCity:
     town = LivingCity(tmp_path / "town", START, datetime(2026, 3, 16, 14, tzinfo=UTC))
     town.write_city_file(more=PATROL)
-    yield town
-    town.close()
+    return town
 
 
 def settle_at(town: LivingCity, day: date, hour: int, minute: int = 0) -> set[str]:

@@ -3,7 +3,6 @@
 `test_due` has the order of reports and folds.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,10 @@ ONE_DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
+def town(tmp_path: Path) -> LivingCity:
     town = LivingCity(tmp_path / "town", START, noon(TODAY))
     town.land("history.csv", *rows(START, YESTERDAY))
-    yield town
-    town.close()
+    return town
 
 
 def at_hour(day: date, hour: int, minute: int = 0) -> datetime:
@@ -176,7 +174,6 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
     assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
     assert (earlier.trained, later.trained, later.models_from) == (True, False, days[0])
-    town.close()
 
 
 def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
@@ -221,7 +218,6 @@ def test_rows_without_a_usable_time_make_no_day_known(tmp_path: Path, time: str)
     town.land("history.csv", *rows(START + 8 * ONE_DAY, YESTERDAY), f"{time},-76.8,38.2,Single_Gunshot,x\n")
     town.settle(days_only=True)
     assert set(town.table.in_state("unknown")) == set(days_between(START, START + 7 * ONE_DAY))
-    town.close()
 
 
 def test_the_newest_of_two_corrections_of_a_day_counts(settled: LivingCity) -> None:
@@ -271,7 +267,6 @@ def test_the_newest_forecast_is_never_of_a_day_that_has_ended(tmp_path: Path) ->
     record = town.forecast(max(town.store.days_present(FORECAST_RECORD, NAME)))
     assert record.forecast_date == TODAY
     assert record.last_known < YESTERDAY
-    town.close()
 
 
 def said_of_alerts(town: LivingCity) -> list[str]:
@@ -298,4 +293,3 @@ def test_an_end_before_stored_days_leaves_them_out(tmp_path: Path, last: date) -
         town.settle(checks=False)
         assert said_of_alerts(town) == [str(end), "Alerts up to 13 March 2026."]
         assert Said(town).status_file["forecast_date"] == str(end + ONE_DAY)
-    town.close()

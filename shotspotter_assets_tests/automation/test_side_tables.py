@@ -1,7 +1,6 @@
 """Whatever files of a side table arrive, its asset ends as a rebuild from scratch would, and alerts never wait for it."""
 
 import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -35,13 +34,12 @@ def call(day: date, number: int, code: str) -> str:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
+def town(tmp_path: Path) -> LivingCity:
     """A city with three alerts a day on six days, and outcomes in `landing/town_outcomes`."""
     living = LivingCity(tmp_path / "living", START, noon(TODAY))
     living.write_city_file(more=OUTCOMES)
     living.land("alerts.csv", *(row(day, number) for day in DAYS for number in range(3)))
-    yield living
-    living.close()
+    return living
 
 
 def land(town: LivingCity, name: str, *lines: str) -> None:
@@ -86,9 +84,7 @@ def rebuilt(town: LivingCity, folder: Path) -> dict[date, list[dict[str, object]
             os.utime(target / file.name, (file.stat().st_mtime, file.stat().st_mtime))
     fresh.write_city_file(more=OUTCOMES)
     settle(fresh)
-    found = contents(fresh)
-    fresh.close()
-    return found
+    return contents(fresh)
 
 
 def outcomes_of(town: LivingCity, day: date) -> list[str]:

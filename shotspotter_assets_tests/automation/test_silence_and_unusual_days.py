@@ -1,6 +1,5 @@
 """A folder's silence, and a day far from the usual, as people see them: status, pages, checks and the forecast's record."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,13 +15,19 @@ SILENT = [date(2026, 11, 28), date(2026, 11, 29)]
 USUAL = 5  # alerts a day
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
-    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> LivingCity:
+    """The city with all that has landed stored, forecast and shown; not to be changed."""
+    town = LivingCity(tmp_path_factory.mktemp("silent") / "town", START, noon(TODAY))
     town.land("history.csv", *rows(START, SILENT[0] - timedelta(days=2), USUAL))
     town.land("daily_2026-11-27.csv", *rows(SILENT[0] - timedelta(days=1), SILENT[0] - timedelta(days=1), USUAL))
-    yield town
-    town.close()
+    town.settle(checks=False)
+    return town
+
+
+@pytest.fixture
+def town(silent: LivingCity, tmp_path: Path) -> LivingCity:
+    return silent.copy(tmp_path / "town")
 
 
 def states(town: LivingCity, days: list[date] = SILENT) -> list[str]:
@@ -30,7 +35,6 @@ def states(town: LivingCity, days: list[date] = SILENT) -> list[str]:
 
 
 def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
-    town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
     said = "lerts up to 27 November 2026; nothing has come for the 28th and 29th"
     record = town.forecast(TODAY)
@@ -51,7 +55,6 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
 
 
 def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> None:
-    town.settle(checks=False)
     expected = town.forecast(TODAY)
     said = town.command("quiet", NAME, "2026-11-27", "2026-11-29")
     assert "2026-11-27 stays known. It has rows." in said
@@ -123,7 +126,6 @@ def test_the_usual_is_learned_whatever_lands_first(tmp_path: Path) -> None:
     town.land("history.csv", *rows(START, loud - timedelta(days=1), USUAL))
     town.settle(checks=False, days_only=True)
     assert states(town)[0] == "held_back"
-    town.close()
 
 
 def test_a_city_may_show_such_a_day_above_the_forecast(town: LivingCity) -> None:

@@ -1,7 +1,6 @@
 """The packaged city that lives: under a shifted clock it runs through the last day of a year and the night after it."""
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -54,7 +53,7 @@ class Lives(LivingCity):
 
 
 @pytest.fixture
-def city(tmp_path: Path) -> Iterator[Lives]:
+def city(tmp_path: Path) -> Lives:
     folder = tmp_path / "city"
     cities = folder / "cities"
     cities.mkdir(parents=True)
@@ -64,9 +63,7 @@ def city(tmp_path: Path) -> Iterator[Lives]:
         text = text.replace(written, smaller)
     (cities / FILE.name).write_text(text)
     shutil.copytree(PACKAGE_CITIES / "simulated_city", cities / "simulated_city")
-    city = Lives(folder, date(2026, 7, 1), at(date(2026, 12, 24), 9), NAME)
-    yield city
-    city.close()
+    return Lives(folder, date(2026, 7, 1), at(date(2026, 12, 24), 9), NAME)
 
 
 def test_a_city_without_models_has_no_nowcast_and_no_failed_tick(city: Lives) -> None:

@@ -118,7 +118,6 @@ def test_a_coverage_file_has_the_named_areas(tmp_path: Path, changes: dict[str, 
     file.write_text(yaml.safe_dump({**LANDING, "coverage": {**COVERAGE, **changes}}))
     with pytest.raises(ValueError, match=says) if says else nullcontext():
         coverage = load_city(file).coverage
-        assert coverage is not None
         assert [name for name, _ in read_areas(coverage.file, coverage.name_property, coverage.areas)] == ["West"]
 
 

@@ -7,7 +7,6 @@ from shotspotter_assets.storage.catalogue import Asset
 
 
 def with_streets(city: City, path: str) -> City:
-    assert city.streets is not None
     return city.model_copy(update={"streets": city.streets.model_copy(update={"path": Path(path)})})
 
 

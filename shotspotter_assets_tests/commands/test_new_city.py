@@ -231,7 +231,6 @@ def test_real_alerts_give_the_zone_columns_and_box_of_the_shipped_file(name: str
     assert files[0].columns.named().items() <= source(city).columns.named().items()
     assert np.abs(np.array(city.box.edges) - shipped.box.edges).max() < 0.05
     [usable] = [re.search(r"rows: ([\d,]+) of ([\d,]+)", line) for line in lines if line.startswith("rows")]
-    assert usable is not None
     assert int(usable[1].replace(",", "")) >= 0.99 * int(usable[2].replace(",", ""))
 
 

@@ -72,7 +72,6 @@ def test_a_terminal_shows_steps_and_an_interrupted_command_goes_on(town: LivingC
     ran = subprocess.run(RUN, env=environ, capture_output=True, text=True, check=True)
     assert "raw_alerts" in ran.stdout
     assert "city_pages" in ran.stdout
-    town.close()
 
 
 def test_without_a_terminal_plain_lines_name_the_steps(town: LivingCity) -> None:
@@ -82,7 +81,6 @@ def test_without_a_terminal_plain_lines_name_the_steps(town: LivingCity) -> None
     assert any(re.search(r", asset \d of 3", line) for line in lines), ran.stderr
     assert "\x1b" not in ran.stderr + ran.stdout
     assert " of 3" not in ran.stdout
-    town.close()
 
 
 def test_the_log_of_a_run_names_its_steps(town: LivingCity, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +91,6 @@ def test_the_log_of_a_run_names_its_steps(town: LivingCity, monkeypatch: pytest.
     with dg.DagsterInstance.get() as instance:
         logged = [entry.user_message for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
     assert any(re.search(r", asset \d of 3, .*\d%", line) for line in logged)
-    town.close()
 
 
 def test_nested_loops_are_one_place_with_their_share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from unittest import mock
@@ -22,10 +21,8 @@ HISTORY = [row(START + timedelta(days=at), number) for at in range(8) for number
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[LivingCity]:
-    town = LivingCity(tmp_path / "town", START, noon(TODAY))
-    yield town
-    town.close()
+def town(tmp_path: Path) -> LivingCity:
+    return LivingCity(tmp_path / "town", START, noon(TODAY))
 
 
 @pytest.fixture

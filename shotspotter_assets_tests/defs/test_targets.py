@@ -68,7 +68,6 @@ def test_each_target_has_models_forecasts_scores_and_gate(made: Path) -> None:
         assert isinstance(record, ForecastRecord)
         expected[name] = record.expected_alerts
         scored = ScoreRecord.load(store, "tiny_city", NEXT).scores
-        assert scored is not None
         assert scored.observed_alerts > 0
         assert {reason for reasons in record.drivers.values() for reason in reasons}
         assert name == "gunfire" or not OF_GUNFIRE.search(

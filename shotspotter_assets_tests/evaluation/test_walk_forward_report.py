@@ -8,21 +8,20 @@ import pytest
 from shotspotter_assets.evaluation.estimates import table_gain
 from shotspotter_assets.evaluation.fold_tables import EVENLY
 from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
-from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable, beside_the_report
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, beside_the_report
 from shotspotter_assets.evaluation.scores import flagged_shares, score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import (
     FOLD,
     HORIZON,
     MINUTES,
     NOT_FOR,
-    WalkForwardReport,
     model_card,
     read_folds,
     walk_forward_report,
 )
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.trained_models import NEXT_MINUTES
-from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record, square_city
 from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
@@ -84,14 +83,6 @@ def test_the_report_counts_tested_days_and_cells():
     assert SCORES.value("base_rate") == pytest.approx(POOLED["observed"].to_numpy().mean())
     assert REPORT.covered_cells == dict.fromkeys(FOLDS, 36)
     assert REPORT.baselines == ["historical_mean", "city_mean"]
-
-
-def test_a_stored_report_reads_back(tmp_path):
-    stored, scores = report(hourly=HOURLY, types={FIRST: types_table()})
-    store = Store(str(tmp_path))
-    stored.write_after(store, {CITY_SCORES: scores.to_arrow()})
-    assert WalkForwardReport.load(store, "made_up") == stored
-    assert ScoreTable.load(store, CITY_SCORES, "made_up").to_arrow() == scores.to_arrow()
 
 
 def test_the_verdict_is_on_the_named_candidate():

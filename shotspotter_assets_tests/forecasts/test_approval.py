@@ -16,7 +16,6 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.storage.catalogue import APPROVALS
-from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.forecasts.town import DAY, TOWN, VERDICT, history_to, serving_record
 
@@ -266,18 +265,6 @@ def test_a_candidate_counts_from_the_day_on_which_it_replaced_another_one() -> N
     assert other.candidate_since == NEXT
     later = NEXT + timedelta(days=1)
     assert serving_record(issue_date=later, gate=other.gate).after(other).candidate_since == NEXT
-
-
-def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    record = serving_record().after(None)
-    record.write(store)
-    assert ServingRecord.load(store, TOWN.name, DAY) == ServingRecord.find(store, TOWN.name, DAY) == record
-    assert ServingRecord.latest_before(store, TOWN.name, NEXT) == record
-    assert ServingRecord.latest_before(store, TOWN.name, DAY) is None
-    assert ServingRecord.find(store, TOWN.name, NEXT) is None
-    with pytest.raises(MissingObjectError):
-        ServingRecord.load(store, TOWN.name, date(2024, 1, 1))
 
 
 def test_the_data_version_changes_only_with_the_files_that_serve() -> None:

@@ -174,15 +174,9 @@ def issued(store: Store) -> issued_forecasts.Forecast:
     return issue(store, TOWN, DAY, next_day(np.full(CELLS, 0.2)), MIDNIGHT, **{"0,1": ("near",)})
 
 
-def test_a_day_is_over_at_local_midnight() -> None:
-    assert not issued_forecasts.is_over(NEXT, TOWN.zone, MIDNIGHT - timedelta(seconds=1))
-    assert issued_forecasts.is_over(NEXT, TOWN.zone, MIDNIGHT)
-
-
 def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: issued_forecasts.Forecast) -> None:
     assert issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
     kept = issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT)
-    assert kept is not None
     assert kept.table_sha256 == sha256(store.read_bytes(FORECAST, TOWN.name, DAY))
     written = {"table_sha256": kept.table_sha256, "written_at": kept.written_at}
     assert kept == issued.record.model_copy(update=written)

@@ -381,4 +381,3 @@ def test_a_day_is_forecast_again_from_its_models(tmp_path: Path) -> None:
     assert f"{NAME}, gunfire, {today + ONE_DAY}: row differs (" in changed.output
     assert (equal.exit_code, changed.exit_code, missing.exit_code) == (0, 0, 1)
     assert f"Error: {NAME}, gunfire, {today + 5 * ONE_DAY}: there is no forecast" in missing.output
-    lived.close()

@@ -113,10 +113,6 @@ def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     assert single.intercept[1] == single.size[1] == 0
 
 
-def test_files_hold_it(fitted):
-    assert AlertCounts.load(fitted.files()) == fitted
-
-
 def test_silence_cannot_be_fitted():
     with pytest.raises(ValueError, match="None of 24000"):
         AlertCounts.fit(np.zeros((400, 60), dtype=np.int64), np.full((400, 60), 0.1), NIGHTS)

@@ -14,7 +14,7 @@ from shotspotter_assets.grid.tensors import grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.storage.catalogue import DAYS, TENSORS, Asset
-from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
@@ -95,11 +95,6 @@ def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monke
     assert last_days.first_day == date(2021, 3, 1)
     np.testing.assert_array_equal(last_days.counts, whole.counts[-len(last_days) :])
     assert last_days.starts[0] == whole.starts[len(whole) - len(last_days)]
-
-
-def test_a_missing_day_is_named(store: Store) -> None:
-    with pytest.raises(MissingPartitionsError, match="2021-04-01"):
-        CityHistory.load(store, CITY, date(2021, 4, 1))
 
 
 def test_a_city_that_publishes_days_has_no_evening_alerts(store: Store) -> None:

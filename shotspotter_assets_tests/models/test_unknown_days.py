@@ -25,7 +25,6 @@ from shotspotter_assets_tests.models.histories import (
     TRAIN,
     VALIDATION,
     build,
-    changed,
     context_of,
     history,
     shared_start,
@@ -233,14 +232,6 @@ def test_a_history_ends_with_its_window():
     short = whole.through(100)
     assert len(short.counts) == len(short.evening) == len(short.days()) == 100
     assert whole.through(290) is whole
-
-
-def test_inputs_of_the_same_days_are_made_once_for_each_history():
-    one = history(60)
-    assert next_day_inputs(one, [60]) is next_day_inputs(one, np.array([60]))
-    assert next_day_inputs(one, [59]) is not next_day_inputs(one, [60])
-    other = changed(one, 30)
-    assert not np.array_equal(next_day_inputs(other, [60]).values, next_day_inputs(one, [60]).values)
 
 
 def test_the_last_days_before_the_cutoff_are_for_validation():

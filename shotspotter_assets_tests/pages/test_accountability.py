@@ -47,7 +47,6 @@ def rows(account: Account, table: str) -> list[tuple[object, ...]]:
 
 def value(account: Account, name: str) -> float | None:
     figure = find_figure(account.sections, name)
-    assert figure is not None
     return figure.value
 
 
@@ -167,7 +166,6 @@ def test_replays_are_no_service(report: AnnualReport) -> None:
 
 def sentence(account: Account, name: str) -> str:
     figure = find_figure(account.sections, name)
-    assert figure is not None
     return figure.sentence
 
 
@@ -199,7 +197,6 @@ def test_report_page_facts_and_track_record_count_days_of_service_alike(copy: St
     shown = re.findall(r"<dt>Days with .* forecast</dt><dd><strong>(\d+)</strong>", page)
     assert shown == [str(number) for number in days.values()][:4]
     track = track_record(copy, city, written.last, written.first)
-    assert track is not None
     assert {row.made: row.days for row in track.months} == {ISSUED_IN_TIME: 2, REPLAYED: 1}
 
 
@@ -234,7 +231,6 @@ def test_a_bound_that_is_left_warns_with_a_remedy(tiny_site: TinySite) -> None:
     assert kept_bounds(account, Bounds()) is None
     assert WATCHED.keys() == Bounds.model_fields.keys()
     unknown = kept_bounds(account, Bounds(least_share_with_outcome=0.5))
-    assert unknown is not None
     assert not unknown.passed
     assert "least_share_with_outcome (0.5) cannot be checked" in unknown.message
 
@@ -255,6 +251,5 @@ def test_unknown_numbers_name_who_would_provide_them(report: AnnualReport) -> No
         "share_of_plan_made": "not the same as not made",
     }.items():
         figure = find_figure(report.sections, name)
-        assert figure is not None
         assert (figure.value, figure.shown) == (None, "unknown")
         assert words in figure.sentence

@@ -6,7 +6,7 @@ import pytest
 import shapely
 
 from shotspotter_assets.cities.city import Coverage
-from shotspotter_assets.cities.layers import Layer, Streets
+from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.grid.coverage import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
@@ -55,12 +55,6 @@ def test_plans_and_pages_give_a_district_one_name(tmp_path: Path) -> None:
 def test_without_streets_a_place_is_named_by_cell_and_quarter(tmp_path: Path) -> None:
     assert name(named(tmp_path, streets=None), 0, 0) == "cell R00C00, ward 1"
     assert name(Places(TINY), 7, 4) == "cell R07C04, in the north-east"
-
-
-def test_the_file_of_ranked_streets_names_places_without_a_layer(tmp_path: Path) -> None:
-    streets = layers(tmp_path).streets
-    town = TINY.model_copy(update={"streets": Streets(path=streets.path, name=streets.name)})
-    assert name(Places(town), 0, 0) == "near A St and 1st St, in the south-west"
 
 
 def test_without_streets_no_two_places_carry_one_name(tmp_path: Path) -> None:

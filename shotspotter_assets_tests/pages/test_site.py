@@ -109,7 +109,7 @@ def withhold(store: Store, site: TinySite) -> None:
 
 
 LOST_FILES = ("pages.json", "index.html", "plan.csv")
-KILLED_AFTER = ((1, False), (3, True), (5, False), (7, True), (9, False), (11, True))
+KILLED_AFTER = ((1, False), (5, True), (11, False))
 """A number of writes, and whether the newest forecast is withheld before the next run."""
 
 

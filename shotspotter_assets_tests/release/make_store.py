@@ -250,7 +250,6 @@ def fill(folder: Path) -> None:
             for issue_date in (day, day + timedelta(days=1)):  # models for tomorrow's forecast have another lead
                 if day >= APPROVED and approve(town, issue_date):
                     settle(town)
-        town.close()
 
 
 def packed(item: tarfile.TarInfo) -> tarfile.TarInfo | None:

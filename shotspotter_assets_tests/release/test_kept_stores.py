@@ -49,9 +49,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LivingCity]
     with tarfile.open(ARCHIVES[request.param]) as packed:
         packed.extractall(tmp_path, filter="data")
     with inside(tmp_path):
-        town = LivingCity(Path(), START, MADE_AT)
-        yield town
-        town.close()
+        yield LivingCity(Path(), START, MADE_AT)
 
 
 def evidence(town: LivingCity) -> dict[str, bytes]:

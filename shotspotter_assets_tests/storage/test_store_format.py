@@ -1,13 +1,11 @@
 """A store, a record or a table in another format is refused in one line."""
 
 from datetime import date
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS
 from shotspotter_assets.storage.store import Store, parquet_bytes
@@ -19,11 +17,9 @@ from shotspotter_assets.storage.store_format import (
     StoreFormat,
     present_format,
 )
-from shotspotter_assets_tests.made_up_city import made_up_city
 
 NEWER = FORMAT_VERSION + 1
 DAY = date(2024, 1, 1)
-TOWN = made_up_city("town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
 
 
 def test_the_first_file_of_an_empty_store_comes_after_the_marker(store: Store) -> None:
@@ -54,12 +50,6 @@ def test_a_store_in_another_format_is_refused_in_one_line(store: Store, marker: 
             use()
         assert store.root in str(caught.value)
         assert "\n" not in str(caught.value)
-
-
-def test_a_store_is_checked_when_it_is_opened(tmp_path: Path) -> None:
-    (tmp_path / MARKER).write_bytes(StoreFormat(format_version=NEWER).content())
-    with pytest.raises(FormatError, match="newer"):
-        StoreResource(root=str(tmp_path)).open()
 
 
 def test_a_record_begins_with_its_format_and_a_newer_one_is_refused(store: Store) -> None:

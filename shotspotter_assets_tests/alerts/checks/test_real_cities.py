@@ -1,7 +1,9 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,6 +60,13 @@ FIRING = {
 HELD_BACK = {"springfield_ma_hourly": [date(2012, 6, 30)]}
 """Days that wait for a person's word: at most one a year in each city."""
 CITIES = cities()
+QUICK = {"springfield_ma_hourly", "washington_dc"}
+"""The city of the package, and the one with most defects."""
+
+
+def slow_but_for_quick(names: Iterable[str]) -> list[Any]:
+    """Return names as parameters: all cities take a minute."""
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
 @lru_cache(maxsize=1)  # tests of a city follow each other; the alerts of all cities take half a gigabyte
@@ -73,7 +82,7 @@ def test_there_is_a_file_for_every_data_set_of_events(real_data: Path) -> None:
     assert set(CITIES) == events == set(FIRING)
 
 
-@pytest.mark.parametrize("name", FIRING)
+@pytest.mark.parametrize("name", slow_but_for_quick(FIRING))
 def test_known_defects_are_found_and_nothing_else(name: str) -> None:
     city = real(name)
     account = city.account()
@@ -96,22 +105,26 @@ def unusual(city: RealCity) -> list[date]:
     return [day for day, decision in decisions.items() if decision.is_unusual]
 
 
-@pytest.mark.parametrize(("name", "precision"), [("camden_nj_dateonly", "day"), ("springfield_ma_hourly", "hour")])
-def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str) -> None:
+PRECISIONS = {"camden_nj_dateonly": "day", "springfield_ma_hourly": "hour"}
+
+
+@pytest.mark.parametrize("name", slow_but_for_quick(PRECISIONS))
+def test_coarse_times_must_be_said_in_the_city_file(name: str) -> None:
     city = real(name)
     silent = replace(city, city=city.city.model_copy(update={"time_precision": "second"}))
     finding = clock(silent.window())
     assert not finding.passed
-    assert f"all times are whole {precision}s: set time_precision" in finding.message.lower()
+    assert f"all times are whole {PRECISIONS[name]}s: set time_precision" in finding.message.lower()
+
+
+FROM_UTC = {"springfield_ma_hourly": 5, "fresno_ca": 8, "goldsboro_nc": 5, "washington_dc": 5}
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize(
-    ("name", "distance"), [("springfield_ma_hourly", 5), ("fresno_ca", 8), ("goldsboro_nc", 5), ("washington_dc", 5)]
-)
-def test_a_wrong_zone_is_found(name: str, distance: int, sign: int) -> None:
+@pytest.mark.parametrize("name", slow_but_for_quick(FROM_UTC))
+def test_a_wrong_zone_is_found(name: str, sign: int) -> None:
     city = real(name)
-    hours = sign * distance
+    hours = sign * FROM_UTC[name]
     micros = city.raw["time_utc"].cast(pa.int64()).to_numpy() + hours * 3_600_000_000
     moved = pa.array(micros).cast(pa.timestamp("us", "UTC"))
     raw = city.raw.set_column(city.raw.schema.get_field_index("time_utc"), "time_utc", moved)

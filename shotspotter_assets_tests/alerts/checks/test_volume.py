@@ -216,7 +216,7 @@ def test_stored_days_make_the_window_of_their_tables(tmp_path: Path) -> None:
 
 
 def test_sound_data_raise_no_warning() -> None:
-    for seed, per_day in ((1, 12.0), (2, 1.0), (3, 60.0)):
+    for seed, per_day in ((1, 12.0), (2, 1.0), (3, 30.0)):
         city = city_of(sound(per_day, seed))
         for days in (None, [date(2024, 3, 9)], [date(2024, 7, 4)], [date(2024, 12, 31)]):
             found = findings(city.window(days))

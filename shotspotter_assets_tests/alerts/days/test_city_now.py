@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from shotspotter_assets.alerts.checks.finding import Finding
-from shotspotter_assets.alerts.days.city_now import alerts_on_time, lateness, readable_files, usable_days
+from shotspotter_assets.alerts.days.city_now import alerts_on_time, lateness
 from shotspotter_assets.alerts.days.day_table import Day, DayState, DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.publication import Publication
@@ -71,11 +71,6 @@ def test_reported_silence_is_on_time() -> None:
     assert after(6, state="known").passed
 
 
-def test_a_source_that_is_silent_for_a_year_has_ended() -> None:
-    assert after(400).passed
-    assert after(400).message == "Alerts up to 31 December 2024; the source has ended."
-
-
 @pytest.mark.parametrize(("days_late", "passed"), [(10, True), (3, False)])
 def test_days_that_are_not_due_yet_are_not_late(days_late: int, passed: bool) -> None:
     assert after(10, days_late=days_late).passed == passed
@@ -89,25 +84,8 @@ def test_a_last_known_day_that_is_too_old_for_a_forecast_is_named() -> None:
     assert "the forecast issued on 2024-12-31 is out of date" in after(20, days_late=60, issued=NEWEST).message
 
 
-def test_days_held_back_are_named_with_their_reasons() -> None:
-    assert usable_days(DayTable({NEWEST: a_day(4)})).passed
-    days = {NEWEST - timedelta(days=back): a_day(4, "held_back", "4 swapped_point.") for back in range(2)}
-    found = usable_days(DayTable({NEWEST - timedelta(days=2): a_day(4), **days}))
-    assert not found.passed
-    assert found.message.startswith("2 days held back:")
-    assert "2024-12-30 to 2024-12-31: 4 swapped_point." in found.message
-    assert set(found.days) == set(days)
-
-
 def test_rows_of_days_held_back_are_no_sign_of_life() -> None:
     table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 20 else "held_back") for back in range(120)}
     found = alerts_on_time(DayTable(dict(sorted(table.items()))), CITY, NEWEST, NEWEST, NEWEST)
     assert found.numbers == {"lead": 22}
     assert "lerts up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
-
-
-def test_unusable_files_are_named_with_their_errors() -> None:
-    assert readable_files({}).passed
-    found = readable_files({"in/b.csv": "not a CSV file; land it again"})
-    assert not found.passed
-    assert "b.csv (not a CSV file; land it again)" in found.message

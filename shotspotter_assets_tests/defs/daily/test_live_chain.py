@@ -2,7 +2,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
-from shotspotter_assets.commands.status import status_facts, status_text
-from shotspotter_assets.forecasts import training
 from shotspotter_assets.forecasts.issued_forecasts import load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord
@@ -26,8 +23,6 @@ from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.forecasts.street_ranking import StreetScoreRecord
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
-from shotspotter_assets.pages.rendering import plain
-from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -309,56 +304,6 @@ def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
     assert record.models_from == NEXT
 
 
-def test_models_are_rolled_back_by_hand(chain: Chain) -> None:
-    chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
-    record = chain.models(NEXT)
-    assert (record.models_from, record.version) == (DAY, chain.models(DAY).version)
-    assert record.reasons == (f"Rolled back by hand to the live models after {DAY}.",)
-
-
-def test_a_person_decides_which_models_serve(bare: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "VALIDATION_DAYS", 28)  # too few for the gate
-
-    def page() -> str:
-        on = resources(str(bare.root), cities=bare.cities)
-        assert materialize(CITY, ["city_pages"], on, instance=bare.instance).success
-        return unescape(bare.store.read_bytes(catalogue.INDEX, CITY).decode())
-
-    bare.change_city(approval="person", gate="alarm", time_precision="day")
-    shown = metadata_of(bare.run(DAY, LIVE[:2]))["live_models"]
-    version = shown["approve"]
-    waits = shown["waits"]
-    although = f"{CANDIDATE} serves although it is not shown to be better than"
-    assert waits.startswith(f"New models of gunfire have been waiting for approval since {DAY}: {CANDIDATE}")
-    assert although in waits
-    assert (
-        load_record(bare.store, CITY, DAY).no_forecast
-        == f"No forecast is issued. No models have been approved yet. {waits}"
-    )
-    assert plain(waits) in page()
-    settings = Settings(bare.cities, str(bare.root), "landing")
-    status = status_text(status_facts(settings, CITY, bare.instance))
-    assert status.count(waits) == 1
-    assert f"  no forecast       {DAY}: models wait for approval" in status
-    with pytest.raises(ValueError, match=f"approve.* other .*{version}"):
-        bare.run(NEXT, ["live_models"], approve="other")
-    bare.run(NEXT, LIVE[:2], approve=version, approver="A. Smith")
-    record = bare.models(NEXT)
-    assert (record.version, record.served, record.gate.passed) == (version, CANDIDATE, False)
-    forecast = at_horizon(bare.forecast(NEXT), "day")
-    np.testing.assert_array_equal(forecast["probability"].to_numpy(), forecast["candidate"].to_numpy())
-    last, why, by_hand = record.reasons
-    assert (last, by_hand[:24]) == (f"Trained on {DAY}; retrains weekly.", "Approved by A. Smith at ")
-    assert although in why
-    assert plain(why) in page()
-    assert why in status_text(status_facts(settings, CITY, bare.instance))
-    bare.run(NEXT, ["live_models"], retrain=True)
-    assert bare.models(NEXT).version == version
-    assert "  approval          New models of gunfire have been waiting" in status_text(
-        status_facts(settings, CITY, bare.instance)
-    )
-
-
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     chain.change_city(serves=None)
     chain.run(NEXT, ["live_models", "risk_forecasts", "forecast_scores"])
@@ -439,7 +384,6 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
     at = [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
     nowcaster = Nowcaster(city, lambda: chain.store, lambda: [city.source.open(city.site, None)], lambda: at[0])
     nowcast, inputs = nowcaster.issue("")
-    assert nowcast is not None
     assert nowcast.hours.equals(chain.nowcast(at[0].isoformat()))
     assert nowcaster.issue(inputs) == (None, inputs)
     at[0] += timedelta(minutes=45)

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, materialize, metadata_of, requested_days
-from shotspotter_assets_tests.defs.daily.landing_town import CITY, HEADER, LandingTown
+from shotspotter_assets_tests.defs.daily.landing_town import CITY, LandingTown
 
 MOMENTS = [f"2024-03-{day:02d}T12:{minute:02d}:00Z" for day in range(1, 11) for minute in range(4)]
 ROWS = [f"{moment},-76.5,38.5,Single_Gunshot,1,{moment}" for moment in MOMENTS]
@@ -115,19 +114,6 @@ def test_rows_of_an_offence_without_a_name_hold_no_day_back(town: Town) -> None:
     assert town.held_back(event_types={"robbery": ("Robbery",), "theft": ("Theft",)}) == {}
 
 
-def test_a_file_of_another_city_is_set_aside_and_holds_no_day_back(town: Town) -> None:
-    elsewhere = [row.replace("-76.5,38.5", "-90.1,29.9") for row in ROWS[:16]]
-    (town.file.parent / "elsewhere.csv").write_text("\n".join([HEADER, *elsewhere, ""]))
-    assert town.held_back() == {}
-    assert {day.rows for day in DayTable.read(town.store, CITY).days.values()} == {4}
-    done = materialize(
-        CITY, (), town.on, days=("2024-03-10", "2024-03-10"), checks=["files_are_readable"], instance=town.instance
-    )
-    [check] = done.get_asset_check_evaluations()
-    assert not check.passed
-    assert "elsewhere.csv is set aside" in (check.description or "")
-
-
 @pytest.mark.parametrize("month", ["1970-01", "2019-03"])
 def test_rows_from_before_the_start_hold_no_day_back(town: Town, month: str) -> None:
     town.land(*(row.replace("2024-03", month) for row in ROWS[:30]), *ROWS)
@@ -156,20 +142,10 @@ class Folder(LivingCity):
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
+def folder(tmp_path: Path) -> Folder:
     folder = Folder(tmp_path / "town", START, noon(START))
     folder.write_city_file(publication="{}")
-    yield folder
-    folder.close()
-
-
-def test_an_empty_daily_file_is_a_known_day_and_a_missing_one_is_not(folder: Folder) -> None:
-    folder.write_city_file(publication="{}", more='  file_date: "%Y-%m-%d"\n')
-    days = days_between(START, START + timedelta(days=23))
-    for day in days[:-1]:
-        folder.land_day(day, alerts=20 if day < days[-3] else 0)
-    assert folder.states(days)[-4:] == ["known", "known", "known", "unknown"]
-    assert (folder.lead(days[-2]), folder.lead(days[-1])) == (1, 2)
+    return folder
 
 
 def test_the_lateness_of_a_source_is_learned(folder: Folder) -> None:

@@ -111,6 +111,7 @@ def backups_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_equal_trainings_at_once_do_not_share_a_backup(tmp_path: Path) -> None:
     short = CONFIG.model_copy(update={"epochs": 2})
     inner: list[Trained] = []

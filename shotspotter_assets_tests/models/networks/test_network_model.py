@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit as sigmoid
 
-from shotspotter_assets.models.forecaster_settings import NetworkSettings, time_pools
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 
 if TYPE_CHECKING:
@@ -101,18 +101,6 @@ def test_attention_reaches_from_any_day_and_patch_to_the_target() -> None:
     frames = inputs["frames"].copy()
     frames[:, 0, 6, 7] += 3
     assert (np.asarray(model({"frames": frames}))[:, 0, 0] != answer[:, 0, 0]).all()
-
-
-@pytest.mark.parametrize(("days", "pools"), [(16, [2, 2, 4]), (8, [2, 2, 2]), (32, [2, 16]), (2, [2])])
-def test_pools_leave_one_frame(days: int, pools: list[int]) -> None:
-    assert time_pools(days, len(pools)) == pools
-    assert np.prod(pools) == days
-
-
-@pytest.mark.parametrize(("days", "layers"), [(14, 3), (4, 3), (0, 1), (16, 0)])
-def test_refuses_days_that_do_not_pool_to_one_frame(days: int, layers: int) -> None:
-    with pytest.raises(ValueError, match=r"power of two of at least \d+ \(\d+, \d+"):
-        time_pools(days, layers)
 
 
 PROGRAM = """

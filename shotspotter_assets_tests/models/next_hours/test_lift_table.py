@@ -77,12 +77,6 @@ def test_incidents_of_unknown_days_change_nothing(history: HourlyHistory) -> Non
     assert found == expected != fit_lifts(others, history, range(len(history)), even)
 
 
-def test_files_hold_the_table() -> None:
-    lifts = table(age_2_ring_1=1.5)
-    assert LiftTable.load(lifts.files()) == lifts
-    assert lifts.chosen["lifts"][2][1] == 1.5
-
-
 def test_few_incidents_are_refused(history: HourlyHistory) -> None:
     even = simulated_incidents.even_forecast(history, 0.1)
     with pytest.raises(HourlyHistoryError, match="50 are needed"):

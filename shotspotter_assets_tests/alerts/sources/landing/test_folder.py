@@ -326,8 +326,9 @@ def test_shapefiles_that_cannot_be_used(tmp_path: Path, missing: str, says: str)
         folder(tmp_path).read(FIRST, LAST)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("utf-8", ","), ("cp1252", ";"), ("utf-8-sig", "\t"), ("utf-8", "|")]
+)
 def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path, encoding: str, delimiter: str) -> None:
     rows = [{**row, "kind": "Zündung" if row["kind"] else None, "Straße": "x" * 50} for row in ROWS] * 1000
     pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding=encoding, sep=delimiter)
