@@ -60,7 +60,7 @@ test: export ARROW_DEFAULT_MEMORY_POOL := system
 # Those of networks go beside the others, as one process has to load TensorFlow, and are reported at the end.
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	@log=$$(mktemp); \
-	$(BIN)/python -m pytest -m 'not slow and networks' -n 1 $(NETWORKS) $(ARGS) > $$log 2>&1 & \
+	$(BIN)/python -m pytest -m 'not slow and networks' $(NETWORKS) $(ARGS) > $$log 2>&1 & \
 	networks=$$!; \
 	$(BIN)/python -m pytest -m 'not slow and not networks' $(PARALLEL) $(ARGS); \
 	failed=$$?; \
