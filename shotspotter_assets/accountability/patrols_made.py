@@ -52,8 +52,6 @@ class PatrolsRecord(StoredRecord):
 class PatrolTotals(NamedTuple):
     """Sums of a span of days."""
 
-    days_with_plan: int
-    days_reported: int  # of these, days with any report of a planned visit
     visits: int
     reported_visits: int
     planned_hours: float  # with those of plans without a record
@@ -76,8 +74,6 @@ class PatrolTotals(NamedTuple):
 def patrol_totals(records: Sequence[PatrolsRecord], unrecorded: Sequence[pa.Table] = ()) -> PatrolTotals:
     """Sum up the records of a month, a year or any other days, and the plans of days without a record."""
     return PatrolTotals(
-        days_with_plan=sum(record.visits > 0 for record in records),
-        days_reported=sum(record.reported_visits > 0 for record in records),
         visits=sum(record.visits for record in records),
         reported_visits=sum(record.reported_visits for record in records),
         planned_hours=sum(record.planned_hours for record in records)

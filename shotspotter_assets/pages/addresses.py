@@ -32,6 +32,7 @@ class Status(StoredRecord):
     stored_as = catalogue.STATUS
 
     schema_version: int = Field(SCHEMA_VERSION, description="It rises when a field or column loses its meaning.")
+    title: str = Field("", description="Name of the city for readers.")
     target: str = Field(description="Target of the forecast.")
     no_forecast: str = Field("", description='Reason for no forecast, or ""; then there are no other files.')
     files: tuple[str, ...] = Field((), description="Names of the other files, all of this forecast.")
@@ -50,6 +51,7 @@ class Status(StoredRecord):
     expected_alerts: float | None = Field(None, description="Expected number of alerts in all cells.")
     expected_alerts_low: float | None = Field(None, description="Lower end of its 80% interval.")
     expected_alerts_high: float | None = Field(None, description="Upper end of that interval.")
+    likeliest: str = Field("", description="Likeliest place of the whole day, with its chance.")
     verdict: str = Field(
         NOT_TESTED, description="Verdict on the target's forecasts: the outcome of the gate on all folds."
     )
@@ -92,12 +94,14 @@ def published_files(store: Store, issue: NewestForecast, status: Status) -> dict
         files[catalogue.PLAN_CSV.file] = dispatch_csv(forecast.table)
         files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(forecast.table))
     for table, file in catalogue.PUBLISHED.items():
-        is_outdated = table is catalogue.TOP_STREETS and not forecast.data.streets
+        is_outdated = table is catalogue.TOP_STREETS and not forecast.data["streets"]
         content = None if is_outdated else store.find_table(table, status.city, record.issue_date)
         if content is not None:
             files[file.file] = dispatch_csv(content)
     of_forecast = record.model_dump(include=Status.model_fields.keys() - {"city", "data"})
-    status = status.model_copy(update=of_forecast | {"ends": forecast.ends, "files": tuple(files)})
+    likeliest = f"{forecast.top['place']} ({forecast.top['chance']})"
+    of_page = {"ends": forecast.ends, "files": tuple(files), "likeliest": likeliest}
+    status = status.model_copy(update=of_forecast | of_page)
     return files | {catalogue.STATUS.file: status.content()}
 
 

@@ -43,7 +43,7 @@ from shotspotter_assets.pages.rendering import (
     set_apart,
     short_day,
 )
-from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod, changes
+from shotspotter_assets.pages.shown import NewestForecast, Row, ShownDay, ShownPeriod, changes
 from shotspotter_assets.storage.arrays import Array, Values
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
@@ -167,8 +167,8 @@ class _DayOfPage:
         """Names of the gunshot types that the forecast divides alerts into."""
         return [] if self.day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
 
-    def _map_data(self, periods: Sequence[Period], shown: Sequence[ShownPeriod]) -> MapData:
-        """Return the data of the maps, by period and type of gunshot."""
+    def _map_data(self, periods: Sequence[Period], shown: Sequence[ShownPeriod]) -> dict[str, Any]:
+        """Return the data of the maps, for `index.js`."""
         shares = {-1: np.ones(len(self.day))}
         shares |= {code: self.day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(self.types))}
         views: dict[str, dict[str, object]] = {}
@@ -176,15 +176,17 @@ class _DayOfPage:
             log_none = np.log1p(-period.probability)
             for code, share in shares.items():  # a type's share of all alerts also divides the hazard
                 views[f"{number}/{code}"] = map_view(-np.expm1(share * log_none), period.expected * share)
-        return MapData(
-            cells=cell_numbers(self.city, self.row, self.column).tolist(),
-            why=[reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
-            views=views,
-            streets=self._streets(periods),
-            marks=[[{key: row[key] for key in ("at", "rank", "place")} for row in period.places] for period in shown],
-            has_units=[period.totals is not None for period in shown],
-            reach=0 if self.city.patrol is None else round(self.city.patrol.radius_m),
-        )
+        return {
+            "cells": cell_numbers(self.city, self.row, self.column).tolist(),
+            "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
+            "views": views,  # by number of the period and code of the type
+            "streets": self._streets(periods),
+            "marks": [
+                [{key: row[key] for key in ("at", "rank", "place")} for row in period.places] for period in shown
+            ],
+            "has_units": [period.totals is not None for period in shown],
+            "reach": 0 if self.city.patrol is None else round(self.city.patrol.radius_m),  # of a unit, in metres
+        }
 
     def _data_when_issued(self) -> str:
         """Return the days that were known and missing when the forecast was issued; of a replay, its last known day."""

@@ -33,24 +33,11 @@ class ShownPeriod:
 
 
 @dataclass(frozen=True)
-class MapData:
-    """Data of the maps of one forecast, for `index.js`."""
-
-    cells: Sequence[int]
-    why: Sequence[str]  # drivers of each cell, in words
-    views: Mapping[str, object]  # classes and chances of the cells by number of the period and code of the type
-    streets: Sequence[Mapping[str, object]]  # the likeliest streets of the day
-    marks: Sequence[Sequence[Mapping[str, object]]]  # points of the places of each period
-    has_units: Sequence[bool]  # by period
-    reach: int  # of a unit, in metres
-
-
-@dataclass(frozen=True)
 class ShownDay:
     """One forecast: the newest one, or the one before it."""
 
     record: ForecastRecord
-    data: MapData
+    data: Mapping[str, Any]  # the maps, for `index.js`
     data_when_issued: str  # the known and the missing days then, in words
     rounding: str  # rounding of the points that streets are ranked from, in words
     periods: Sequence[ShownPeriod]

@@ -5,10 +5,10 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shotspotter_assets.accountability.account import Account, kept_bounds
 from shotspotter_assets.alerts.checks.all_checks import open_warnings
@@ -33,7 +33,7 @@ from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public import last_years_account, public_files, stored_reports, years_in_words
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
-from shotspotter_assets.pages.shown import NewestForecast, ShownDay
+from shotspotter_assets.pages.shown import ShownDay
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.storage.arrays import Integers
 from shotspotter_assets.storage.catalogue import (
@@ -68,31 +68,11 @@ log = logging.getLogger(__name__)
 Values = dict[str, object]  # values of a template by name
 
 
-class CityCard(BaseModel):
-    """Summary of a city on the overview."""
-
-    name: str
-    title: str = ""
-    forecast_date: date | None = None
-    expected_alerts: float | None = None
-    expected_alerts_low: float | None = None
-    expected_alerts_high: float | None = None
-    likeliest: str = ""
-    last_known: date | None = None
-    replayed: bool = False
-    ends: datetime | None = None
-    """End of the last period of the forecast."""
-    note: str = ""
-    verdict: str = NOT_TESTED
-    seal: str | None = None
-
-
 class PagesRecord(StoredRecord):
     """Written pages of a city: hash of each file, and stamp of each file of a past day."""
 
     stored_as = PAGES_RECORD
 
-    card: CityCard
     files: dict[str, str] = Field(default_factory=dict)
     past: dict[str, str] = Field(default_factory=dict)
 
@@ -115,7 +95,7 @@ class Site:
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
         """Return the site of a city, or of the overview, as it is stored."""
-        record = PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name))
+        record = PagesRecord.find_sound(store, name) or PagesRecord(city=name)
         stored = store.files_present(PAGE.asset, name) - {PAGES_RECORD.file, LINEAGE[Asset.CITY_PAGES].file}
         # A file that was deleted by hand is written again.
         files = {file: digest for file, digest in record.files.items() if file in stored}
@@ -144,8 +124,8 @@ class Site:
         self.hashes[path] = self.record.files[path]
         return True
 
-    def write(self, **changes: Any) -> None:
-        """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
+    def write(self) -> None:
+        """Write the changed files, delete all others that were not put, and write the record."""
         self.written = [file for file in self.contents if self.record.files.get(file) != self.hashes[file]]
         # The next run repairs one that ends here, because the record names no file that may have changed.
         unchanged = {file: digest for file, digest in self.hashes.items() if file not in self.written}
@@ -155,7 +135,7 @@ class Site:
             self.store.write_bytes(PAGE.named(file=file), self.contents[file], self.name)
         for file in self.stored - self.hashes.keys():
             self.store.delete(PAGE.named(file=file), self.name)
-        self.record = self.record.model_copy(update={"files": self.hashes, **changes})
+        self.record = self.record.model_copy(update={"files": self.hashes, "past": self.past})
         self.store.update(PAGES_RECORD, self.name, PagesRecord.model_validate_json, self._recorded)
 
     def _recorded(self, before: PagesRecord | None) -> bytes:
@@ -174,18 +154,17 @@ def make_pages(store: Store, city: City) -> Site:
     places = Places(city)
     with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
-        cards = []
         for of_target, view in city.by_target(store):
             site.folder = folder_of(city, view.target)
-            cards.append(_put_target(site, of_target, city, view, places))
-        site.write(card=cards[0], past=site.past)
+            _put_target(site, of_target, city, view, places)
+        site.write()
         # The sensor may have written other sentences while the pages were made.
         renew_waiting(store, city)
     return site
 
 
-def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> CityCard:
-    """Put the pages of one target of a city, the `view`; return its card."""
+def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> None:
+    """Put the pages of one target of a city, the `view`."""
     issue = newest_forecast(store, view, places)
     table = DayTable.read(store, city.name)
     cells = _cells(store, view, issue.days)
@@ -198,6 +177,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     headlines = (store.find_sound_table(HEADLINES, city.name) or HEADLINES.schema.empty_table()).to_pylist()[::-1]
     status = Status(
         city=view.name,
+        title=city.shown_title,
         target=view.target,
         data=read_now(store, city).data if table.days else issue.record.data_in_words if issue.record else "",
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
@@ -225,7 +205,6 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         pages |= _page_of_hours(site, store, city, places)
     pages |= _pages_of_the_past(site, store, city, view, report, headlines, places)
     _put_pages(site, city, view, pages, pages)
-    return _card(city, issue, status)
 
 
 def _page_of_hours(
@@ -308,6 +287,7 @@ def renew_last_hours(store: Store, city: City, places: Places, polled_at: dateti
         if site.record.files:
             # Files that a run without an end left unrecorded stay for the next run of all pages.
             site.hashes |= dict.fromkeys(site.stored, "") | site.record.files
+            site.past = dict(site.record.past)
             site.problems = places.problems
             pages = _page_of_hours(site, store, city, places, polled_at)
             _put_pages(site, city, city, pages, site.stored | pages.keys())
@@ -318,7 +298,7 @@ def make_overview(store: Store, names: list[str]) -> str:
     """Make the overview of the cities that have pages, with the shared files; return its address."""
     with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
-        cards = [record.card for name in names if (record := PagesRecord.find_sound(store, name)) is not None]
+        cards = [status for name in names if (status := Status.find_sound(store, name)) is not None]
         values = {"cards": cards, "event": "alert", "csp": policy(), "shared": "", "index": INDEX.file, "seal": None}
         site.put(INDEX.file, render("overview.html.jinja", values))
         for name, content in shared_files().items():
@@ -378,22 +358,10 @@ def _past_days(site: Site, store: Store, city: City, known: date) -> list[date]:
     return past
 
 
-def _card(city: City, issue: NewestForecast, status: Status) -> CityCard:
-    """Return the city's card of the overview."""
-    forecast = issue.forecast
-    card = CityCard(name=city.name, title=city.shown_title, verdict=status.verdict, seal=status.seal)
-    if forecast is None:
-        last_known = issue.nothing and issue.nothing.last_known
-        return card.model_copy(update={"last_known": last_known, "note": issue.no_forecast})
-    facts = forecast.record.model_dump(include={*CityCard.model_fields})
-    likeliest = f"{forecast.top['place']} ({forecast.top['chance']})"
-    return card.model_copy(update=facts | {"likeliest": likeliest, "ends": forecast.ends})
-
-
 def _cells(store: Store, city: City, forecasts: Sequence[ShownDay]) -> Integers:
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecasts:
-        return np.unique(np.concatenate([day.data.cells for day in forecasts]))
+        return np.unique(np.concatenate([day.data["cells"] for day in forecasts]))
     days = store.days_present(TENSORS, city.name, last=city.end or date.max)
     history = CityHistory.find(store, city, max(days), min(days)) if days else None
     return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

@@ -7,7 +7,7 @@ import pyarrow as pa
 from shotspotter_assets.forecasts.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
+from shotspotter_assets.pages.site import PagesRecord, renew_last_hours
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS, NOWCAST_MINUTES, PAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.next_hours.simulated_incidents import CELLS, CITY, NOON, incidents
@@ -59,7 +59,7 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
     renew_last_hours(store, CITY, PLACES)
     assert not store.exists(PAGE.named(file="last_hours.html"), CITY.name)
-    record = PagesRecord(city=CITY.name, card=CityCard(name=CITY.name), files={"other.html": "a hash"})
+    record = PagesRecord(city=CITY.name, files={"other.html": "a hash"})
     record.write(store)
     for file in ("other.html", "unrecorded.html"):
         store.write_bytes(PAGE.named(file=file), b"x", CITY.name)

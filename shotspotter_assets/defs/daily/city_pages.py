@@ -15,7 +15,7 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets.storage.wording import first_of
 
 CHECKED_DAYS: Final = timedelta(days=31)  # days whose sealed files each run verifies
-SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
+SHOWN_OF_STATUS: Final = {"forecast_date", "expected_alerts", "likeliest", "no_forecast", "verdict"}
 
 
 @RunAsset(Asset.CITY_PAGES, kinds={"html"}, code_version="1")
@@ -71,15 +71,16 @@ def forecasts_are_as_sealed(store: StoreResource, city: City) -> dg.AssetCheckRe
 
 def _write_pages(store: Store, pages: PagesResource, city: City) -> panel.Metadata:
     """Write the pages of a city and the overview of all; return the panel."""
+    from shotspotter_assets.pages.addresses import Status
     from shotspotter_assets.pages.site import make_overview, make_pages
 
     site = make_pages(store, city)
+    status = Status.load(store, city.name).model_dump(mode="json", include=SHOWN_OF_STATUS)
     names = [name for name in store.cities_present(PAGES_RECORD) if name != ALL_CITIES]
     return {
         **pages.link(site.index, city.name),
         **pages.link(make_overview(store, names), ALL_CITIES, "all_cities"),
-        **panel.rounded(site.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
-        "verdict": site.record.card.verdict,
+        **panel.rounded({name: value for name, value in status.items() if value}),
         "files_written": len(site.written),
         "files_kept": len(site.hashes) - len(site.written),
         **({"layers": dg.MetadataValue.md("\n\n".join(site.problems))} if site.problems else {}),
