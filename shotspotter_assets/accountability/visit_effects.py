@@ -3,7 +3,6 @@
 The effect of a visit made stands beside it where the department states that its log of patrols is complete.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, NamedTuple
@@ -30,8 +29,6 @@ from shotspotter_assets.storage.wording import number_of
 
 MIN_DRAWS: Final = 200  # places drawn with a chance below 1
 MAX_HALF_WIDTH: Final = 0.5  # half of the interval, as a share of the expected alerts
-SENDING: Final = "sending a unit"
-VISIT_MADE: Final = "a visit made"
 NO_COMPLETE_LOG: Final = (
     "The effect of a visit made is unknown: nobody has stated that the log of patrols is complete (“patrols.log_is_complete” "
     "in the city's file)."
@@ -41,37 +38,20 @@ _TIMES: Final = {"shift": "during the shift", "next days": "in the next three da
 
 
 @dataclass(frozen=True)
-class VisitEffect(Change):
-    """Change by sending one unit or by one visit made, or the reason why it is not known yet (`note`)."""
-
-    cause: str = SENDING
-    note: str = ""
-
-    def sentence(self, event: str) -> str:
-        """Return the change in words."""
-        place = f"{_PLACES[self.where]} {_TIMES[self.when]}"
-        if self.note:
-            return f"{place}, by {self.cause}: {self.note}"
-        share = self.map(lambda alerts: alerts / self.expected)
-        interval = f"{CONFIDENCE:.0%} interval {share.interval('+.0%')}"
-        if self.nearest_to(0.0) == 0:
-            return f"{place} no change by {self.cause} is shown ({share.value:+.0%}, {interval})."
-        return f"{place} {self.cause} changes the number of {event}s by {share.value:+.0%} ({interval})."
-
-
-@dataclass(frozen=True)
 class VisitEffects:
     """Effects in shifts whose places were drawn by lot, those of sending a unit first."""
 
     shifts: int = 0  # with lots and known alerts
     reported_shifts: int = 0  # of these, with reported visits; 0 without a log that is stated to be complete
     draws: int = 0  # places drawn with a chance below 1
-    effects: tuple[VisitEffect, ...] = ()
+    days: int = 0  # with lots and known alerts
+    sending: tuple[Change, ...] = ()  # by sending a unit
+    made: tuple[Change, ...] = ()  # by a visit made
     note: str = ""  # reason for no effects
 
     def sentences(self, event: str) -> list[str]:
         """Return the effects in words, with the basis first."""
-        if not self.effects:
+        if not self.sending:
             return [self.note]
         reported = (
             f"Visits were reported in {self.reported_shifts} of these shifts, and count as drawn in the others; the department "
@@ -79,10 +59,21 @@ class VisitEffects:
         )
         return [
             f"{number_of(self.draws, 'place')} drawn by lot in {number_of(self.shifts, 'shift')}.",
-            *(effect.sentence(event) for effect in self.effects if effect.cause == SENDING),
+            *(self._sentence(change, "sending a unit", event) for change in self.sending),
             reported if self.reported_shifts else NO_COMPLETE_LOG,
-            *(effect.sentence(event) for effect in self.effects if effect.cause == VISIT_MADE),
+            *(self._sentence(change, "a visit made", event) for change in self.made),
         ]
+
+    def _sentence(self, change: Change, cause: str, event: str) -> str:
+        """Return a change in words, or the reason why it is not known yet."""
+        place = f"{_PLACES[change.where]} {_TIMES[change.when]}"
+        if too_wide := _too_wide(change, self.days):
+            return f"{place}, by {cause}: {too_wide}"
+        share = change.map(lambda alerts: alerts / change.expected)
+        interval = f"{CONFIDENCE:.0%} interval {share.interval('+.0%')}"
+        if change.nearest_to(0.0) == 0:
+            return f"{place} no change by {cause} is shown ({share.value:+.0%}, {interval})."
+        return f"{place} {cause} changes the number of {event}s by {share.value:+.0%} ({interval})."
 
 
 class StoredLots(NamedTuple):
@@ -111,28 +102,21 @@ def visit_effects(store: Store, city: City, first: date, last: date) -> VisitEff
     visited, is_reported = _visits(store, city, stored)
     trial = trial_of(store, city, stored)
     draws = int((trial.drawn & trial.is_decided)[trial.is_known].sum())
-    basis = VisitEffects(int(trial.is_known.sum()), int((trial.is_known & is_reported).sum()), draws)
+    days = len(np.unique(trial.start[trial.is_known] // 24))
+    basis = VisitEffects(int(trial.is_known.sum()), int((trial.is_known & is_reported).sum()), draws, days)
     if draws < MIN_DRAWS:
         return replace(
             basis,
             note=f"Not enough yet to know what a visit changes: {number_of(draws, 'place')} drawn by lot, of {MIN_DRAWS} needed.",
         )
-    effects = [*_effects(trial, trial.drawn.astype(np.float64), SENDING)]
-    if not effects:
+    sending = changes(trial, trial.drawn.astype(np.float64))
+    if not sending:
         return replace(
             basis,
             note="Not enough yet to know what a visit changes: the lots do not tell visits of a cell and around it apart.",
         )
-    if basis.reported_shifts:
-        effects += _effects(trial, visited, VISIT_MADE)
-    return replace(basis, effects=tuple(effects))
-
-
-def _effects(trial: Trial, visited: Array, cause: str) -> Iterator[VisitEffect]:
-    """Yield the effects of visits, each with the reason why it is not known yet."""
-    days = len(np.unique(trial.start[trial.is_known] // 24))
-    for change in changes(trial, visited):
-        yield VisitEffect(**vars(change), cause=cause, note=_too_wide(change, days))
+    made = changes(trial, visited) if basis.reported_shifts else []
+    return replace(basis, sending=tuple(sending), made=tuple(made))
 
 
 def _too_wide(change: Change, days: int) -> str:

@@ -57,33 +57,20 @@ def baselines_in(forecasts: pa.Table) -> list[str]:
     return [name for name in model_names(forecasts) if name in FORECASTERS and FORECASTERS[name].is_baseline]
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Figures of a candidate from which the gate decides."""
-
-    best_baseline: str
-    gain: Gain  # over the best baseline
-    gain_over_constant: Gain
-    predicted_over_observed: float | None
-    positives: int
-
-    def failed_conditions(self) -> list[str]:
-        """Return a sentence for each condition, besides the gain over the best baseline, that does not hold."""
-        level = self.predicted_over_observed
-        shown_level = "unknown" if level is None else f"{level:.2f}"
-        lowest, highest = PREDICTED_OVER_OBSERVED
-        over_constant = f"one constant probability for every cell and day ({_percent(self.gain_over_constant)})"
-        holds_by_sentence = {
-            f"Weeks tested: {self.gain.weeks}; at least {MIN_WEEKS} are needed.": self.gain.weeks >= MIN_WEEKS,
-            f"Cell-days with an event: {self.positives:,}; at least {MIN_POSITIVES} are needed.": (
-                self.positives >= MIN_POSITIVES
-            ),
-            f"Not shown to be better than {over_constant}.": self.gain_over_constant.is_shown,
-            f"Predicted / observed is {shown_level}; {lowest} to {highest} is allowed.": (
-                level is not None and lowest <= level <= highest
-            ),
-        }
-        return [sentence for sentence, holds in holds_by_sentence.items() if not holds]
+def _failed_conditions(gain: Gain, over_constant: Gain, level: float | None, positives: int) -> list[str]:
+    """Return a sentence for each condition, besides the gain over the best baseline, that does not hold."""
+    shown_level = "unknown" if level is None else f"{level:.2f}"
+    lowest, highest = PREDICTED_OVER_OBSERVED
+    constant = f"one constant probability for every cell and day ({_percent(over_constant)})"
+    holds_by_sentence = {
+        f"Weeks tested: {gain.weeks}; at least {MIN_WEEKS} are needed.": gain.weeks >= MIN_WEEKS,
+        f"Cell-days with an event: {positives:,}; at least {MIN_POSITIVES} are needed.": positives >= MIN_POSITIVES,
+        f"Not shown to be better than {constant}.": over_constant.is_shown,
+        f"Predicted / observed is {shown_level}; {lowest} to {highest} is allowed.": (
+            level is not None and lowest <= level <= highest
+        ),
+    }
+    return [sentence for sentence, holds in holds_by_sentence.items() if not holds]
 
 
 def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withheld: str = "") -> Verdict:
@@ -98,15 +85,27 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
     A candidate that is `withheld` for its level (`evaluation.estimates.Level`) is not served in any case.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
-    evidence = _evidence_on(forecasts, candidate)
-    failed = evidence.failed_conditions()
-    gain = evidence.gain
+    compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
+    if candidate not in model_names(forecasts) or not compared:
+        raise ValueError(
+            f"The gate compares a candidate with baselines; the forecasts have {', '.join(model_names(forecasts)) or 'no model'}, "
+            f"the candidate is {candidate!r}. Name a candidate among them, beside a baseline other than {NEVER}."
+        )
+    observed = observed_of(forecasts)
+    positives = int(observed.sum())
+    weekly = weekly_losses(
+        forecasts.append_column(_CONSTANT, pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))),
+        (candidate, *compared, _CONSTANT),
+    )
+    best = weekly.best(compared)
+    gain = weekly_gain(weekly, candidate, best)
+    level = ratio(clip_probability(forecasts[candidate].to_numpy()).sum(), positives)
+    failed = _failed_conditions(gain, weekly_gain(weekly, candidate, _CONSTANT), level, positives)
     is_worse = gain.high is not None and gain.high < 0
     is_better = gain.is_shown and not failed
     outcome: Outcome = "worse" if is_worse else "better" if is_better else "not worse, not shown to be better"
     combines = candidate in FORECASTERS and FORECASTERS[candidate].combines
     passed = not is_worse if combines else is_better
-    best = evidence.best_baseline
     method = f"the best simple method, {best} ({_percent(gain)})"
     start, end = ("Better", "") if gain.is_shown else ("Worse", "") if is_worse else _NOT_SHOWN
     reasons = [f"{start} than {method}{end}.", *failed]
@@ -124,34 +123,12 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
         candidate=candidate,
         best_baseline=best,
         gain=gain,
-        predicted_over_observed=evidence.predicted_over_observed,
-        positives=evidence.positives,
+        predicted_over_observed=level,
+        positives=positives,
         reasons=tuple(reasons),
         outcome=outcome,
         overruled=overruled,
         withheld=withheld,
-    )
-
-
-def _evidence_on(forecasts: pa.Table, candidate: str) -> _Evidence:
-    """Compare a candidate with the best baseline and a constant; raise ValueError without candidate or servable baseline."""
-    compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
-    if candidate not in model_names(forecasts) or not compared:
-        raise ValueError(
-            f"The gate compares a candidate with baselines; the forecasts have {', '.join(model_names(forecasts)) or 'no model'}, "
-            f"the candidate is {candidate!r}. Name a candidate among them, beside a baseline other than {NEVER}."
-        )
-    observed = observed_of(forecasts)
-    positives = int(observed.sum())
-    constant = pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
-    weekly = weekly_losses(forecasts.append_column(_CONSTANT, constant), (candidate, *compared, _CONSTANT))
-    best = weekly.best(compared)
-    return _Evidence(
-        best_baseline=best,
-        gain=weekly_gain(weekly, candidate, best),
-        gain_over_constant=weekly_gain(weekly, candidate, _CONSTANT),
-        predicted_over_observed=ratio(clip_probability(forecasts[candidate].to_numpy()).sum(), positives),
-        positives=positives,
     )
 
 

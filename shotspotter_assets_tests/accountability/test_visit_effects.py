@@ -11,8 +11,6 @@ import pytest
 from shotspotter_assets.accountability.visit_effects import (
     MIN_DRAWS,
     NO_COMPLETE_LOG,
-    SENDING,
-    VISIT_MADE,
     read_lots,
     trial_of,
     visit_effects,
@@ -70,14 +68,14 @@ def write_drawn_alerts(store: Store, lots: dict[date, pa.Table], more_in_drawn: 
 
 def test_without_lots_nothing_is_known(store: Store) -> None:
     effects = visit_effects(store, CITY, FIRST, FIRST)
-    assert effects.effects == ()
+    assert effects.sending == ()
     assert "No plan was drawn by lot" in effects.sentences("alert")[0]
 
 
 def test_few_lots_are_not_enough(store: Store) -> None:
     write_drawn_alerts(store, write_plans(store, 4), 0.5)
     effects = visit_effects(store, CITY, FIRST, FIRST + timedelta(days=9))
-    assert effects.effects == ()
+    assert effects.sending == ()
     assert 0 < effects.draws < MIN_DRAWS
     assert "not enough yet" in effects.note.lower()
     assert str(MIN_DRAWS) in effects.note
@@ -95,8 +93,8 @@ def test_an_effect_is_estimated_from_stored_plans_and_alerts(trial_store: Store)
     # The alerts of the day after the last plan are not known, and the last night ends on it.
     assert effects.shifts == 3 * 45 - 1
     assert effects.reported_shifts == 0
-    here, *_ = effects.effects
-    assert (here.where, here.when, here.note) == ("cell", "shift", "")
+    here, *_ = effects.sending
+    assert (here.where, here.when) == ("cell", "shift")
     assert here.low < -0.7 * here.expected < here.high < 0
     sentences = effects.sentences("alert")
     assert "In the cell during the shift sending a unit changes the number of alerts by -" in sentences[1]
@@ -123,13 +121,13 @@ def test_visits_made_stand_beside_sending_only_with_a_complete_log(
             PATROLS_MADE, pa.Table.from_pylist(list(made_rows(lots)), PATROLS_MADE.schema), CITY.name, day
         )
     effects = visit_effects(store, city, FIRST, last)
-    assert [effect.cause for effect in effects.effects] == [SENDING] * 4 + [VISIT_MADE] * 4 * log_is_complete
+    assert (len(effects.sending), len(effects.made)) == (4, 4 * log_is_complete)
     assert (effects.reported_shifts > 0) == log_is_complete
     assert (NO_COMPLETE_LOG in effects.sentences("alert")) != log_is_complete
-    sending = effects.effects[0]
-    assert sending == visit_effects(trial_store, CITY, FIRST, last).effects[0], "no log changes the effect of sending"
+    sending = effects.sending[0]
+    assert sending == visit_effects(trial_store, CITY, FIRST, last).sending[0], "no log changes the effect of sending"
     if log_is_complete:
-        assert effects.effects[4].value < 1.3 * sending.value < 0, "half of the sent units stayed away"
+        assert effects.made[0].value < 1.3 * sending.value < 0, "half of the sent units stayed away"
 
 
 def made_rows(lots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -144,10 +142,9 @@ def made_rows(lots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def test_wide_intervals_are_not_enough(store: Store) -> None:
     write_drawn_alerts(store, write_plans(store, 28, EXPECTED / 20), 1.0)
     effects = visit_effects(store, CITY, FIRST, FIRST + timedelta(days=27))
-    wide = [effect for effect in effects.effects if effect.note]
+    wide = [sentence for sentence in effects.sentences("alert") if "not enough yet" in sentence]
     assert wide
-    assert all("not enough yet" in effect.sentence("alert") for effect in wide)
-    assert all("more day" in effect.note for effect in wide)
+    assert all("more day" in sentence for sentence in wide)
 
 
 def test_lots_of_another_grid_are_left_out(trial_store: Store) -> None:
