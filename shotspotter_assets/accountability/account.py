@@ -1,16 +1,23 @@
-"""The account of a period: figures with one sentence each, tables and sections, and the bounds that a city sets on figures."""
+"""The account of a period: what is stored about it, figures with one sentence each, tables and sections, and a city's bounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, Field
 
+from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.alerts.checks.finding import Finding
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.accountability import Bounds
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.estimates import Estimate
+from shotspotter_assets.forecasts.issued_forecasts import DayState, day_states
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage.catalogue import ANNUAL_REPORT, CITY_ACCOUNT
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 UNKNOWN: Final = "unknown"
@@ -32,6 +39,34 @@ WATCHED: Final = {
     ),
 }
 """Name of the figure, and what a person may do, by key of `accountability.bounds`, which starts with `least` or `most`."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days of a city, with the stored facts about them that the sections of an account share."""
+
+    store: Store  # of the main target
+    city: City
+    first: date
+    last: date
+    table: DayTable
+    history: CityHistory | None  # known alerts of the main target
+    states: Mapping[date, DayState]  # of the forecasts
+    audit: BurdenAudit | None
+
+    @classmethod
+    def read(cls, store: Store, city: City, first: date, last: date) -> Self:
+        """Read the facts of the days from `first` to `last`."""
+        return cls(
+            store=store,
+            city=city,
+            first=first,
+            last=last,
+            table=DayTable.read(store, city.name, is_needed=True),
+            history=CityHistory.find(store, city.only(city.target), last, first),
+            states=day_states(store, city, first, last),
+            audit=BurdenAudit.find_sound(store, city.name),
+        )
 
 
 class Figure(BaseModel, frozen=True, extra="forbid"):

@@ -1,6 +1,6 @@
 """The record of a burden audit: comparisons of areas, groups and incomes, and its findings in sentences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations
 from typing import Any, Final
@@ -184,14 +184,9 @@ def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], 
     for pair in comparisons:
         if pair.policy == SERVED and pair.kind != "area":
             yield _difference(pair, unit)
-            ratios = {one.policy: one.ratio.text() for one in comparisons if one.name == pair.name and one.ratio}
-            others = [
-                f"{ratios[policy]} for {words.format(event=event)}"
-                for policy, words in OTHERS.items()
-                if policy in ratios
-            ]
+            others = beside(pair, comparisons, lambda one: one.ratio, event)
             if pair.ratio and others:
-                yield f"The same ratio is {', '.join(others)}."
+                yield f"The same ratio is {others}."
     by_days: dict[str, list[str]] = {}
     areas = [row for row in rows if (row["measure"], row["kind"], row["policy"]) == ("flagged_days", "area", SERVED)]
     for row in sorted((row for row in areas if row.get("value") is not None), key=lambda row: -row["value"]):
@@ -205,6 +200,17 @@ def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], 
             f"{_tied(by_days[least], least)}; in {shown} of {len(differing)} areas the interval excludes the mean of the "
             "others."
         )
+
+
+def beside(
+    pair: Comparison, comparisons: Sequence[Comparison], estimate: Callable[[Comparison], Estimate | None], event: str
+) -> str:
+    """Return the estimates of a pair by alerts and simple maps, in words; "" without any."""
+    same = {one.policy: estimate(one) for one in comparisons if (one.kind, one.name) == (pair.kind, pair.name)}
+    texts = {policy: value.text() for policy, value in same.items() if value}
+    return ", ".join(
+        f"{texts[policy]} for {words.format(event=event)}" for policy, words in OTHERS.items() if policy in texts
+    )
 
 
 def cell_in_words(unit: str) -> str:

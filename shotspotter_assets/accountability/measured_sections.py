@@ -1,19 +1,17 @@
 """Sections of an account about outcomes, officer time, plans that were made, and burden."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Section
+from shotspotter_assets.accountability.account import Cell, Figure, FigureTable, Period, Section
 from shotspotter_assets.accountability.alert_outcomes import (
     Minutes,
     OutcomeSummary,
     Reports,
     outcome_summary,
 )
-from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, cell_in_words
+from shotspotter_assets.accountability.burden_audit import TOO_FEW_FLAGS, BurdenAudit, Comparison, beside, cell_in_words
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord, patrol_totals
-from shotspotter_assets.accountability.policies import CELL_MEAN, OBSERVED
 from shotspotter_assets.alerts.sources.side_settings import table_folder
 from shotspotter_assets.alerts.sources.side_tables import read_state
 from shotspotter_assets.cities.city import City
@@ -21,7 +19,7 @@ from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.estimates import Estimate
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
-from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE, DayState
+from shotspotter_assets.forecasts.issued_forecasts import IN_SERVICE
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, FRONTIER, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import number_of
@@ -61,14 +59,12 @@ OF_BURDEN: Final = {
 }
 """Title and unit of figures by name."""
 KINDS: Final = ("group", "income", "area")
-BESIDE: Final = {OBSERVED: "the observed days", CELL_MEAN: "flags by the mean of each cell's history"}
-"""Policies beside those of the served forecast, in words."""
 MAX_COMPARISONS: Final = 12
 
 
-def outcome_section(store: Store, city: City, first: date, last: date) -> Section:
+def outcome_section(period: Period) -> Section:
     """Return outcomes of a period's alerts, the time that officers took, and reports of persons."""
-    summary = outcome_summary(store, city, first, last)
+    summary = outcome_summary(period.store, period.city, period.first, period.last)
     is_reported = min(summary.alerts, summary.alerts_with_report) > 0
     table = FigureTable(
         name="reports",
@@ -79,7 +75,7 @@ def outcome_section(store: Store, city: City, first: date, last: date) -> Sectio
     return Section(
         name="outcomes",
         title="What became of alerts",
-        figures=_outcomes(summary) if is_reported else _unknown(OF_OUTCOMES, _why_no_report(store, city)),
+        figures=_outcomes(summary) if is_reported else _unknown(OF_OUTCOMES, _why_no_report(period.store, period.city)),
         tables=(table,),
         sentences=(f"{number_of(summary.unmatched, 'report')} of sensors matched no alert.",)
         if summary.unmatched
@@ -151,14 +147,16 @@ def _row(name: str, reports: Reports) -> tuple[Cell, ...]:
     return name, reports.number, *numbers, *(None if time is None else round(time, 1) for time in times)
 
 
-def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> Section:
-    """Count the plans of days whose forecasts have `states`, and give the share of them that was made."""
+def plan_section(period: Period) -> Section:
+    """Count the plans of a period, and give the share of them that was made."""
+    store = period.store
+    city = period.city
     # Days without rules or a forecast have an empty plan, which has no list to dispatch.
-    issue_dates = store.days_present(DISPATCH_CSV, city.name, min(states) - ONE_DAY, max(states) - ONE_DAY)
+    issue_dates = store.days_present(DISPATCH_CSV, city.name, period.first - ONE_DAY, period.last - ONE_DAY)
     planned = len(issue_dates)
-    issued = sum(states[day + ONE_DAY] in IN_SERVICE for day in issue_dates)
-    replayed = sum(states[day + ONE_DAY] == "replayed" for day in issue_dates)
-    records = PatrolsRecord.find_days(store, city.name, min(states), max(states))
+    issued = sum(period.states[day + ONE_DAY] in IN_SERVICE for day in issue_dates)
+    replayed = sum(period.states[day + ONE_DAY] == "replayed" for day in issue_dates)
+    records = PatrolsRecord.find_days(store, city.name, period.first, period.last)
     unrecorded = issue_dates - {record.scored_date - ONE_DAY for record in records if record.visits}
     plans = (store.find_sound_table(PLAN, city.name, day) for day in sorted(unrecorded))
     totals = patrol_totals(records, list(filter(None, plans)))
@@ -168,13 +166,13 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
             f"{totals.carried_out_hours:,.0f} of {totals.reported_hours:,.0f} planned hours whose visits are reported"
         )
         gaps = {"planned day": len(unrecorded), "visit": totals.visits - totals.reported_visits}
-        missing = " and ".join(number_of(number, name) for name, number in gaps.items() if number > 0)
+        missing = " and ".join(number_of(number, noun) for noun, number in gaps.items() if number > 0)
         made = f"{hours}; not reported: {missing}." if missing else f"{hours}."
     replays = f"All {number_of(replayed, 'plan')}" if replayed == planned else number_of(replayed, "further plan")
     sentences = (
         "A plan is advice to a commander.",
         f"{replays} came after the day, from a replayed forecast." if replayed else "",
-        f"{number_of(len(states) - planned, 'day')} had none.",
+        f"{number_of(len(period.states) - planned, 'day')} had none.",
     )
     return Section(
         name="plans",
@@ -193,17 +191,18 @@ def plan_section(store: Store, city: City, states: Mapping[date, DayState]) -> S
     )
 
 
-def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
+def burden_section(period: Period) -> Section:
     """Compare areas, groups and incomes by the days on which the served forecast flags them."""
+    audit = period.audit
     served = [pair for pair in audit.comparisons if pair.policy == SERVED] if audit else []
     served.sort(key=lambda pair: -(pair.difference.value or 0.0))
-    frontier = store.find_sound_table(FRONTIER, audit.city) if audit and served else None
+    frontier = period.store.find_sound_table(FRONTIER, audit.city) if audit and served else None
     by_kind = {kind: [pair for pair in served if pair.kind == kind] for kind in KINDS}
     figures = _unknown(OF_BURDEN, NO_AUDIT if audit is None else audit.note or TOO_FEW_DAYS)
     if audit and served:
         figures = (
-            _largest("burden_ratio", audit, served, lambda pair: pair.ratio),
-            _largest("burden_difference", audit, served, lambda pair: pair.difference),
+            _largest("burden_ratio", audit, period.city.event, lambda pair: pair.ratio),
+            _largest("burden_difference", audit, period.city.event, lambda pair: pair.difference),
         )
     tables = [_comparisons(audit, kind, pairs) for kind, pairs in by_kind.items() if pairs] if audit else []
     flagged = FLAGGED if served else ""
@@ -220,11 +219,10 @@ def burden_section(store: Store, audit: BurdenAudit | None) -> Section:
     )
 
 
-def _largest(
-    name: str, audit: BurdenAudit, served: Sequence[Comparison], estimate: Callable[[Comparison], Estimate | None]
-) -> Figure:
-    """Return the largest of the estimates of pairs of all kinds, with those of alerts and of each cell's mean beside it."""
+def _largest(name: str, audit: BurdenAudit, event: str, estimate: Callable[[Comparison], Estimate | None]) -> Figure:
+    """Return the largest of the estimates of pairs of all kinds, beside those of alerts and simple maps."""
     title, unit = OF_BURDEN[name]
+    served = [pair for pair in audit.comparisons if pair.policy == SERVED]
     estimates = [(pair, value) for pair in served if (value := estimate(pair))]
     missing = number_of(len(served) - len(estimates), "comparison")
     no_ratio = f" No ratio is given for {missing}, because {TOO_FEW_FLAGS}." if len(estimates) < len(served) else ""
@@ -237,10 +235,8 @@ def _largest(
         f"{cell_in_words(audit.unit).capitalize()} was flagged on {days}. Audited: {audit.first} to {audit.last}; "
         "brackets: 90% interval."
     )
-    same = {one.policy: estimate(one) for one in audit.comparisons if (one.kind, one.name) == (pair.kind, pair.name)}
-    others = [f"{other.text()} for {words}" for policy, words in BESIDE.items() if (other := same.get(policy))]
-    if others:
-        sentence += f" The same {unit if unit == 'ratio' else 'difference'} is {' and '.join(others)}."
+    if others := beside(pair, audit.comparisons, estimate, event):
+        sentence += f" The same {unit if unit == 'ratio' else 'difference'} is {others}."
     return Figure(
         name=name,
         title=f"{title}, by {pair.kind}",
@@ -287,12 +283,12 @@ def _frontier(rows: Sequence[dict[str, Any]]) -> FigureTable:
     )
 
 
-def limits_section(city: City, audit: BurdenAudit | None) -> Section:
+def limits_section(period: Period) -> Section:
     """Return the limits of the numbers."""
     sentences = (
-        f"An {city.event} is a published report. A confirmed share says nothing about events that nobody reported.",
+        f"An {period.city.event} is a published report. A confirmed share says nothing about events that nobody reported.",
         "No evidence found is not proof that nothing happened, and a flag is no evidence against anybody.",
         "A forecast that catches more than a simple map does not show that patrols prevent anything.",
-        audit.conclusion if audit else "",
+        period.audit.conclusion if period.audit else "",
     )
     return Section(name="limits", title="What not to conclude", sentences=tuple(filter(None, sentences)))

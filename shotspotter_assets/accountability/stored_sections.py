@@ -7,15 +7,13 @@ from typing import Final, get_args
 
 import numpy as np
 
-from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Section
-from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, FigureTable, Period, Section
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR, contiguous, days_between
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import day_states
 from shotspotter_assets.forecasts.serving_record import ServingRecord
-from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.arrays import Names
 from shotspotter_assets.storage.lineage import NOT_MADE, read_lineage
@@ -30,11 +28,13 @@ NO_APPROVAL: Final = "no record of an approval"
 """Words for the approval of models that serve: of a city without approvals, and of models that nobody approved."""
 
 
-def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Section:
+def alerts_section(period: Period, areas: Names) -> Section:
     """Count alerts by month and area; `areas` has the name of each cell's area, shape (rows, columns).
 
     Days that are not known add nothing; `days_section` counts them.
     """
+    city = period.city
+    history = period.history
     title = f"{city.event.capitalize()}s"
     if history is None:
         none = Figure(name="alerts", title=title, sentence="No day of this period is known.")
@@ -73,18 +73,21 @@ def alerts_section(city: City, history: CityHistory | None, areas: Names) -> Sec
     return Section(name="alerts", title=title, figures=(figure,), tables=(table,))
 
 
-def days_section(city: City, table: DayTable, first: date, last: date) -> Section:
+def days_section(period: Period) -> Section:
     """Count the days of service, and list the stretches of days whose alerts are not known."""
-    days = days_between(first, last)
-    unknown = [day for day in days if day not in table.days or not table.days[day].is_counted]
-    why = {day: table.days[day].why if day in table.days else "It is not stored." for day in unknown}
+    days = days_between(period.first, period.last)
+    stored = period.table.days
+    unknown = [day for day in days if day not in stored or not stored[day].is_counted]
+    why = {day: stored[day].why if day in stored else "It is not stored." for day in unknown}
     stretches = tuple((str(days[0]), str(days[-1]), len(days), why[days[0]]) for days in contiguous(unknown))
-    areas = city.coverage.areas if city.coverage else {}
+    areas = period.city.coverage.areas if period.city.coverage else {}
     return Section(
         name="days",
         title="Days with sensors, and outages",
         figures=(
-            Figure(name="days", title="Days of service", value=len(days), sentence=f"From {first} to {last}."),
+            Figure(
+                name="days", title="Days of service", value=len(days), sentence=f"From {period.first} to {period.last}."
+            ),
             Figure(
                 name="known_days",
                 title="Known days",
@@ -116,15 +119,17 @@ def days_section(city: City, table: DayTable, first: date, last: date) -> Sectio
     )
 
 
-def changes_section(store: Store, city: City, first: date, last: date) -> Section:
+def changes_section(period: Period) -> Section:
     """List the models and settings that came into service, with who approved them, and what a person accepted."""
     models = sorted(
-        row for of_target, view in city.by_target(store) for row in _new_models(of_target, view, first, last)
+        row
+        for of_target, view in period.city.by_target(period.store)
+        for row in _new_models(of_target, view, period.first, period.last)
     )
     accepted = (
         (str(entry.on), entry.file or f"{entry.check} from {entry.first}", entry.by, entry.note)
-        for entry in city.acknowledged
-        if first <= entry.on <= last
+        for entry in period.city.acknowledged
+        if period.first <= entry.on <= period.last
     )
     return Section(
         name="changes",
@@ -191,8 +196,9 @@ def _changed(before: ServingRecord | None, record: ServingRecord) -> str:
     return ", ".join([*keys, *(["method"] if before.served != record.served else [])]) or "none: newer alerts"
 
 
-def published_section(city: City) -> Section:
+def published_section(period: Period) -> Section:
     """List the files that the city's settings publish, and the data that others receive."""
+    city = period.city
     files = {
         catalogue.STATUS.file: "state of the newest forecast",
         catalogue.FORECAST_MAP.file: "chance of each cell",
@@ -212,13 +218,14 @@ def published_section(city: City) -> Section:
     return Section(name="data_shared", title="Data shared", tables=(table,), sentences=tuple(filter(None, sentences)))
 
 
-def statements_section(city: City, last: date) -> Section:
+def statements_section(period: Period) -> Section:
     """List what only a person knows, each "not stated" if it is missing."""
-    of_year = city.accountability.years.get(last.year, {})
-    answers: dict[str, str] = {
-        subject: city.accountability.stated.get(subject, NOT_STATED) for subject in get_args(Subject)
+    stated = period.city.accountability.stated
+    of_year = period.city.accountability.years.get(period.last.year, {})
+    answers: dict[str, str] = {subject: stated.get(subject, NOT_STATED) for subject in get_args(Subject)}
+    answers |= {
+        f"{subject} in {period.last.year}": of_year.get(subject, NOT_STATED) for subject in get_args(SubjectOfYear)
     }
-    answers |= {f"{subject} in {last.year}": of_year.get(subject, NOT_STATED) for subject in get_args(SubjectOfYear)}
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (subject.replace("_", " ").capitalize(), answer) for subject, answer in answers.items()
     )

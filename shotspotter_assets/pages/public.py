@@ -10,8 +10,7 @@ import numpy as np
 import shapely
 
 from shotspotter_assets.accountability import measured_sections, stored_sections
-from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Section
-from shotspotter_assets.accountability.burden_audit import BurdenAudit
+from shotspotter_assets.accountability.account import Account, AnnualReport, Figure, FigureTable, Period, Section
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR
@@ -22,7 +21,6 @@ from shotspotter_assets.forecasts.issued_forecasts import (
     IN_SERVICE,
     DayState,
     ForecastRecord,
-    day_states,
     next_day_forecasts,
 )
 from shotspotter_assets.forecasts.seals import head_of
@@ -129,7 +127,7 @@ def _level(expected: float, usual: float | None) -> str:
 def last_years_account(store: Store, city: City, last: date, layers: CityLayers, track: TrackRecord | None) -> Account:
     """Return the account of the year to a day; `track` has the scores of its forecasts."""
     first = max(city.start, last - ONE_YEAR + ONE_DAY)
-    sections = _sections(store, city, first, last, layers, track)
+    sections = _sections(Period.read(store, city, first, last), layers, track)
     return Account(city=city.name, title=city.shown_title, first=first, last=last, sections=sections)
 
 
@@ -150,7 +148,7 @@ def write_annual_report(store: Store, city: City, year: date) -> AnnualReport:
         )
     layers, _ = read_layers(city)
     track = track_record(store, city.only(city.target), last, first)
-    sections = _sections(store, city, first, last, layers, track)
+    sections = _sections(Period.read(store, city, first, last), layers, track)
     report = AnnualReport(
         city=city.name,
         title=city.shown_title,
@@ -181,33 +179,29 @@ def stored_reports(store: Store, city: str) -> dict[str, bytes]:
     return {f"annual_report_{year.year}.html": store.read_bytes(ANNUAL_REPORT_PAGE, city, year) for year in years}
 
 
-def _sections(
-    store: Store, city: City, first: date, last: date, layers: CityLayers, track: TrackRecord | None
-) -> tuple[Section, ...]:
+def _sections(period: Period, layers: CityLayers, track: TrackRecord | None) -> tuple[Section, ...]:
     """Return the sections of a period."""
-    audit = BurdenAudit.find_sound(store, city.name)
-    areas = cell_districts(city, district_areas(city, layers.get("districts")))
-    states = day_states(store, city, first, last)
-    history = CityHistory.find(store, city.only(city.target), last, first)
     return (
-        measured_sections.outcome_section(store, city, first, last),
-        measured_sections.burden_section(store, audit),
-        measured_sections.limits_section(city, audit),
-        measured_sections.plan_section(store, city, states),
-        forecast_section(store, city, states, track),
-        stored_sections.alerts_section(city, history, areas),
-        stored_sections.days_section(city, DayTable.read(store, city.name, is_needed=True), first, last),
-        stored_sections.changes_section(store, city, first, last),
-        stored_sections.published_section(city),
-        stored_sections.statements_section(city, last),
+        measured_sections.outcome_section(period),
+        measured_sections.burden_section(period),
+        measured_sections.limits_section(period),
+        measured_sections.plan_section(period),
+        forecast_section(period, track),
+        stored_sections.alerts_section(
+            period, cell_districts(period.city, district_areas(period.city, layers.get("districts")))
+        ),
+        stored_sections.days_section(period),
+        stored_sections.changes_section(period),
+        stored_sections.published_section(period),
+        stored_sections.statements_section(period),
     )
 
 
-def forecast_section(store: Store, city: City, states: Mapping[date, DayState], track: TrackRecord | None) -> Section:
+def forecast_section(period: Period, track: TrackRecord | None) -> Section:
     """Count days by how they were forecast, and compare the forecasts with the best simple method."""
-    report = WalkForwardReport.find_sound(store, city.name)
+    report = WalkForwardReport.find_sound(period.store, period.city.name)
     figures = (
-        _scores(city, track)
+        _scores(period.city, track)
         if track
         else (
             Figure(name="caught", title="Caught", sentence="No forecast of the period has been compared with its day."),
@@ -224,7 +218,7 @@ def forecast_section(store: Store, city: City, states: Mapping[date, DayState], 
     return Section(
         name="forecasts",
         title="Forecasts, and how good they were",
-        figures=(*_service(states), *figures),
+        figures=(*_service(period.states), *figures),
         tables=(months,),
         sentences=(f"Verdict: {report.verdict.outcome}.", *report.verdict.reasons) if report else (),
     )

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.accountability.account import WATCHED, Account, AnnualReport, find_figure, kept_bounds
+from shotspotter_assets.accountability.account import WATCHED, Account, AnnualReport, Period, find_figure, kept_bounds
 from shotspotter_assets.accountability.stored_sections import NO_APPROVAL, NOT_STATED, alerts_section
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.cities.accountability import Accountability, Bounds
@@ -61,12 +62,14 @@ def test_areas_without_sensors_have_no_number_of_alerts(tiny_site: TinySite) -> 
     history = CityHistory.load(tiny_site.store, tiny_site.city, FIRST + timedelta(days=40), FIRST)
     areas = np.where(np.isnat(history.coverage_starts) & ~history.alerts.any(axis=0), "the river", "the town")
     assert "the river" in areas
-    [table] = alerts_section(tiny_site.city, history, areas).tables
+    period = replace(Period.read(tiny_site.store, tiny_site.city, FIRST, FIRST), history=history)
+    [table] = alerts_section(period, areas).tables
     shown = {row[0]: set(row[1:]) for row in table.rows}
     assert shown["the river"] == {"no sensors"}
     assert "no sensors" not in shown["the town"]
     events = {"event_types": {"robbery": ("Robbery",)}, "targets": {"robbery": ("robbery",)}}
-    [table] = alerts_section(tiny_site.city.model_copy(update=events), history, areas).tables
+    of_incidents = replace(period, city=tiny_site.city.model_copy(update=events))
+    [table] = alerts_section(of_incidents, areas).tables
     assert {row[0]: set(row[1:]) for row in table.rows}["the river"] == {0}, "incidents need no sensors"
 
 

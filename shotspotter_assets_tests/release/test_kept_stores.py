@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 import pytest
 
+from shotspotter_assets.accountability.account import Period
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.measured_sections import burden_section
 from shotspotter_assets.commands.status import status_facts, status_text
@@ -87,7 +88,7 @@ def test_a_kept_burden_audit_is_read_until_it_is_rebuilt(town: LivingCity) -> No
     store = town.store.of("gunfire")
     audit = BurdenAudit.find_sound(store, NAME)
     assert audit is not None
-    section = burden_section(store, audit)
+    section = burden_section(Period.read(store, town.city, LAST, LAST))
     assert all(figure.value is not None for figure in section.figures)
     assert "frontier" in {table.name for table in section.tables}
     assert {"gini", "missed"} <= set(store.read_table(BURDEN, NAME)["measure"].to_pylist())
