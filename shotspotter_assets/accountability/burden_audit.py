@@ -197,8 +197,9 @@ def findings(comparisons: Sequence[Comparison], rows: Sequence[dict[str, Any]], 
         shown = sum(area.is_shown for area in differing)
         yield (
             f"By area, {cell_in_words(unit)} was flagged most in {_tied(by_days[most], most + ' days a year')} and least in "
-            f"{_tied(by_days[least], least)}; in {shown} of {len(differing)} areas the interval excludes the mean of the "
-            "others."
+            f"{_tied(by_days[least], least)}; in {shown} of {number_of(len(differing), 'area')} a "
+            "difference from the mean of the others is shown: beyond chance, and "
+            f"{MIN_SHOWN_RATIO:g} times or more where there is a ratio."
         )
 
 

@@ -119,7 +119,7 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
             return f"was stored as {entry.state.replace('_', ' ')} and is decided again ({decision.why})"
         is_gridded = day in gridded and stored.origin(Asset.GRID_TENSORS, day).made_from == table.made_from(day)
-        return "" if is_gridded else "has no current grid"
+        return "" if is_gridded else "is not counted by cell yet"
 
     return {day: text for day, state in states.items() if (text := reason(day, state))}
 

@@ -33,7 +33,7 @@ from shotspotter_assets.storage.wording import first_of, number_of
 
 BEING_FORECAST: Final = "are being forecast"
 FAILED: Final = "wait until a failed run is tried again"
-NEXT: Final = "count from the next forecast on"
+NEXT: Final = "count from the next forecast or training on"
 MANUAL: Final = "are not forecast automatically, because the city's automation is manual"
 
 
@@ -164,7 +164,8 @@ def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
     if outage is not None:
         return f"Check the city's source: {outage.why}"
     days = " ".join(str(day) for day in dict.fromkeys([newest[0], newest[-1]]))
-    return f"Check the city's source; if there were no alerts, run: shotspotter quiet {city.name} {days}"
+    without = f"if {days_in_words(newest)} had no alerts"
+    return f"Check the city's source; {without}, run: shotspotter quiet {city.name} {days}"
 
 
 def usable_days(table: DayTable) -> Finding:

@@ -29,10 +29,11 @@ def table_in_words(table: DayTable, last: date, due: date, rows: str, arrived: C
     source without rows for long before it has ended.
     """
     known = table.last_counted(last)
-    missing = [day for day in missing_days(table, last) if day not in arrived]
+    lacking = missing_days(table, last)
+    missing = [day for day in lacking if day not in arrived]
     stored = [day for day in missing if day in table.days]
     others = [day for day in missing if day not in table.days]
-    landed = sorted(day for day in arrived if known is None or day > known)
+    landed = sorted(day for day in arrived if known is None or day > known or day in lacking)
     if known is not None and not landed and has_ended(known, due):
         return f"{rows} up to {long_day(known)}; the source has ended"
     nothing = f"no usable day of {rows} yet" if table.days else f"no {rows} yet"
