@@ -114,9 +114,9 @@ def run_demo(name: str, *, days_only: bool) -> None:
         click.echo(f"Train a fold on these days: shotspotter fold {name} {DEMONSTRATIONS[name].fold}")
     else:
         click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
-        click.echo("Open them with: shotspotter pages")
+        click.echo("Open them with: shotspotter pages (in a checkout: make pages)")
     click.echo(
-        f"The assets, with tables, maps and plots: shotspotter ui, then {lineage_address(settings.ui_url, name)}"
+        f"The assets, with tables, maps and plots: shotspotter ui (make ui), then {lineage_address(settings.ui_url, name)}"
     )
 
 

@@ -323,7 +323,11 @@ _CLEANED: Final = {
     "time_utc": Column(_INSTANT, "Instant of the alert."),
     "longitude": Column("double", "Degrees, WGS84."),
     "latitude": Column("double", "Degrees, WGS84."),
-    "location_id": Column("uint64", "(latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low."),
+    "location_id": Column(
+        "uint64",
+        "(latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low; the 2022 report shifts by 16 bits, "
+        "which cannot hold the second number.",
+    ),
     "gunshot_type": Column("int8", f"{_CODES}, from 4 other events; null if unknown.", required=False),
     "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
     "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
