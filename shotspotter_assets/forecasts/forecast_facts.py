@@ -20,13 +20,13 @@ REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
 class DayTotal(NamedTuple):
-    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`; None if unknown."""
+    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`."""
 
-    total_low: float | None = None  # ends of the 80% interval
-    total_high: float | None = None
-    factor_variance: float | None = None  # of the factor that all cells share (`CountDistribution.total`)
-    year_mean: float | None = None  # `alert_counts.year_reference`
-    year_size: float | None = None
+    total_low: float  # ends of the 80% interval
+    total_high: float
+    factor_variance: float  # of the factor that all cells share (`CountDistribution.total`)
+    year_mean: float  # `alert_counts.year_reference`; NaN without an earlier known day
+    year_size: float
 
 
 def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed: bool) -> pa.Table:
@@ -66,7 +66,7 @@ def lead_of(forecast: pa.Table) -> int:
 
 def total_of(forecast: pa.Table) -> DayTotal:
     """Return the facts of the number of alerts in all cells on the day."""
-    return DayTotal(*json.loads((forecast.schema.metadata or {}).get(TOTAL.encode(), b"[]")))
+    return DayTotal(*json.loads(forecast.schema.metadata[TOTAL.encode()]))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:

@@ -10,7 +10,6 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter
 
 from shotspotter_assets.alerts.days.day_table import DayTable
-from shotspotter_assets.alerts.days.days_in_words import data_in_words
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
@@ -46,11 +45,6 @@ class _Issue(StoredRecord):
     last_known: date = Field(description="Last day whose data were used.")
     data: str = Field("", description="Known and missing days, in words.")
     earlier: tuple[IssuedVersion, ...] = Field((), description="Versions that were issued before, in order.")
-
-    @property
-    def data_in_words(self) -> str:
-        """The known and the missing days in words, of records before there was `data` by their dates."""
-        return self.data or data_in_words(self.last_known, days_between(self.last_known, self.issue_date)[1:])
 
 
 class ForecastRecord(_Issue):
@@ -104,7 +98,7 @@ IssueRecord = ForecastRecord | NoForecast
 DayState = Literal["issued", "late", "replayed", "withheld", "missing"]
 IN_SERVICE: Final = ("issued", "late")  # states of days whose forecast could be used on the day
 REPEATED: Final = ("version", "table_sha256", "made_by", "replayed")  # fields that are equal for a repeated version
-_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
+ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 
 @dataclass(frozen=True)
@@ -157,7 +151,7 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     if now < begins or not store.exists(FORECAST, city.name, issue_date):
         return None
     record = find_record(store, city.name, issue_date)
-    if not isinstance(record, ForecastRecord) or record.replayed or record.grid not in ("", grid_version(city)):
+    if not isinstance(record, ForecastRecord) or record.replayed or record.grid != grid_version(city):
         return None
     stays = day_state(record, city.zone) == "issued" or is_over(record.forecast_date, city.zone, now)
     return record if stays else None
@@ -229,19 +223,14 @@ def why_none_issued(store: Store, city: City) -> str:
     return f"No forecast of {city.target} has been made yet. The next daily run trains its models, or a run by hand."
 
 
-def decoded_record(content: bytes) -> IssueRecord:
-    """Return a record from its file's content; raise pydantic's ValidationError if it cannot be read."""
-    return _RECORD.validate_json(content)
-
-
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     """Return the record of a forecast, or of the reason for none; raise MissingObjectError without one."""
-    return store.read_json(FORECAST_RECORD, _RECORD.validate_json, city, issue_date)
+    return store.read_json(FORECAST_RECORD, ISSUE_RECORD.validate_json, city, issue_date)
 
 
 def find_record(store: Store, city: str, issue_date: date) -> IssueRecord | None:
     """Return the record of a forecast, or of the reason for none; None without one, or if it is damaged."""
-    return store.read_index(FORECAST_RECORD, city, _RECORD.validate_json, issue_date)
+    return store.read_index(FORECAST_RECORD, city, ISSUE_RECORD.validate_json, issue_date)
 
 
 def next_day_forecasts(

@@ -17,13 +17,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.forecasts.forecast_facts import SHADOW, next_day_rows, total_of
 from shotspotter_assets.forecasts.issued_forecasts import (
+    ISSUE_RECORD,
     DayState,
     Forecast,
     ForecastRecord,
     NoForecast,
     content_version,
     day_state,
-    decoded_record,
     write_forecast,
 )
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, PAGE, SEALS, STATUS, TOP_LOCATIONS
@@ -233,7 +233,7 @@ def _state(files: DayFiles, city: City, day: date) -> tuple[State, str]:
     if not files.record:
         return "missing", ""
     try:
-        record = decoded_record(files.record)
+        record = ISSUE_RECORD.validate_json(files.record)
     except ValidationError as error:
         return "unreadable", f"record.json cannot be read: {error_reason(error)}."
     state = day_state(record, city.zone)
@@ -265,8 +265,6 @@ def _interval_contradiction(record: ForecastRecord, table: pa.Table) -> str:
     from shotspotter_assets.models.alert_counts import CountDistribution, short_interval
 
     facts = total_of(table)
-    if facts.factor_variance is None:
-        return ""
     total = CountDistribution.of_forecast(next_day_rows(table)).total(facts.factor_variance)
     low, high = map(float, short_interval(total))
     stored = (record.expected_alerts_low, record.expected_alerts_high)

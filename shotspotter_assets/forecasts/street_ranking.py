@@ -180,8 +180,7 @@ def _cell_risk(city: City, next_day: pa.Table) -> CellRisk:
     names = ("expected", "probability", "low", "high")
     values = np.zeros((len(names), *city.shape))
     row, column = (next_day[name].to_numpy() for name in ("row", "column"))
-    for number, name in enumerate(names):
-        values[number, row, column] = next_day[name].to_numpy()
+    values[:, row, column] = [next_day[name].to_numpy() for name in names]
     expected, probability, low, high = values.reshape(len(names), -1)
     return CellRisk(expected, probability, low, high)
 

@@ -13,7 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
 from shotspotter_assets.forecasts.forecast_facts import SHADOW
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, decoded_record, find_record, is_over
+from shotspotter_assets.forecasts.issued_forecasts import ISSUE_RECORD, ForecastRecord, find_record, is_over
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.models.city_history import CityHistory
@@ -146,7 +146,7 @@ def _reason(store: Store, city: City, seal: Seal) -> str:
             return f"{name} is {state}. {RESTORE}"
     if seal.flaw or seal.state not in ("issued", "late", "replayed"):
         return ""
-    record = decoded_record(files.record)
+    record = ISSUE_RECORD.validate_json(files.record)
     return contradiction(record, files) if isinstance(record, ForecastRecord) else "record.json has no forecast."
 
 

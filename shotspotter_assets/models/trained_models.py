@@ -180,15 +180,11 @@ def earlier_models(
 
 def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> TrainedModels:
     """Read a record's models, whose stored names end with `suffix`; raise ModelFilesError if their files were changed."""
-    return TrainedModels.load(read_files(store, file, record, day, suffix))
-
-
-def read_files(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> ModelFiles:
-    """Read the files of a record's models, see `read_models`."""
-    return {
+    files = {
         model: read_model_files(store, file, record.city, day, f"{model}{suffix}", trained.files)
         for model, trained in record.models.items()
     }
+    return TrainedModels.load(files)
 
 
 def read_model_files(

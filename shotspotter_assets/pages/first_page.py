@@ -193,7 +193,7 @@ class _DayOfPage:
         if self.record.replayed:
             return f"From {data_in_words(self.record.last_known, ())}."
         issued = datetime.fromisoformat(self.record.issued_at).astimezone(self.city.zone)
-        return f"When issued at {issued:%H:%M} on {short_day(issued)}: {self.record.data_in_words}."
+        return f"When issued at {issued:%H:%M} on {short_day(issued)}: {self.record.data}."
 
     def _read_plan(self, issue_date: date) -> tuple[pa.Table | None, PlanRecord | None]:
         try:

@@ -179,7 +179,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         city=view.name,
         title=city.shown_title,
         target=view.target,
-        data=read_now(store, city).data if table.days else issue.record.data_in_words if issue.record else "",
+        data=read_now(store, city).data if table.days else issue.record.data if issue.record else "",
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
         level=newest_level(store, city.name),

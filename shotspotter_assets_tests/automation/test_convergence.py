@@ -415,7 +415,7 @@ class Converging(RuleBasedStateMachine):
         assert (record.last_known, record.lead) == (last, (today - last).days + 1)
         assert status["last_known"] == str(last)
         after = [town.table.state(day) for day in days_between(last, town.yesterday)[1:]]
-        for text in (*said, record.data_in_words, status["data"]):
+        for text in (*said, record.data, status["data"]):
             assert known in text
             assert nothing_came in text or "unknown" not in after
             assert "held back" in text or "held_back" not in after

@@ -46,7 +46,7 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
     assert (status["lead"], status["last_known"]) == (4, "2026-11-27")
     remedy = f"shotspotter quiet {NAME} 2026-11-28 2026-11-29"
     told = town.command("status", NAME)
-    for text in (record.data_in_words, Said(town).page, late.message, str(status["data"]), told):
+    for text in (record.data, Said(town).page, late.message, str(status["data"]), told):
         assert said in text
     for text in (late.message, *status["warnings"], told):
         assert remedy in text
@@ -64,7 +64,7 @@ def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> No
     town.settle(checks=False)
     assert states(town) == ["known", "known"]
     record = town.forecast(TODAY)
-    assert (record.lead, record.data_in_words) == (2, "alerts up to 29 November 2026")
+    assert (record.lead, record.data) == (2, "alerts up to 29 November 2026")
     assert record.expected_alerts < expected.expected_alerts
     assert Said(town).status_file["warnings"] == []
     assert "is unknown" in town.command("quiet", NAME, "2026-11-28", "2026-11-29", "--undo")
@@ -97,7 +97,7 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
     town.settle(checks=False)
     usual = town.forecast(TODAY)
     assert states(town) == ["held_back", "known"]
-    assert "28th is held back" in usual.data_in_words
+    assert "28th is held back" in usual.data
     accept = f"shotspotter accept {NAME} {loud}"
     for text in (town.message, town.command("status", NAME)):
         assert f"{loud}" in text

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.forecasts import retraining
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
-from shotspotter_assets.forecasts.forecast_facts import DayTotal, next_day_rows, total_of
+from shotspotter_assets.forecasts.forecast_facts import next_day_rows, total_of
 from shotspotter_assets.forecasts.issued_forecasts import Forecast
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.forecasts.training import live_windows, train_fold, train_live
@@ -260,8 +260,6 @@ def test_an_issued_forecast_holds_the_distribution_of_its_total(usual: tuple[Ser
     assert facts[:2] == tuple(float(end) for end in short_interval(total))
     year = town.alerts[-365:, *np.transpose(serving.covered)].sum(axis=1)
     assert facts.year_mean == pytest.approx(year.mean())
-    earlier = forecast.table.replace_schema_metadata({"total_interval": "[0.0, 3.0]"})
-    assert total_of(earlier) == DayTotal(0.0, 3.0, None, None, None)
 
 
 def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not(usual: tuple[ServingRecord, Forecast]) -> None:

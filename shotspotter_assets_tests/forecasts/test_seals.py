@@ -25,6 +25,7 @@ from shotspotter_assets.forecasts.issued_forecasts import (
     ForecastRecord,
     NoForecast,
     content_version,
+    grid_version,
     load_record,
     write_forecast,
 )
@@ -59,6 +60,7 @@ def forecast_of(day: date, issued: datetime, level: float = 0.3, city: City = TO
         why_served=(), expected_alerts=float(pc.sum(rows["expected"]).as_py()), expected_alerts_low=low,
         expected_alerts_high=high, interval="", hours="", types="", lead=1, last_known=day - ONE_DAY, drivers={},
         issued_at=issued.isoformat(timespec="seconds"), replayed=replayed, version=content_version((), [table, top]),
+        grid=grid_version(city),
     )  # fmt: skip
     return Forecast(table, HOURLY.schema.empty_table(), top, b"{}", record)
 

@@ -10,10 +10,11 @@ from shotspotter_assets.alerts.cleaning import clean_alerts
 from shotspotter_assets.alerts.sources.alert_source import AlertSource
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastRecord, write_forecast
+from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
+from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastRecord, grid_version, write_forecast
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid.tensors import grid_schema, sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
@@ -68,8 +69,9 @@ def issue(
         city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), served=CANDIDATE,
         models_from=issue_date, why_served=(), expected_alerts=3.0, expected_alerts_low=1.0, expected_alerts_high=5.0,
         interval="", hours="", types="", lead=1, last_known=issue_date, drivers=drivers, issued_at=str(issued_at), version="v",
+        grid=grid_version(city),
     )  # fmt: skip
-    table = table.replace_schema_metadata({GRID.encode(): grid_settings(city)})
+    table = with_facts(table, city, 1, DayTotal(1.0, 5.0, 0.1, 3.0, 2.0), replayed=False)
     top = TOP_LOCATIONS.schema.empty_table()
     forecast = Forecast(table, hourly or HOURLY.schema.empty_table(), top, b"{}", record)
     write_forecast(store, forecast)

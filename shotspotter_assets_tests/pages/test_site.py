@@ -399,7 +399,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     make_pages(copy, tiny_site.city)
     assert "cells or counted events have changed" in Status.load(copy, CITY).no_forecast
     assert "cannot be drawn" in page(copy)
-    assert "held back" in newest_forecast(copy, tiny_site.city, Places(tiny_site.city)).nothing.data_in_words
+    assert "held back" in newest_forecast(copy, tiny_site.city, Places(tiny_site.city)).nothing.data
     record = PagesRecord.find(copy, CITY)
     assert record.past == {}
     assert not issued_forecasts.next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)

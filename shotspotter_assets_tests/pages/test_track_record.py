@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.evaluation.count_scores import COUNTS, distribution_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
 from shotspotter_assets.evaluation.score_rows import ALL
-from shotspotter_assets.forecasts.forecast_facts import TOTAL, total_of, with_shadow_column
+from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
 from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.models.city_history import CityHistory
@@ -49,15 +49,6 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert track.totals["log_score_city"] == distribution_rows(counts)[COUNTS, ALL, SERVED, "log_score_city"]
     assert track.totals["days"].value == DAYS - 1
     assert track_record(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
-
-
-def test_forecasts_of_earlier_versions_have_no_totals(copy: Store, tiny_site: TinySite) -> None:
-    for issue_date in copy.days_present(FORECAST, CITY):
-        table = copy.read_table(FORECAST, CITY, issue_date)
-        stored = {**table.schema.metadata, TOTAL.encode(): json.dumps(total_of(table)[:2])}
-        copy.write_table(FORECAST, table.replace_schema_metadata(stored), CITY, issue_date)
-    track = track_record(copy, tiny_site.city, tiny_site.last_issued)
-    assert (track.whole.days, track.totals) == (DAYS - 1, {})
 
 
 @pytest.mark.parametrize("served", ["stack", "persistence"])

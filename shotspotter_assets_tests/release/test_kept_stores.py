@@ -113,7 +113,7 @@ def test_sql_of_the_guide_returns_the_quantiles_of_issued_forecasts(town: Living
     rows = duckdb.sql(query).fetchall()
     issued = {day: town.store.read_table(FORECAST, NAME, day) for day in town.store.days_present(FORECAST, NAME)}
     totals = {
-        day: CountDistribution.of_forecast(next_day_rows(table)).total(total_of(table).factor_variance or 0.0)
+        day: CountDistribution.of_forecast(next_day_rows(table)).total(total_of(table).factor_variance)
         for day, table in issued.items()
     }
     assert len(rows) == 5 * len(totals)

@@ -89,7 +89,7 @@ def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forec
         f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} {city.event}s expected "
         f"({facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f})"
     )
-    title += f"\nFrom {facts.data_in_words}" if facts.lead > 1 else ""
+    title += f"\nFrom {facts.data}" if facts.lead > 1 else ""
     title += "\nReplayed after its day" if facts.replayed else ""
     top_locations = [
         {
@@ -102,7 +102,7 @@ def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forec
     ]
     return {
         **panel.rounded(facts.model_dump(mode="json", include=FORECAST_FACTS)),
-        "from": facts.data_in_words,
+        "from": facts.data,
         "data_version": facts.version,
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(top_locations),

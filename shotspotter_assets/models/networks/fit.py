@@ -148,9 +148,12 @@ def fit_network(
     `context.backups` after its last finished epoch. Raises ValueError if shapes, days or settings do not fit together,
     FloatingPointError if the loss is not finite.
     """
+    import tensorflow
+
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
-    _make_repeatable(settings.seed)
+    tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(settings.seed)
     batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, used=used)
     held_out = Windows(inputs, validation, settings.batch_size, own_maps, used=used)
     model = untrained(batches, settings)
@@ -176,15 +179,6 @@ def fit_network(
             model.set_weights(weights)
             chosen["best_epoch"] = 0
     return model, chosen
-
-
-def _make_repeatable(seed: int) -> None:
-    """Seed the process's random generators, and make TensorFlow deterministic."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
 
 
 def _training_key(

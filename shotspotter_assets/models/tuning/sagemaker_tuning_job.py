@@ -231,6 +231,16 @@ def unpacked(content: bytes) -> TuningTask:
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     about = json.loads(arrays["about"].tobytes())
+    of_cells = [
+        CellInput(name, date.fromisoformat(known_from), arrays[f"cells_{number}"])
+        for number, (name, known_from) in enumerate(about["of_cells"])
+    ]
+    of_days = [
+        SeriesInput(
+            name, date.fromisoformat(known_from), arrays[f"days_{number}"], arrays[f"by_day_{number}"], days_late
+        )
+        for number, (name, known_from, days_late) in enumerate(about["of_days"])
+    ]
     history = History(
         CityFile.model_validate_json(about["city"]),
         date.fromisoformat(about["first_day"]),
@@ -238,7 +248,7 @@ def unpacked(content: bytes) -> TuningTask:
         arrays["in_coverage"],
         arrays.get("evening"),
         about["lead"],
-        _factors(about, arrays),
+        CityFactors(tuple(of_cells), tuple(of_days)),
         arrays.get("is_known"),
     )
     train, validation = (range(first, stop) for first, stop in about["windows"])
@@ -251,18 +261,3 @@ def unpacked(content: bytes) -> TuningTask:
             "SHOTSPOTTER_SAGEMAKER_IMAGE to it."
         )
     return task
-
-
-def _factors(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> CityFactors:
-    """Return the contributing factors of a file's parts."""
-    of_cells = [
-        CellInput(name, date.fromisoformat(known_from), arrays[f"cells_{number}"])
-        for number, (name, known_from) in enumerate(about["of_cells"])
-    ]
-    of_days = [
-        SeriesInput(
-            name, date.fromisoformat(known_from), arrays[f"days_{number}"], arrays[f"by_day_{number}"], days_late
-        )
-        for number, (name, known_from, days_late) in enumerate(about["of_days"])
-    ]
-    return CityFactors(tuple(of_cells), tuple(of_days))

@@ -84,7 +84,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
         assert serving.validation[1] == record.last_known
         shown = metadata_of(result)["risk_forecasts"]
-        assert (shown["lead"], shown["from"]) == (record.lead, record.data_in_words)
+        assert (shown["lead"], shown["from"]) == (record.lead, record.data)
         assert next(iter(shown)) == "forecast_date"
         forecast = chain.forecast(DAY)
         assert lead_of(forecast) == record.lead
