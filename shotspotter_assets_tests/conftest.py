@@ -137,6 +137,7 @@ settings.load_profile("shared machine")
 
 
 def pytest_collection_finish() -> None:
+    gc.freeze()  # nor are modules looked at while tests run, and when they are over
     gc.enable()
 
 

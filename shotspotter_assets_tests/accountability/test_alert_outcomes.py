@@ -10,7 +10,6 @@ from benchmarks import outcomes_of_richmond, simulated_outcomes
 from shotspotter_assets.accountability.alert_outcomes import OutcomesRecord, day_outcomes, outcome_summary
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
 from shotspotter_assets.alerts.sources.side_settings import table_site
-from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.storage.catalogue import ALERT_OUTCOMES, ALERTS, CLEANED
 from shotspotter_assets.storage.store import Store
@@ -53,7 +52,6 @@ def outcomes(
     """The stored rows and the record of a day, from the lines of one landed file."""
     of_table = table_site(TOWN, "outcomes")
     [source] = of_table.sources
-    assert isinstance(source, LandingSettings)
     path = folder / "calls.csv"
     path.write_text(HEADER + "".join(lines))
     task = Task("landing/calls.csv", NOON, None, path, folder / "rows")

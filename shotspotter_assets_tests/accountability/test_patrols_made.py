@@ -18,7 +18,6 @@ from shotspotter_assets.accountability.patrols_made import (
 )
 from shotspotter_assets.alerts.sources.landing.reader import Batch, Task
 from shotspotter_assets.alerts.sources.side_settings import table_site
-from shotspotter_assets.alerts.sources.tabular_settings import LandingSettings
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.city_files import CityFile
@@ -66,7 +65,6 @@ def rows_of(folder: Path, city: City, content: str, received: datetime = datetim
     """The rows of one landed file."""
     of_table = table_site(city, "patrols")
     [source] = of_table.sources
-    assert isinstance(source, LandingSettings)
     path = folder / "patrols.csv"
     path.write_text(content)
     task = Task("landing/patrols.csv", received, None, path, folder / "rows")

@@ -185,11 +185,6 @@ def test_unknown_shifts_count_neither_as_quiet_nor_as_busy() -> None:
     assert of_sending(blank) == of_sending(silent)
 
 
-def test_results_are_reproduced() -> None:
-    trial = simulated_trial(2, Shares(), 60)
-    assert of_sending(trial) == of_sending(trial)
-
-
 def test_lots_that_decide_nothing_teach_nothing() -> None:
     trial = simulated_trial(2, Shares(), 20)
     certain = replace(trial, expected_units=trial.drawn.astype(float))

@@ -28,11 +28,6 @@ def described(file: Path, answers: Mapping[str, str] = {}) -> tuple[City, Sequen
     return load_city(Path("town.yaml"), text), lines
 
 
-def source(city: City) -> LandingSettings:
-    assert isinstance(city.source, LandingSettings)
-    return city.source
-
-
 COLUMNS = {
     "time": "Incident Date/Time",
     "longitude": "Longitude",
@@ -46,8 +41,8 @@ COLUMNS = {
 def test_a_vendors_export_gives_columns_zone_box_and_grid(tmp_path: Path) -> None:
     table = export()
     city, lines = described(write(table, tmp_path))
-    assert source(city).columns.named() == COLUMNS
-    assert (city.time_zone, source(city).naive_times, city.time_precision) == ("America/New_York", "local", "second")
+    assert city.source.columns.named() == COLUMNS
+    assert (city.time_zone, city.source.naive_times, city.time_precision) == ("America/New_York", "local", "second")
     assert city.box.holds(table["Longitude"].to_numpy(), table["Latitude"].to_numpy()).all()
     assert city.box.east - city.box.west < 0.1
     assert (city.start, city.automation) == (date(2024, 1, 16), "recent")
@@ -72,7 +67,7 @@ def test_order_headings_and_separators_do_not_matter(tmp_path: Path, data: st.Da
     names = {name: data.draw(st.sampled_from(spellings)) for name, spellings in HEADINGS.items()}
     table = EXPORT[data.draw(st.permutations(list(EXPORT)))].rename(columns=names)
     city, _ = described(write(table, tmp_path, sep=data.draw(st.sampled_from(",;\t|"))))
-    found = source(city).columns.named()
+    found = city.source.columns.named()
     assert found == {ours: names[theirs] for ours, theirs in COLUMNS.items()}
     usual = {"time_zone": "America/New_York", "start": date(2024, 1, 16), "automation": "recent", "name": "town"}
     assert city.model_dump(include=set(usual)) == usual
@@ -86,7 +81,7 @@ def test_a_european_export_is_read(tmp_path: Path) -> None:
     table["Beat"] = "Zürich"
     file = write(table, tmp_path, sep=";", decimal=",", encoding="cp1252")
     city, lines = described(file)
-    assert source(city).time_format == "%d.%m.%Y %H:%M"
+    assert city.source.time_format == "%d.%m.%Y %H:%M"
     assert any(line.startswith("rows: 400 of 400") for line in lines)
 
 
@@ -99,7 +94,7 @@ def test_dates_and_times_of_day_in_two_columns_of_excel(tmp_path: Path) -> None:
     table["Report Date"] = written.date
     table.to_excel(tmp_path / "alerts.xlsx", index=False)
     city, lines = described(tmp_path / "alerts.xlsx")
-    columns = source(city).columns
+    columns = city.source.columns
     assert (columns.time, columns.time_of_day) == ("Incident Date", "Incident Time")
     assert city.time_precision == "second"
     assert any(line.startswith("rows: 400 of 400") for line in lines)
@@ -140,15 +135,15 @@ def test_utc_is_seen_in_the_nights(tmp_path: Path) -> None:
     local = moments(table).dt.tz_localize("America/New_York", nonexistent="shift_forward", ambiguous=np.ones(400, bool))
     in_utc = local.dt.tz_convert("UTC").dt
     table["Incident Date/Time"] = in_utc.strftime("%Y-%m-%d %H:%M:%S")
-    assert source(described(write(table, tmp_path))[0]).naive_times == "utc"
+    assert described(write(table, tmp_path))[0].source.naive_times == "utc"
     table["Incident Date/Time"] = in_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert source(described(write(table, tmp_path))[0]).naive_times == "reject"
+    assert described(write(table, tmp_path))[0].source.naive_times == "reject"
     table["Incident Date/Time"] = local.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     file = write(table, tmp_path)
     with pytest.raises(Question, match="stamped as UTC") as asked:
         described(file)
     assert (asked.value.option, list(asked.value.choices)) == ("--times", ["local", "stamped"])
-    assert source(described(file, {"--times": "local"})[0]).ignore_zone
+    assert described(file, {"--times": "local"})[0].source.ignore_zone
 
 
 def test_other_events_are_kept_apart_from_gunshots(tmp_path: Path) -> None:
@@ -213,7 +208,7 @@ def test_an_answer_settles_the_order_of_dates(tmp_path: Path) -> None:
     file = write(table, tmp_path)
     for order, form in (("day-first", "%d/%m/%Y %H:%M:%S"), ("month-first", "%m/%d/%Y %H:%M:%S")):
         city, lines = described(file, {"--dates": order, "--times": "local"})
-        assert source(city).time_format == form
+        assert city.source.time_format == form
         assert any(line.startswith("rows: 400 of 400") for line in lines)
 
 
@@ -228,7 +223,7 @@ def test_real_alerts_give_the_zone_columns_and_box_of_the_shipped_file(name: str
     assert city.time_zone == shipped.time_zone
     assert city.start == shipped.start
     files = [part for part in shipped.all_sources if isinstance(part, LandingSettings)]
-    assert files[0].columns.named().items() <= source(city).columns.named().items()
+    assert files[0].columns.named().items() <= city.source.columns.named().items()
     assert np.abs(np.array(city.box.edges) - shipped.box.edges).max() < 0.05
     [usable] = [re.search(r"rows: ([\d,]+) of ([\d,]+)", line) for line in lines if line.startswith("rows")]
     assert int(usable[1].replace(",", "")) >= 0.99 * int(usable[2].replace(",", ""))
@@ -244,7 +239,7 @@ def test_nights_of_real_cities_distinguish_the_wall_clock_from_utc(name: str, tm
     for zone, meaning in ((NIGHTS[name], "local"), ("UTC", "utc")):
         times = table["occurred_at"].dt.tz_convert(zone).dt.strftime("%m/%d/%Y %H:%M:%S")
         city, _ = described(write(table.assign(occurred_at=times), tmp_path))
-        assert (city.time_zone, source(city).naive_times) == (NIGHTS[name], meaning)
+        assert (city.time_zone, city.source.naive_times) == (NIGHTS[name], meaning)
 
 
 def invoke(tmp_path: Path, *arguments: str) -> Result:
