@@ -34,6 +34,7 @@ from shotspotter_assets.automation.under_way import (
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.local_time import ONE_DAY, contiguous, days_between
+from shotspotter_assets.cities.publication import newest_issue_date
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.forecasts.issued_forecasts import is_over, issued_record
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, SCORES, TRAINING, Asset
@@ -242,7 +243,7 @@ def _issue_dates(city: City, last: date, now: datetime) -> list[date]:
     """Return the issue dates of the present: yesterday and, from the city's hour on, today; `last` of an ended source."""
     local = now.astimezone(city.zone)
     yesterday = local.date() - ONE_DAY
-    newest = city.publication.newest_issue_date(local)
+    newest = newest_issue_date(local)
     dates = days_between(yesterday, min(newest, city.end or newest)) if last >= yesterday - ONE_DAY else []
     return [day for day in dates or [last] if day >= city.first_issue_date]
 

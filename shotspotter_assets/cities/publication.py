@@ -2,50 +2,37 @@
 
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
 from shotspotter_assets.cities.strict_model import StrictModel
 
 Period = Literal["week", "month", "quarter"]
+NEXT_DAY_FROM: Final = 12  # local hour from which the next day's forecast is issued
 
 
 class Publication(StrictModel):
     """Expected delay and cadence of alerts; without any, they are learned from the arrival of rows.
 
     A gateway with complete answers is `days_late: 0`, and a quarterly layer, loaded ten days after the quarter,
-    `every: quarter` with `days_late: 10`. Bursts of two weeks on no fixed day are `period_days: 14`.
+    `every: quarter` with `days_late: 10`.
     """
 
     days_late: int | None = Field(default=None, ge=0, le=400)  # between the end of a day or period and its alerts
     every: Period | None = None  # calendar period whose days are published together
-    period_days: int | None = Field(default=None, ge=1, le=400)  # length of periods that follow no calendar
     longest_lead: int = Field(default=14, ge=1, le=400)  # maximum days from the last known day to a forecast day
-    next_day_from: int = Field(default=12, ge=0, le=23)  # local hour from which the next day's forecast is issued
-
-    @model_validator(mode="after")
-    def _has_one_period(self) -> "Publication":
-        if self.every is not None and self.period_days is not None:
-            raise ValueError("write either every or period_days")
-        return self
 
     @property
     def answers_at_once(self) -> bool:
         """True if answers about past days are complete, as at a vendor's gateway."""
-        return self.days_late == 0 and self.every is None and self.period_days is None
-
-    def newest_issue_date(self, local: datetime) -> date:
-        """Return the day before the newest forecast day: today from `next_day_from` on, else yesterday."""
-        return local.date() - timedelta(days=local.hour < self.next_day_from)
+        return self.days_late == 0 and self.every is None
 
     def complete_through(self, asked_on: date) -> date | None:
         """Return the last day whose alerts are due on a given day; None without a rule."""
-        if self.days_late is None and self.every is None and self.period_days is None:
+        if self.days_late is None and self.every is None:
             return None
         published = asked_on - timedelta(days=1 + (self.days_late or 0))
-        if self.period_days is not None:
-            return published - timedelta(days=self.period_days - 1)
         if self.every == "week":
             return published - timedelta(days=(published.weekday() + 1) % 7)
         if self.every is None:
@@ -53,6 +40,11 @@ class Publication(StrictModel):
         after = published + timedelta(days=1)
         months = 3 if self.every == "quarter" else 1
         return date(after.year, (after.month - 1) // months * months + 1, 1) - timedelta(days=1)
+
+
+def newest_issue_date(local: datetime) -> date:
+    """Return the day before the newest forecast day: today from `NEXT_DAY_FROM` on, else yesterday."""
+    return local.date() - timedelta(days=local.hour < NEXT_DAY_FROM)
 
 
 class NowcastRules(StrictModel):

@@ -13,6 +13,7 @@ import dagster as dg
 
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.publication import NEXT_DAY_FROM
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, mapping_of, partitions_of, run_days
 from shotspotter_assets.defs.requested_runs import give_way
@@ -62,7 +63,7 @@ def freshness_policy(city: City, asset: Asset) -> dg.FreshnessPolicy | None:
     """Return the daily deadline of a product of an automated city; None for other assets."""
     if asset not in DAILY_PRODUCTS or city.automation == "manual" or city.end is not None:
         return None
-    return _daily_deadline((city.publication.next_day_from + HOURS_TO_MAKE) % 24, city.time_zone)
+    return _daily_deadline(NEXT_DAY_FROM + HOURS_TO_MAKE, city.time_zone)
 
 
 @cache  # Dagster computes the shortest interval of the cron schedule, which takes milliseconds

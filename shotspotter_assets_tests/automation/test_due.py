@@ -19,7 +19,6 @@ from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import NEWEST_DAY, DueRun, RunUnderWay
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SERVING_RECORD, TABLE_STATE, TENSORS, TRAINING, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
@@ -209,13 +208,8 @@ def test_reports_by_month_are_due_once_a_month_is_over_and_stored(current: Town)
     assert not stored.is_current(Asset.BURDEN_AUDITS), "a day of an earlier month was corrected"
 
 
-@pytest.mark.parametrize(
-    ("hour", "from_hour", "last"), [(15, 12, LAST), (16, 12, TODAY), (4, 0, TODAY), (23, 20, LAST)]
-)
-def test_the_next_day_is_due_from_the_hour_of_the_citys_file_on(
-    town: Town, hour: int, from_hour: int, last: date
-) -> None:
-    town.city = town.city.model_copy(update={"publication": Publication(next_day_from=from_hour)})
+@pytest.mark.parametrize(("hour", "last"), [(15, LAST), (16, TODAY)])
+def test_the_next_day_is_due_from_noon_on(town: Town, hour: int, last: date) -> None:
     [run] = [run for run in town.due(TODAY, at=time(hour)) if run.assets[0] in PRODUCTS]
     assert run.days == (LAST, last)
     assert run.assets == (*PRODUCTS, "city_pages")

@@ -58,7 +58,6 @@ def test_rules_are_read() -> None:
             NOW | {"nowcasts": {}, "retraining": "hourly", "approval": "person"},
             "needs nowcasts and approval: automatic",
         ),
-        ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),
         ({"end": "2001-01-01"}, "must not be before start"),
         ({"holidays": "Atlantis"}, "not a country with a calendar"),
         ({"event_types": {"Robbery": []}}, "should match pattern"),

@@ -58,10 +58,10 @@ def test_each_asset_of_a_city_names_its_folder_in_the_store(tmp_path: Path) -> N
 
 
 def test_products_of_automated_cities_have_a_deadline_in_their_zone() -> None:
-    city = changed(publication={"next_day_from": 23}, time_zone="America/Chicago", box=TINY.box)
+    city = changed(time_zone="America/Chicago", box=TINY.box)
     policies = {name: spec.freshness_policy for name, spec in specs_of(city).items() if spec.freshness_policy}
     assert policies.keys() == {Asset.RISK_FORECASTS, Asset.PATROL_PLANS, Asset.CITY_PAGES}
-    assert set(policies.values()) == {dg.FreshnessPolicy.cron("0 1 * * *", timedelta(hours=2), "America/Chicago")}
+    assert set(policies.values()) == {dg.FreshnessPolicy.cron("0 14 * * *", timedelta(hours=2), "America/Chicago")}
     without = (changed(automation="manual"), changed(end=date(2024, 6, 1)))
     assert not any(spec.freshness_policy for ended in without for spec in specs_of(ended).values())
 

@@ -27,6 +27,7 @@ from shotspotter_assets.alerts.sources.snapshot import DAILY_AT
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import contiguous, days_between
+from shotspotter_assets.cities.publication import newest_issue_date
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import first_of, number_of
@@ -107,7 +108,7 @@ def lateness(store: Store, city: City, arrived: Collection[date] = ()) -> Findin
     awaited, due = awaited_days(table, city, local)
     # A day may be stored before it is awaited, and after the end that the city's file has now.
     last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
-    issue_date = min(city.publication.newest_issue_date(local), end)
+    issue_date = min(newest_issue_date(local), end)
     finding = alerts_on_time(table, city, last, due, issue_date, issued, arrived)
     return replace(finding, passed=finding.passed or city.end is not None)
 

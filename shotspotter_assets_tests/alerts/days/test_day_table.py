@@ -76,7 +76,6 @@ def test_the_silence_of_a_simulation_is_complete() -> None:
 
 def test_days_to_come_are_unknown_however_plausible_silence_is() -> None:
     assert counted(a_city("arcgis", days_late=3), 1 / 7, 10) == 7
-    assert counted(a_city("arcgis", period_days=14), 1 / 7, 20) == 7
     assert counted(a_city("arcgis", days_late=3), 20, 10) == 0
     assert counted(a_city("arcgis"), 1 / 7, 10, days_late=2) == 8, "lateness learned from arrivals"
 
@@ -163,7 +162,6 @@ def test_silence_is_plausible_without_alerts_and_not_by_fireworks() -> None:
         ({"every": "month"}, "2026-11-23", "2026-10-31"),
         ({"every": "week"}, "2026-11-23", "2026-11-22"),
         ({"every": "week"}, "2026-11-22", "2026-11-15"),
-        ({"period_days": 14, "days_late": 1}, "2026-11-23", "2026-11-08"),
     ],
 )
 def test_a_rule_names_the_last_day_that_has_to_be_there(rule: dict[str, object], asked_on: str, complete: str) -> None:
