@@ -100,10 +100,8 @@ def _end(start: datetime, until: str, problems: list[str]) -> datetime | None:
 
 
 def _cell(row: TableRow, city: City, problems: list[str]) -> Cell | None:
-    """Return row and column of the cell, by its name, by row and column, or by its point; None, with a problem, for none."""
-    texts = row.texts
-    if texts.keys() & {"cell", "row", "column"}:
-        name = texts.get("cell") or f"R{texts.get('row')}C{texts.get('column')}"
+    """Return row and column of the cell, by its name or by its point; None, with a problem, for none."""
+    if name := row.texts.get("cell"):
         found = _CELL.fullmatch(name)
         if found and int(found[1]) < city.grid.rows and int(found[2]) < city.grid.columns:
             return int(found[1]), int(found[2])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
@@ -120,7 +120,20 @@ def day_patrols(
             }
         )
     of_day = [problem.line for problem in (*read.problems, *problems) if problem.day == day]
-    return pa.Table.from_pylist(records, PATROLS_MADE.schema), _record(records, of_day, day, city)
+    visits = [row for row in records if row["planned_hours"]]
+    reported = [row for row in visits if row["made_hours"] is not None]
+    record = PatrolsRecord(
+        city=city.name,
+        scored_date=day,
+        visits=len(visits),
+        reported_visits=len(reported),
+        planned_hours=sum(row["planned_hours"] for row in visits),
+        reported_hours=sum(row["planned_hours"] for row in reported),
+        carried_out_hours=sum(min(row["made_hours"], row["planned_hours"]) for row in reported),
+        problems=tuple(of_day[:MAX_PROBLEMS]),
+        problem_count=len(of_day),
+    )
+    return pa.Table.from_pylist(records, PATROLS_MADE.schema), record
 
 
 def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Table]:
@@ -167,20 +180,3 @@ def _answers(
     contradicting = [last for last in of_visits.values() if len({answer.is_made for answer in last}) > 1]
     problems += [Problem(day, answer.row.where, remedy) for last in contradicting for answer in last]
     return {visit: last[0].is_made for visit, last in of_visits.items() if last not in contradicting}, problems
-
-
-def _record(records: list[dict[str, Any]], problems: Sequence[str], day: date, city: City) -> PatrolsRecord:
-    """Return the record of a day's rows of `PATROLS_MADE`."""
-    visits = [row for row in records if row["planned_hours"]]
-    reported = [row for row in visits if row["made_hours"] is not None]
-    return PatrolsRecord(
-        city=city.name,
-        scored_date=day,
-        visits=len(visits),
-        reported_visits=len(reported),
-        planned_hours=sum(row["planned_hours"] for row in visits),
-        reported_hours=sum(row["planned_hours"] for row in reported),
-        carried_out_hours=sum(min(row["made_hours"], row["planned_hours"]) for row in reported),
-        problems=tuple(problems[:MAX_PROBLEMS]),
-        problem_count=len(problems),
-    )

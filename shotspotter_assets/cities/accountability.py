@@ -108,9 +108,7 @@ class PatrolColumns(StrictModel):
     made: str | None = None  # yes or no for a visit of the plan
     shift: str | None = None  # shift of the plan that a patrol or a visit belongs to
     unit: str | None = None
-    cell: str | None = None  # name of the cell, such as R12C07; without it, `row` and `column`, or the point
-    row: str | None = None
-    column: str | None = None
+    cell: str | None = None  # name of the cell, such as R12C07; without it, the point counts
 
     @model_validator(mode="after")
     def _states_what_was_done(self) -> "PatrolColumns":
