@@ -34,8 +34,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between, now
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
-from shotspotter_assets.forecasts.forecast_facts import next_day_rows
-from shotspotter_assets.forecasts.issued_forecasts import Forecast, write_forecast
+from shotspotter_assets.forecasts.issued_forecasts import Forecast, next_day_rows, write_forecast
 from shotspotter_assets.forecasts.patrol.plan import plan_day
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
 from shotspotter_assets.forecasts.retraining import choose_models, day_records, known_history

@@ -27,8 +27,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.commands.demo import DEMONSTRATIONS
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.forecasts.forecast_facts import NEXT_DAY_HORIZON
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+from shotspotter_assets.forecasts.issued_forecasts import NEXT_DAY_HORIZON, ForecastRecord
 from shotspotter_assets.forecasts.pictures import risk_map
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.settings import CHECKOUT, Settings

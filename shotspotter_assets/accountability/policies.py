@@ -15,8 +15,7 @@ from shotspotter_assets.evaluation.estimates import MIN_WEEKS_FOR_INTERVAL, draw
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT, flagged_cells, ranks_within_days
 from shotspotter_assets.evaluation.walk_forward_report import tested_days
-from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX
-from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
+from shotspotter_assets.forecasts.issued_forecasts import MODEL_PREFIX, next_day_forecasts
 from shotspotter_assets.forecasts.patrol.dispatch import unit_hours
 from shotspotter_assets.forecasts.patrol.lottery import capped_shares
 from shotspotter_assets.grid.cells import cell_numbers

@@ -18,7 +18,7 @@ from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.estimates import CONFIDENCE
-from shotspotter_assets.forecasts.forecast_facts import is_of_grid
+from shotspotter_assets.forecasts.issued_forecasts import is_of_grid
 from shotspotter_assets.grid.cells import cell_numbers, numbers_at
 from shotspotter_assets.grid.dates import local_dates
 from shotspotter_assets.grid.tensors import ALERT_COLUMNS, counted_alerts

@@ -10,14 +10,15 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.forecasts import risk_tables
-from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
 from shotspotter_assets.forecasts.issued_forecasts import (
+    DayTotal,
     Forecast,
     ForecastRecord,
     NoForecast,
     content_version,
     grid_version,
     is_over,
+    with_facts,
 )
 from shotspotter_assets.forecasts.serving_record import ForecastWindow
 from shotspotter_assets.models.alert_counts import CountDistribution, short_interval, year_reference

@@ -1,26 +1,36 @@
-"""Stored forecasts: the record and files of a day, or the reason for no forecast."""
+"""Stored forecasts: the record and files of a day, or the reason for none, and the facts and rows in a table of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, Field, TypeAdapter
 
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
-from shotspotter_assets.cities.stored_settings import grid_settings
-from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.storage.arrays import Array
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.storage.wording import number_of
+
+NEXT_DAY_HORIZON: Final = "day"
+CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
+MODEL_PREFIX: Final = "model_"  # prefix of columns with the probability of a model
+SHADOW: Final = "shadow"  # column of the shadow's probability, for its scores, and metadata key of its name
+LEAD: Final = "lead"  # metadata key
+TOTAL: Final = "total_interval"  # metadata key of `DayTotal`
+REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 
 
 class IssuedVersion(BaseModel, frozen=True, extra="forbid"):
@@ -250,3 +260,64 @@ def next_day_forecasts(
         for forecast_date, table in tables.items()
         if table is not None and is_of_grid(table, city)
     }
+
+
+class DayTotal(NamedTuple):
+    """Facts of the number of alerts in all cells on the day, named like columns of `catalogue.FOLD_COUNTS`."""
+
+    total_low: float  # ends of the 80% interval
+    total_high: float
+    factor_variance: float  # of the factor that all cells share (`CountDistribution.total`)
+    year_mean: float  # `alert_counts.year_reference`; NaN without an earlier known day
+    year_size: float
+
+
+def with_facts(table: pa.Table, city: City, lead: int, total: DayTotal, replayed: bool) -> pa.Table:
+    """Return a forecast with its facts."""
+    facts = {
+        GRID: grid_settings(city),
+        LEAD: str(lead),
+        TOTAL: json.dumps(total),
+    }
+    return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
+
+
+def with_shadow_column(table: pa.Table, name: str, probability: Array) -> pa.Table:
+    """Return a forecast with the probabilities of the shadow, shape (cells,), in the next day's rows."""
+    is_next_day = pc.equal(table["horizon"], NEXT_DAY_HORIZON)
+    column = pc.replace_with_mask(
+        pa.nulls(len(table), pa.float64()), is_next_day.combine_chunks(), pa.array(probability)
+    )
+    facts = {**table.schema.metadata, SHADOW: name}
+    return table.append_column(SHADOW, column).replace_schema_metadata(facts)
+
+
+def shadow_of(forecast: pa.Table) -> str:
+    """Return the name of the forecaster in the shadow; "" without one."""
+    return str((forecast.schema.metadata or {}).get(SHADOW.encode(), b"").decode())
+
+
+def next_day_rows(forecast: pa.Table) -> pa.Table:
+    """Return the next day's rows of a forecast."""
+    return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
+
+
+def lead_of(forecast: pa.Table) -> int:
+    """Return the lead of a forecast in days."""
+    return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
+
+
+def total_of(forecast: pa.Table) -> DayTotal:
+    """Return the facts of the number of alerts in all cells on the day."""
+    return DayTotal(*json.loads(forecast.schema.metadata[TOTAL.encode()]))
+
+
+def is_of_grid(forecast: pa.Table, city: City) -> bool:
+    """Return True if a forecast has the city's present box and cells, and the target's present events."""
+    stored = json.loads((forecast.schema.metadata or {}).get(GRID.encode(), b"{}"))
+    return bool(stored == json.loads(grid_settings(city)))
+
+
+def is_replayed(forecast: pa.Table) -> bool:
+    """Return True if a forecast was computed after its day."""
+    return REPLAYED.encode() in (forecast.schema.metadata or {})

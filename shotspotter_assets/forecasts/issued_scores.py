@@ -17,16 +17,16 @@ from shotspotter_assets.evaluation.estimates import MIN_WEEKS, Gain, Level, leve
 from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.forecasts.forecast_facts import (
+from shotspotter_assets.forecasts.issued_forecasts import (
     CANDIDATE_COLUMN,
     MODEL_PREFIX,
     SHADOW,
     is_replayed,
     lead_of,
+    next_day_forecasts,
     shadow_of,
     total_of,
 )
-from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid.dates import dates_of
 from shotspotter_assets.models.alert_counts import CountDistribution

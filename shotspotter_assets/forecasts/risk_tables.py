@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
-from shotspotter_assets.forecasts.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, NEXT_DAY_HORIZON
+from shotspotter_assets.forecasts.issued_forecasts import CANDIDATE_COLUMN, MODEL_PREFIX, NEXT_DAY_HORIZON
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.grid import dates
 from shotspotter_assets.grid.cells import cell_edges, cell_middles

@@ -15,15 +15,17 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
-from shotspotter_assets.forecasts.forecast_facts import SHADOW, next_day_rows, total_of
 from shotspotter_assets.forecasts.issued_forecasts import (
     ISSUE_RECORD,
+    SHADOW,
     DayState,
     Forecast,
     ForecastRecord,
     NoForecast,
     content_version,
     day_state,
+    next_day_rows,
+    total_of,
     write_forecast,
 )
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, PAGE, SEALS, STATUS, TOP_LOCATIONS

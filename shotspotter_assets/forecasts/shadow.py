@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
-from shotspotter_assets.forecasts.issued_forecasts import Forecast
+from shotspotter_assets.forecasts.issued_forecasts import Forecast, with_shadow_column
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord, Shadow
 from shotspotter_assets.models import forecaster_registry as registry
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily

@@ -15,8 +15,14 @@ from pydantic import Field
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, content_version, load_record
+from shotspotter_assets.forecasts.issued_forecasts import (
+    ForecastRecord,
+    NoForecast,
+    content_version,
+    is_of_grid,
+    load_record,
+    next_day_rows,
+)
 from shotspotter_assets.forecasts.patrol.shifts import shift_forecasts
 from shotspotter_assets.forecasts.street_segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.forecasts.street_shares import (

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
-from shotspotter_assets.forecasts.forecast_facts import SHADOW
-from shotspotter_assets.forecasts.issued_forecasts import ISSUE_RECORD, ForecastRecord, find_record, is_over
+from shotspotter_assets.forecasts.issued_forecasts import ISSUE_RECORD, SHADOW, ForecastRecord, find_record, is_over
 from shotspotter_assets.forecasts.seals import Chain, DayFiles, Seal, contradiction, shown_head
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.models.city_history import CityHistory

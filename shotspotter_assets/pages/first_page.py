@@ -15,12 +15,13 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.forecasts.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.forecasts.issued_forecasts import (
     ForecastRecord,
     IssueRecord,
     NoForecast,
+    is_of_grid,
     load_record,
+    next_day_rows,
     why_none_issued,
 )
 from shotspotter_assets.forecasts.patrol.cover import reach_matrix

@@ -14,8 +14,13 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.scores import FLAGGED_PERCENT
-from shotspotter_assets.forecasts.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.forecasts.issued_forecasts import (
+    MODEL_PREFIX,
+    ForecastRecord,
+    is_of_grid,
+    load_record,
+    next_day_rows,
+)
 from shotspotter_assets.grid.cells import Plane, cell_numbers, numbers_at
 from shotspotter_assets.grid.dates import wall_clock
 from shotspotter_assets.grid.tensors import ALERT_COLUMNS, counted_alerts

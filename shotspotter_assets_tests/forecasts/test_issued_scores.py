@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.gate import verdict_on
 from shotspotter_assets.forecasts import issued_forecasts, retraining
 from shotspotter_assets.forecasts.approval import WaitingModels
 from shotspotter_assets.forecasts.daily_forecast import withheld
-from shotspotter_assets.forecasts.forecast_facts import CANDIDATE_COLUMN
+from shotspotter_assets.forecasts.issued_forecasts import CANDIDATE_COLUMN
 from shotspotter_assets.forecasts.issued_scores import day_scores, issued_level, score
 from shotspotter_assets.forecasts.retraining import reusable_record
 from shotspotter_assets.grid.tensors import grid_schema

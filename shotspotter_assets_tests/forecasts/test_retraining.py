@@ -14,8 +14,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.forecasts import retraining
 from shotspotter_assets.forecasts.daily_forecast import forecast_day
-from shotspotter_assets.forecasts.forecast_facts import next_day_rows, total_of
-from shotspotter_assets.forecasts.issued_forecasts import Forecast
+from shotspotter_assets.forecasts.issued_forecasts import Forecast, next_day_rows, total_of
 from shotspotter_assets.forecasts.serving_record import ForecastWindow, ServingRecord
 from shotspotter_assets.forecasts.training import live_windows, train_fold, train_live
 from shotspotter_assets.grid.tensors import grid_schema

@@ -19,14 +19,15 @@ from click.testing import CliRunner, Result
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start, days_between
-from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
 from shotspotter_assets.forecasts.issued_forecasts import (
+    DayTotal,
     Forecast,
     ForecastRecord,
     NoForecast,
     content_version,
     grid_version,
     load_record,
+    with_facts,
     write_forecast,
 )
 from shotspotter_assets.forecasts.seals import Chain, Seal, head_of, seal_days, write_sealed

@@ -13,8 +13,14 @@ from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.evaluation.estimates import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.forecasts.forecast_facts import DayTotal, with_facts
-from shotspotter_assets.forecasts.issued_forecasts import Forecast, ForecastRecord, grid_version, write_forecast
+from shotspotter_assets.forecasts.issued_forecasts import (
+    DayTotal,
+    Forecast,
+    ForecastRecord,
+    grid_version,
+    with_facts,
+    write_forecast,
+)
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.grid.tensors import grid_schema, sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory

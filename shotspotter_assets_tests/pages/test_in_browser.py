@@ -12,8 +12,7 @@ from shotspotter_assets.alerts.days.city_now import BEING_FORECAST, stored_now
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import day_start
-from shotspotter_assets.forecasts.forecast_facts import next_day_rows
-from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
+from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, next_day_rows, write_forecast
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan
 from shotspotter_assets.pages.addresses import show_now

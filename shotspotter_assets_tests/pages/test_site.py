@@ -22,7 +22,7 @@ from shotspotter_assets.cities.publication import Acknowledged, NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.forecasts import issued_forecasts
 from shotspotter_assets.forecasts.daily_forecast import withheld
-from shotspotter_assets.forecasts.forecast_facts import is_of_grid
+from shotspotter_assets.forecasts.issued_forecasts import is_of_grid
 from shotspotter_assets.forecasts.patrol.dispatch import read_plan, write_plan
 from shotspotter_assets.forecasts.seals import head_of
 from shotspotter_assets.models.city_history import CityHistory

@@ -10,8 +10,7 @@ import pytest
 from shotspotter_assets.evaluation.count_scores import COUNTS, distribution_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED, forecasts_table
 from shotspotter_assets.evaluation.score_rows import ALL
-from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
-from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts
+from shotspotter_assets.forecasts.issued_forecasts import next_day_forecasts, with_shadow_column
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord, scored_counts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.rendering import short_day

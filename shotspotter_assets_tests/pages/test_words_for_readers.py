@@ -13,8 +13,7 @@ from shotspotter_assets.alerts.checks.all_checks import keep_findings
 from shotspotter_assets.alerts.days.city_now import alerts_on_time
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.forecasts.daily_forecast import withheld
-from shotspotter_assets.forecasts.forecast_facts import with_shadow_column
-from shotspotter_assets.forecasts.issued_forecasts import load_record, write_forecast
+from shotspotter_assets.forecasts.issued_forecasts import load_record, with_shadow_column, write_forecast
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.pages.public import write_annual_report

@@ -14,8 +14,13 @@ from shotspotter_assets.accountability.account import Period
 from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.measured_sections import burden_section
 from shotspotter_assets.commands.status import status_facts, status_text
-from shotspotter_assets.forecasts.forecast_facts import next_day_rows, total_of
-from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.forecasts.issued_forecasts import (
+    ForecastRecord,
+    NoForecast,
+    load_record,
+    next_day_rows,
+    total_of,
+)
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import BURDEN, FORECAST, FORECAST_RECORD, LINEAGE, PAGE, Asset

@@ -79,8 +79,7 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
 
 def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forecast") -> panel.Metadata:
     """Return the panel entries of a forecast that has been written, with its map and its likeliest cells."""
-    from shotspotter_assets.forecasts.forecast_facts import next_day_rows
-    from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
+    from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord, next_day_rows
     from shotspotter_assets.forecasts.pictures import risk_map
     from shotspotter_assets.grid.cells import cell_name
 

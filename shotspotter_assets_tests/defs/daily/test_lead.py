@@ -12,8 +12,7 @@ import pytest
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
 from shotspotter_assets.alerts.sources.source_kinds import SimulatedSettings
 from shotspotter_assets.cities.local_time import days_between
-from shotspotter_assets.forecasts.forecast_facts import lead_of
-from shotspotter_assets.forecasts.issued_forecasts import load_record
+from shotspotter_assets.forecasts.issued_forecasts import lead_of, load_record
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import ALERTS, DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
