@@ -27,9 +27,13 @@ from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-DEFINITIONS = resources("store").definitions
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy")
 DAILY_CHAIN = (*ALERTS, *PRODUCTS, "forecast_scores", "city_pages")
+
+
+@functools.cache
+def definitions() -> dg.Definitions:
+    return resources("store").definitions
 
 
 def test_heavy_libraries_are_not_imported() -> None:
@@ -43,17 +47,17 @@ def test_heavy_libraries_are_not_imported() -> None:
 
 def test_the_repository_snapshot_survives_serialisation() -> None:
     # A custom partition mapping passes `definitions validate` and breaks here, in the UI and in the daemon.
-    snapshot = RepositorySnap.from_def(DEFINITIONS.get_repository_def())
+    snapshot = RepositorySnap.from_def(definitions().get_repository_def())
     assert deserialize_value(serialize_value(snapshot), RepositorySnap) == snapshot
 
 
 def test_the_function_of_an_op_has_the_name_of_its_asset() -> None:
-    for assets in DEFINITIONS.assets or ():
+    for assets in definitions().assets or ():
         assert {assets.op.compute_fn.decorated_fn.__name__} == {key.path[-1] for key in assets.keys}
 
 
 def test_every_city_has_its_own_described_assets() -> None:
-    specs = list(DEFINITIONS.resolve_all_asset_specs())
+    specs = list(definitions().resolve_all_asset_specs())
     keys = {spec.key for spec in specs}
     assert keys == {dg.AssetKey(Asset.SHARED_MODELS)} | {
         asset_key(city, asset)
@@ -70,7 +74,7 @@ def test_every_city_has_its_own_described_assets() -> None:
 
 def test_one_run_can_build_the_newest_day() -> None:
     chain = {asset_key(CITIES["tiny_city"], name) for name in DAILY_CHAIN}
-    job = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chain)
+    job = definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=chain)
     assert set(job.asset_layer.executable_asset_keys) == chain
 
 
@@ -82,14 +86,14 @@ def test_sensors_may_request_all_assets_but_searches_and_nowcasts() -> None:
 
 
 def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
-    graph = DEFINITIONS.resolve_asset_graph()
+    graph = definitions().resolve_asset_graph()
     assert graph.asset_check_keys
     for key in graph.asset_check_keys:
         assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def
 
 
 def test_folds_train_one_at_a_time_and_the_newest_day_never_waits_for_them() -> None:
-    graph = DEFINITIONS.resolve_asset_graph()
+    graph = definitions().resolve_asset_graph()
     assert graph.get(dg.AssetKey(["landing_city", "fold_models"])).pools == {"training"}
     assert not graph.get(dg.AssetKey(["tiny_city", "fold_models"])).pools, (
         "simulated: its trainings delay no other city"
@@ -98,7 +102,7 @@ def test_folds_train_one_at_a_time_and_the_newest_day_never_waits_for_them() -> 
 
 
 def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:
-    job = DEFINITIONS.resolve_implicit_global_asset_job_def()
+    job = definitions().resolve_implicit_global_asset_job_def()
     fields = job.graph.node_named("tiny_city__fold_models").definition.config_schema.config_type.fields
     sections = {name: entry.settings for name, entry in FORECASTERS.items() if entry.settings.model_fields}
     # In the order of the launchpad, which sorts by name: common choices come before the long sections.

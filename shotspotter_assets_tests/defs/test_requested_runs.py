@@ -26,8 +26,6 @@ from shotspotter_assets_tests.instances import instance_in_memory
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
 
-DEFINITIONS = resources("store").definitions
-
 
 def niceness_of_run(tag: str) -> int:
     """Return the niceness of a process whose run has a tag."""
@@ -60,7 +58,7 @@ def test_long_and_simulated_runs_and_backfills_give_way(tag: str, *, gives_way: 
 def test_each_run_has_the_name_of_a_job(assets: tuple[Asset, ...], name: str) -> None:
     assert job_name("tiny_city", assets) == name
     chain = {dg.AssetKey(["tiny_city", asset]) for asset in assets if asset.spec.section == ""}
-    job = DEFINITIONS.resolve_job_def(name).get_subset(asset_selection=chain)
+    job = resources("store").definitions.resolve_job_def(name).get_subset(asset_selection=chain)
     assert set(job.asset_layer.executable_asset_keys) == chain
     assert job.config_mapping is None  # resolved: Dagster refuses other partitions only now
 
@@ -68,7 +66,10 @@ def test_each_run_has_the_name_of_a_job(assets: tuple[Asset, ...], name: str) ->
 def test_a_job_that_a_person_launched_is_under_way(tmp_path: Path) -> None:
     """`dagster job launch` selects no assets; the sensor's comparison has to see those of the job."""
     with instance_in_memory(tmp_path) as instance:
-        tags = {"dagster/partition": "2024-03-01", **DEFINITIONS.resolve_job_def("tiny_city_days").run_tags}
+        tags = {
+            "dagster/partition": "2024-03-01",
+            **resources("store").definitions.resolve_job_def("tiny_city_days").run_tags,
+        }
         instance.add_run(dg.DagsterRun(job_name="tiny_city_days", status=dg.DagsterRunStatus.STARTED, tags=tags))
         [run] = runs_under_way(instance, CITIES["tiny_city"])
         assert not runs_under_way(instance, CITIES["landing_city"])
