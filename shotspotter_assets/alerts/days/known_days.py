@@ -178,7 +178,7 @@ class _Timeline:
         if day in self.quiet:
             return QUIET
         if day in self.report.files:
-            return f"Its file {self.report.files[day]} has no rows."
+            return f"Its file {self.report.files[day]} has no rows of this day."
         if not is_past or day in self.report.unused_files or self.first is None or day <= self.first:
             return ""
         is_within_a_file = any(first < day < last for first, last in self.report.spans)

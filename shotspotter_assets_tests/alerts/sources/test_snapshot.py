@@ -155,7 +155,7 @@ def test_an_export_named_after_its_date_reports_the_days_between_its_rows(town: 
     [
         ("Shots Mar 12.csv", "", "unknown", "Its file Shots Mar 12.csv is not used: .*Empty CSV file"),
         ("Shots Mar 12.xlsx", "torn", "unknown", "Its file Shots Mar 12.xlsx is not used: .*cannot be read"),
-        ("Shots Mar 12.csv", "when,lon,lat\n", "known", "Its file Shots Mar 12.csv has no rows."),
+        ("Shots Mar 12.csv", "when,lon,lat\n", "known", "Its file Shots Mar 12.csv has no rows of this day."),
     ],
 )
 def test_a_daily_file_that_fails_or_is_empty_has_landed(
@@ -186,7 +186,7 @@ def test_a_file_that_is_not_of_its_day_is_never_called_missing(
     town.land("history/Shots Mar 11.csv", MARCH[-1], written=GAP)
     town.land("history/Shots Mar 13.csv", f"{AFTER}", written=AFTER + timedelta(days=1))
     if "complete" in says:
-        assert town.decisions()[GAP].why == "Its file Shots 2024-03-12.csv has no rows."
+        assert town.decisions()[GAP].why == "Its file Shots 2024-03-12.csv has no rows of this day."
         path.unlink()  # archived
     assert town.decisions()[GAP] == ("unknown", says, False)
 
