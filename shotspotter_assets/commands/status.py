@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 from pydantic import BaseModel
 
-from shotspotter_assets.alerts.days.city_now import CityNow, lateness, made_text, stored_now
+from shotspotter_assets.alerts.days.city_now import CityNow, ShownForecast, lateness, made_text, stored_now
 from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.alerts.sources.alert_source import SourceError
@@ -50,13 +50,6 @@ class _Served(BaseModel):
     models_from: date
     version: str
     gate: _Gate
-
-
-class _Shown(BaseModel):
-    """The part of a status file that says what the pages are made from."""
-
-    issued_at: str | None
-    last_known: date | None
 
 
 Facts = Mapping[str, Sequence[str]]
@@ -150,9 +143,9 @@ def _serving_facts(city: City, store: Store, table: DayTable, present: CityNow) 
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
         file = PAGE.named(file=STATUS.file if view.target == city.target else f"{view.target}/{STATUS.file}")
-        shown = store.read_index(file, city.name, _Shown.model_validate_json)
+        shown = store.read_index(file, city.name, ShownForecast.model_validate_json)
         if shown is not None:
-            lacks += filter(None, [made_text(present, table, shown.issued_at, shown.last_known, city)])
+            lacks += filter(None, [made_text(present, table, shown, city)])
         level = newest_level(of_target, city.name)
         levels += [] if level is None else [before + level.sentence()]
         served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)

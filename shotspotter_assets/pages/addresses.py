@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import Field
 from pydantic_core import to_json
 
-from shotspotter_assets.alerts.days.city_now import CityNow, made_text, stored_now
+from shotspotter_assets.alerts.days.city_now import CityNow, ShownForecast, made_text, stored_now
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.estimates import Level
@@ -161,7 +161,8 @@ def _renewed(store: Store, city: City, status: Status | None) -> bytes | None:
     if status is None:
         return None
     now = read_now(store, city)
-    made = made_text(now, DayTable.read(store, city.name), status.issued_at, status.last_known, city)
+    shown = ShownForecast.model_validate(status, from_attributes=True)
+    made = made_text(now, DayTable.read(store, city.name), shown, city)
     present = {"as_of": now.at, "data": now.data, "waits": now.waits, "made": made}
     return status.model_copy(update=present).content()
 

@@ -78,18 +78,28 @@ def held_back_days(table: DayTable, city: City, due: Collection[date] = ()) -> I
         yield f"Held back until files or the city's file are corrected: {number}, the last {max(unusable)}."
 
 
-def made_text(now: CityNow, table: DayTable, issued_at: str | None, last_known: date | None, city: City) -> str:
-    """Return a sentence about the days that a shown forecast lacks although they have come; empty without any."""
-    if issued_at is None or last_known is None:
+class ShownForecast(BaseModel):
+    """The part of a status file that says from what the newest forecast was made; null without a forecast."""
+
+    forecast_date: date | None
+    issued_at: str | None
+    last_known: date | None
+
+
+def made_text(now: CityNow, table: DayTable, shown: ShownForecast, city: City) -> str:
+    """Return a sentence about the days that the newest forecast lacks although they have come; empty without any."""
+    last_known = shown.last_known
+    if shown.forecast_date is None or shown.issued_at is None or last_known is None:
         return ""
     newest = table.last_counted(city.end or date.max) or last_known
     stored = [day for day in days_between(last_known, newest)[1:] if day in table.days and table.days[day].is_counted]
     lacking = sorted({*stored, *(day for day in now.arrived if day > last_known)})
     if not lacking:
         return ""
-    issued = datetime.fromisoformat(issued_at).astimezone(city.zone)
-    made = f"Made on {long_day(issued.date())} at {issued:%H:%M} from {city.rows} up to {long_day(last_known)}"
-    return f"{made}; those of {days_in_words(lacking)} have arrived and {now.stage}."
+    issued = datetime.fromisoformat(shown.issued_at).astimezone(city.zone)
+    made = f"was made on {long_day(issued.date())} at {issued:%H:%M} from {city.rows} up to {long_day(last_known)}"
+    arrived = f"those of {days_in_words(lacking)} have arrived and {now.stage}"
+    return f"The forecast of {long_day(shown.forecast_date)} {made}; {arrived}."
 
 
 MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
