@@ -127,7 +127,7 @@ def _facts(
         facts["waits"] = [text for text in due_runs.waits if text not in present.waits]
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
-    facts["alerts"] = [lateness(store, city, present.arrived).message]
+    facts["alerts"] = [lateness(store, city, present).message]
     held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day not in present.arrived}
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     return facts | _serving_facts(city, store, stored.table, present)

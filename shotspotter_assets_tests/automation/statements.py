@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from shotspotter_assets.alerts.days.city_now import held_back_days
 from shotspotter_assets.alerts.sources.snapshot import Snapshot, take_snapshot
+from shotspotter_assets.automation.due_days import due_days
+from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.commands.status import status_facts, status_text
 from shotspotter_assets.pages.rendering import plain
 from shotspotter_assets.storage.catalogue import INDEX, PAGE, STATUS
@@ -59,6 +61,13 @@ class Said:
             words = sources.words(town.city).read()
             readers = sources.readers(town.city.site, town.store)
             return take_snapshot(town.city.site, readers, town.store, town.now, poll_seconds=None, words=words)
+
+    @cached_property
+    def due(self) -> set[date]:
+        """Days that a run has to store again: nobody is waited for then."""
+        town = self.town
+        with town.clock():
+            return {*due_days(town.city, self.snapshot, Stored.read(town.store, town.city), town.now).due}
 
     @cached_property
     def waiting_files(self) -> set[str]:
@@ -149,7 +158,7 @@ ALWAYS: Final[tuple[Statement, ...]] = (
     (
         "days held back",
         lambda said: {line[:10] for line in said.status.get("held back", ())},
-        lambda said: {str(day) for day in sorted(said.town.table.in_state("held_back"))[-5:]},
+        lambda said: {str(day) for day in sorted(said.town.table.in_state("held_back").keys() - said.due)[-5:]},
     ),
     (
         "files set aside",
@@ -202,7 +211,7 @@ def untrue(town: LivingCity, statements: tuple[Statement, ...]) -> list[str]:
 
 def _for_people(said: Said) -> list[str]:
     """Return the sentences about days held back and files set aside."""
-    return [*held_back_days(said.town.table, said.town.city), *said.snapshot.unusable.values()]
+    return [*held_back_days(said.town.table, said.town.city, said.due), *said.snapshot.unusable.values()]
 
 
 def _lacking(said: Said) -> list[date]:

@@ -106,10 +106,10 @@ MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file m
 MAX_PERIODS_SHOWN: Final = 3
 
 
-def lateness(store: Store, city: City, arrived: Collection[date] = ()) -> Finding:
+def lateness(store: Store, city: City, present: CityNow | None = None) -> Finding:
     """Return the finding of `alerts_are_on_time`; sensors and pages report it too, because a silent source starts no run.
 
-    `arrived` days have landed, and are not stored yet.
+    In the `present` state, days may have arrived that are not stored yet.
     """
     table = DayTable.read(store, city.name)
     local = local_time.now().astimezone(city.zone)
@@ -119,7 +119,7 @@ def lateness(store: Store, city: City, arrived: Collection[date] = ()) -> Findin
     # A day may be stored before it is awaited, and after the end that the city's file has now.
     last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
     issue_date = min(newest_issue_date(local), end)
-    finding = alerts_on_time(table, city, last, due, issue_date, issued, arrived)
+    finding = alerts_on_time(table, city, last, due, issue_date, issued, present)
     return replace(finding, passed=finding.passed or city.end is not None)
 
 
@@ -138,14 +138,15 @@ def alerts_on_time(
     due: date,
     issue_date: date,
     last_issued: date | None = None,
-    arrived: Collection[date] = (),
+    present: CityNow | None = None,
 ) -> Finding:
     """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last day that is over.
 
     One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
-    data = table_in_words(table, last, due, city.rows, arrived)
+    arrived = () if present is None else present.arrived
+    data = present.data if present is not None and arrived else table_in_words(table, last, due, city.rows)
     known = f"{data[:1].upper()}{data[1:]}."
     if newest is None or has_ended(newest, due) or not any(day.rows and day.is_counted for day in table.days.values()):
         return Finding(True, known)
