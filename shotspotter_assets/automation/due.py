@@ -1,6 +1,6 @@
 """Due runs of a city: stored assets are compared with inputs and sources each time, so that a lost run does no harm."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -59,6 +59,7 @@ class Due:
     training: Sequence[DueRun]  # reports and then folds, of which only the first that may start is requested
     waiting: Sequence[DueRun]  # due runs whose partitions a run under way writes
     waits: Sequence[str]  # reasons why other runs wait, in words
+    days: Collection[date] = ()  # days to store, again or for the first time
     arrived: Sequence[date] = ()  # days whose landed rows or daily files are not stored yet
     data: str = ""  # known, missing and arrived days, in words
     blocked: Sequence[str] = ()  # sentences about days held back and files set aside, which a person has to correct
@@ -112,6 +113,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         training=[run for run in training if not run.waits_for],
         waiting=[run for run in (*daily, *training) if run.waits_for],
         waits=waits,
+        days=days.due,
         arrived=arrived,
         data=table_in_words(stored.table, newest, due_day, city.rows, arrived),
         blocked=blocked,

@@ -1,6 +1,6 @@
 """The state of each city as text: days, due runs, days that are held back, and the serving model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -113,12 +113,14 @@ def _facts(
     }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
+    due_days: Collection[date] = ()
     try:
         snapshot = sources.snapshot(city, store, now, poll_seconds=None)
         sources.look_at_tables(city, store, now, poll_seconds=None)
         under_way = runs_under_way(instance, city)
         due_runs = due(city, snapshot, stored, under_way, now)
         present = due_runs.now(stored, under_way, retries(instance, city, due_runs.runs, now), now)
+        due_days = due_runs.days
         runs = [*due_runs.runs, *due_runs.training[:1]]  # of folds and reports, the sensor requests only the first
         requested = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
         waiting = [f"{', '.join(run.assets)}: {run.waiting_text}" for run in due_runs.waiting]
@@ -128,7 +130,7 @@ def _facts(
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
     facts["alerts"] = [lateness(store, city, present).message]
-    held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day not in present.arrived}
+    held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day not in due_days}
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     return facts | _serving_facts(city, store, stored.table, present)
 
