@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,8 +38,8 @@ def niceness_of_run(tag: str) -> int:
     ("tag", "gives_way"), [(LONG_TAG, True), (SIMULATED_TAG, True), (BACKFILL_TAG, True), ("shotspotter/city", False)]
 )
 def test_long_and_simulated_runs_and_backfills_give_way(tag: str, *, gives_way: bool) -> None:
-    with get_context("spawn").Pool(1) as process:
-        niceness = process.apply(niceness_of_run, (tag,))
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        niceness = processes.submit(niceness_of_run, tag).result()
 
     assert niceness == (10 if gives_way else os.getpriority(os.PRIO_PROCESS, 0))
 
