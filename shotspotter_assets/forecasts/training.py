@@ -99,7 +99,7 @@ class Training:
             seconds_to_train=seconds,
             cpu_seconds_to_train=process_time() - before,
         )
-        log.info("%s %s: %s fitted in %.0f s", self.stored.city.name, self.stored.issue_date, name, seconds)
+        log.info("%s %s: %s fitted in %.0f s", self.stored.city.name, self.stored.issue_date + ONE_DAY, name, seconds)
         self.steps.advance()
         return fitted
 
@@ -174,14 +174,14 @@ def train(
     train_days, validation_days = map(len, windows)
     in_coverage = history.in_coverage
     log.info(
-        "%s %s: %s days to train and %s to validate on, %s of %s cells covered, %s alerts",
+        "%s %s: %s to train and %s to validate on, %s of %s cells covered, %s alerts",
         stored.city.name,
         cutoff,
-        train_days,
-        validation_days,
+        number_of(train_days, "day"),
+        number_of(validation_days, "day"),
         in_coverage.sum(),
         in_coverage.size,
-        stored.alerts.sum(),
+        f"{stored.alerts.sum():,}",
     )
     models = list(dict.fromkeys([*names, COUNTS, *hourly, TYPES]))
     seconds = [USUAL_SECONDS.get(name, 1) for name in models]
