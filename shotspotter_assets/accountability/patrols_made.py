@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
@@ -25,6 +25,8 @@ from shotspotter_assets.storage.catalogue import LOTS, PATROLS_MADE, PATROLS_REC
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+State = Literal["no plan", "not reported", "partly reported", "reported"]
+
 
 class Visit(NamedTuple):
     """A cell in a shift of the day; the shift is empty for hours in none."""
@@ -40,11 +42,15 @@ class PatrolsRecord(StoredRecord):
     stored_as = PATROLS_RECORD
 
     scored_date: date = Field(description="Local day on which the shifts begin.")
+    state: State = Field(description="Whether visits of the plan are reported.")
     visits: int = Field(description="Planned visits: cells by shift.")
     reported_visits: int = Field(description="Of these, visits that are reported as made or not made.")
+    made_visits: int = Field(description="Of these, visits that were made.")
     planned_hours: float = Field(description="Unit hours of the plan.")
     reported_hours: float = Field(description="Unit hours of the reported visits, as planned.")
     carried_out_hours: float = Field(description="Of these, made hours, at most those planned of each visit.")
+    made_hours: float = Field(description="Reported unit hours, in the plan and outside.")
+    outside_hours: float = Field(description="Reported unit hours in cells and shifts without a planned visit.")
     problems: tuple[str, ...] = Field((), description="First rows that are left out: file, row, problem and remedy.")
     problem_count: int = Field(0, description="Number of these rows.")
 
@@ -122,14 +128,20 @@ def day_patrols(
     of_day = [problem.line for problem in (*read.problems, *problems) if problem.day == day]
     visits = [row for row in records if row["planned_hours"]]
     reported = [row for row in visits if row["made_hours"] is not None]
+    partly: State = "reported" if len(reported) == len(visits) else "partly reported"
+    state: State = partly if reported else "not reported"
     record = PatrolsRecord(
         city=city.name,
         scored_date=day,
+        state=state if visits else "no plan",
         visits=len(visits),
         reported_visits=len(reported),
+        made_visits=sum(row["visited"] for row in reported),
         planned_hours=sum(row["planned_hours"] for row in visits),
         reported_hours=sum(row["planned_hours"] for row in reported),
         carried_out_hours=sum(min(row["made_hours"], row["planned_hours"]) for row in reported),
+        made_hours=sum(row["made_hours"] or 0.0 for row in records),
+        outside_hours=sum(row["made_hours"] for row in records if not row["planned_hours"]),
         problems=tuple(of_day[:MAX_PROBLEMS]),
         problem_count=len(of_day),
     )

@@ -125,9 +125,9 @@ def test_empty_plans_are_no_days_with_a_plan(store: Store) -> None:
 
 
 def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store) -> None:
-    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8}
-    counts = {"visits": 1, "reported_visits": 1}
-    PatrolsRecord(city="town", scored_date=DAY, **hours, **counts).write(store)
+    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8, "made_hours": 8, "outside_hours": 0}
+    counts = {"visits": 1, "reported_visits": 1, "made_visits": 1}
+    PatrolsRecord(city="town", scored_date=DAY, state="reported", **hours, **counts).write(store)
     for issue_date in (DAY - timedelta(days=1), DAY):
         store.write_bytes(DISPATCH_CSV, b"shift,cell\n", "town", issue_date)
     figure = find_figure([plan_section(issued(store, 2))], "share_of_plan_made")
@@ -135,10 +135,10 @@ def test_days_with_a_plan_and_no_record_of_patrols_are_not_reported(store: Store
 
 
 def test_the_share_of_a_plan_counts_reported_visits_alone(store: Store) -> None:
-    hours = {"planned_hours": 8, "reported_hours": 4, "carried_out_hours": 3}
-    counts = {"visits": 2, "reported_visits": 1}
+    hours = {"planned_hours": 8, "reported_hours": 4, "carried_out_hours": 3, "made_hours": 3, "outside_hours": 0}
+    counts = {"visits": 2, "reported_visits": 1, "made_visits": 1}
     assert value([plan_section(issued(store))], "share_of_plan_made") is None
-    PatrolsRecord(city="town", scored_date=DAY, **hours, **counts).write(store)
+    PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
     section = plan_section(issued(store))
     assert value([section], "share_of_plan_made") == pytest.approx(0.75)
     assert "not reported: 1 visit." in section.figures[1].sentence
@@ -165,18 +165,18 @@ def test_a_bound_on_plans_holds_whatever_is_not_reported(
     store: Store, reported: float, bound: float, passes: bool, words: str
 ) -> None:
     made = 0.75 * reported
-    hours = {"planned_hours": 8, "reported_hours": reported, "carried_out_hours": made}
-    counts = {"visits": 2, "reported_visits": reported // 4}
-    PatrolsRecord(city="town", scored_date=DAY, **hours, **counts).write(store)
+    hours = {"planned_hours": 8, "reported_hours": reported, "carried_out_hours": made, "made_hours": made}
+    counts = {"visits": 2, "reported_visits": reported // 4, "made_visits": 1, "outside_hours": 0}
+    PatrolsRecord(city="town", scored_date=DAY, state="partly reported", **hours, **counts).write(store)
     finding = bound_on_plans(store, bound)
     assert finding.passed == passes
     assert words in finding.message
 
 
 def test_a_bound_on_plans_is_not_known_without_the_log_of_a_planned_day(store: Store) -> None:
-    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8}
-    counts = {"visits": 1, "reported_visits": 1}
-    PatrolsRecord(city="town", scored_date=DAY, **hours, **counts).write(store)
+    hours = {"planned_hours": 8, "reported_hours": 8, "carried_out_hours": 8, "made_hours": 8, "outside_hours": 0}
+    counts = {"visits": 1, "reported_visits": 1, "made_visits": 1}
+    PatrolsRecord(city="town", scored_date=DAY, state="reported", **hours, **counts).write(store)
     assert bound_on_plans(store, 0.9).passed
     tomorrow = DAY + timedelta(days=1)
     plan, _ = plan_of(city_with(LOG), tomorrow)

@@ -95,7 +95,7 @@ def test_a_log_gives_hours_by_shift_and_cell(tmp_path: Path) -> None:
     made, record = patrols(tmp_path, city, log)
     assert (made["shift 0", cell]["planned_hours"], made["shift 0", cell]["made_hours"]) == (8.0, 3.0)
     assert (made["shift 0", other]["made_hours"], made["shift 0", other]["visited"]) == (None, None)
-    assert (record.visits, record.reported_visits) == (6, 1)
+    assert (record.state, record.visits, record.reported_visits, record.made_visits) == ("partly reported", 6, 1, 1)
     assert patrol_totals([record]).share == pytest.approx(3 / 8)
 
 
@@ -106,7 +106,7 @@ def test_a_complete_log_reports_the_visits_without_a_row_as_not_made(tmp_path: P
     assert (made["shift 0", other]["made_hours"], made["shift 0", other]["visited"]) == (0.0, False)
     # Nobody reported on the other shifts: silence is no report.
     assert all(row["made_hours"] is None for (shift, _), row in made.items() if shift != "shift 0")
-    assert record.reported_visits == 2
+    assert (record.reported_visits, record.made_visits) == (2, 1)
     assert patrol_totals([record]).share == pytest.approx(3 / 16)
 
 
@@ -117,7 +117,7 @@ def test_days_made_without_the_statement_of_a_complete_log_become_due() -> None:
 
 def test_without_rows_a_plan_is_not_reported_rather_than_not_made(tmp_path: Path) -> None:
     made, record = patrols(tmp_path, city_with(LOG), LOG_HEADER)
-    assert (patrol_totals([record]).share, record.reported_visits, record.reported_hours) == (None, 0, 0.0)
+    assert (record.state, patrol_totals([record]).share, record.reported_hours) == ("not reported", None, 0.0)
     assert {row["visited"] for row in made.values()} == {None}
     totals = patrol_totals([record, record])
     assert (totals.reported_visits, totals.share) == (0, None)
@@ -128,7 +128,7 @@ def test_hours_outside_the_plan_are_kept(tmp_path: Path) -> None:
     free = next(f"R{row:02d}C03" for row in range(4) if f"R{row:02d}C03" not in planned_cells(city, "shift 1"))
     made, record = patrols(tmp_path, city, LOG_HEADER + f"B2,2024-05-01 15:00,2024-05-01 16:00,{free},,,\n")
     assert (made["shift 1", free]["planned_hours"], made["shift 1", free]["made_hours"]) == (0.0, 1.0)
-    assert record.carried_out_hours == 0.0
+    assert (record.outside_hours, record.carried_out_hours) == (1.0, 0.0)
 
 
 def test_hours_in_no_shift_are_kept_on_their_day(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_hours_in_no_shift_are_kept_on_their_day(tmp_path: Path) -> None:
     made, record = patrols(tmp_path, city, log, plan=PLAN.schema.empty_table())
     assert made["shift 0", "R00C00"]["made_hours"] == 1.0
     assert made["", "R00C00"]["made_hours"] == 1.5
-    assert record.visits == 0
+    assert record.state == "no plan"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_row_without_a_time_is_named_on_the_first_day_with_forecasts(tmp_path:
     early, used = (f"a,{day} 06:00,{day} 07:00,R01C01,,,\n" for day in (city.start, DAY))
     _, record = patrols(tmp_path, city, LOG_HEADER + early + used + "a,six o'clock,,R01C01,,,\n")
     assert "six o'clock" in record.problems[0]
-    assert record.problem_count == 1
+    assert (record.problem_count, record.made_hours) == (1, 1.0)
 
 
 def handed_back(city: City, answers: dict[tuple[str, str], str]) -> str:
@@ -240,7 +240,12 @@ def test_a_plan_handed_back_answers_each_visit(tmp_path: Path) -> None:
     assert record.problems == ()
     assert (made["shift 0", first]["made_hours"], made["shift 0", second]["made_hours"]) == (8.0, 0.0)
     assert made["shift 2", night]["visited"] is True
-    assert (record.reported_visits, patrol_totals([record]).share) == (3, 2 / 3)
+    assert (record.state, record.reported_visits, record.made_visits, patrol_totals([record]).share) == (
+        "partly reported",
+        3,
+        2,
+        2 / 3,
+    )
     assert {row["chance"] is None for row in made.values()} == {False}
 
 
@@ -262,6 +267,7 @@ def test_an_answer_to_no_visit_is_named(tmp_path: Path) -> None:
     _, record = patrols(tmp_path, city, content)
     assert record.reported_visits == 0
     assert "no visit of R00C00 in shift 'shift 9'" in record.problems[0]
+    assert record.made_hours == 0
 
 
 def test_sums_of_days_leave_unreported_ones_out_of_the_share(tmp_path: Path, store: Store) -> None:
@@ -310,7 +316,7 @@ def test_the_answer_that_was_received_last_counts(tmp_path: Path) -> None:
     ]
     for rows in (files, files[::-1]):
         _, record = day_patrols(pa.concat_tables(rows), *plan_of(city), DAY, city)
-        assert (record.reported_visits, record.carried_out_hours > 0, record.problem_count) == (1, True, 0)
+        assert (record.reported_visits, record.made_visits, record.problem_count) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(("text", "visits"), [("1.0", 1), ("0.0", 0), (" TRUE ", 1), ("f", 0)])
@@ -318,4 +324,4 @@ def test_spreadsheets_write_answers_as_numbers_and_truth_values(tmp_path: Path, 
     city = city_with(PLANS)
     line = f"2024-05-01T10:00Z,{planned_cells(city, 'shift 0')[0]},shift 0,{text},,\n"
     _, record = patrols(tmp_path, city, PLANS_HEADER + line)
-    assert (record.reported_visits, record.carried_out_hours > 0) == (1, visits == 1)
+    assert (record.reported_visits, record.made_visits) == (1, visits)
