@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shotspotter_assets.alerts.days.city_now import CityNow, ShownForecast, lateness, made_text, stored_now
 from shotspotter_assets.alerts.days.day_decisions import unusual_sentences
 from shotspotter_assets.alerts.days.day_table import DayTable
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.alerts.sources.alert_source import SourceError
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
@@ -46,7 +47,6 @@ class _Served(BaseModel):
     """The part of a serving record that is shown; the record itself imports the models."""
 
     served: str
-    since: date
     models_from: date
     version: str
     gate: _Gate
@@ -155,7 +155,7 @@ def _serving_facts(city: City, store: Store, table: DayTable, present: CityNow) 
             serves.append(f"{before}nothing yet")
         else:
             record = of_target.read_json(SERVING_RECORD, _Served.model_validate_json, city.name, served_on)
-            serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
+            serves.append(f"{before}{record.served}, models of {long_day(record.models_from)}")
             serves += filter(
                 None,
                 [

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.forecasts.approvals import Approvals
 from shotspotter_assets.forecasts.serving_record import WEEK, ServingRecord
@@ -22,7 +23,7 @@ class WaitingModels(StoredRecord):
 
     issue_date: date = Field(description="Day after which the models would serve.")
     models: ServingRecord = Field(description="Record with which they would serve.")
-    text: str = Field(description="Sentences: models, first day, verdict and remedy.")
+    text: str = Field(description="Sentences: models, verdict and remedy.")
     why_none: str = Field(
         default="", description='Reason why no approved models served after that day; "" if some did.'
     )
@@ -104,13 +105,13 @@ def serve_approved(
     serving = [record for record in fitting if record.lead == stored.lead]
     serving += [record for record in fitting if record.lead > stored.lead or stored.is_too_late]
     text = (
-        f"New models of {city.target} have been waiting for approval since {proposed.models_from}: {proposed.served}, version "
+        f"New models of {city.target} wait for approval: {proposed.served} of {long_day(proposed.models_from)}, version "
         f"{proposed.version}. "
         f"{' '.join(proposed.gate.reasons)} To approve them, run: shotspotter approve {city.name} "
         f"{proposed.version} --by NAME"
     )
     if serving:
-        keeps = f"The approved models of {serving[0].models_from} keep serving."
+        keeps = f"The approved models of {long_day(serving[0].models_from)} keep serving."
         waiting = WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=text)
         return serving[0].on(stored, keeps, text), waiting
     why = "No models have been approved yet."
@@ -120,7 +121,7 @@ def serve_approved(
             if fitting
             else "another grid, events or inputs"
         )
-        why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
+        why = f"The approved models of {long_day(approved[0].models_from)} cannot serve: they were fitted for {cause}."
     waiting = WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=text, why_none=why)
     return None, waiting
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.stored_settings import model_settings
@@ -278,14 +279,15 @@ def training_reason(
         != lead,
         f"retrained {BY_HAND}": by_hand,
         "retrained daily": city.retraining == "daily" and before.last_trained < issue_date,
-        f"retrained, a week after {before.last_trained}": issue_date - before.last_trained >= WEEK,
+        f"retrained, a week after the models of {long_day(before.last_trained)}": issue_date - before.last_trained
+        >= WEEK,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
 
 
 def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
-    reason = f"Trained on {before.models_from}; retrains {'daily' if stored.city.retraining == 'daily' else 'weekly'}."
+    reason = f"Models of {long_day(before.models_from)}; retrains {'daily' if stored.city.retraining == 'daily' else 'weekly'}."
     if stored.is_too_late:
         reason = f"Not retrained because no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)

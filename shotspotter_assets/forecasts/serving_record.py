@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from pydantic import BaseModel, Field
 
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.stored_settings import KEYS_OF_NEW_FORECASTS, model_settings, settings_hash
@@ -131,9 +132,9 @@ class ServingRecord(TrainingRecord):
         serves = (
             f"the best simple method serves: {self.served}"
             if self.is_interim
-            else f"the models of {self.models_from} serve"
+            else f"the models of {long_day(self.models_from)} serve"
         )
-        sentence = f"Models are to be {reason} (due since {since}). Until then {serves}."
+        sentence = f"Models are to be {reason} (due since the forecast for {long_day(since + ONE_DAY)}). Until then {serves}. To train them, run: shotspotter run {self.city}"
         changes = {"reasons": (sentence, *self.reasons[1:]), "training_due": reason, "due_since": since}
         return self.model_copy(update=changes)
 

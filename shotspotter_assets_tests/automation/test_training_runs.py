@@ -66,10 +66,11 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
     assert record.served in {"ew_kde", "ewma", "historical_mean"}
     assert (record.training_due, record.due_since) == ("trained because no earlier day has live models", YESTERDAY)
     assert record.reasons[0] == (
-        f"Models are to be trained because no earlier day has live models (due since {YESTERDAY}). Until then "
-        f"the best simple method serves: {record.served}."
+        f"Models are to be trained because no earlier day has live models (due since the forecast for 16 March 2026). Until "
+        f"then the best simple method serves: {record.served}. To train them, run: shotspotter run town"
     )
     assert town.forecast(TODAY).why_served == record.reasons
+    assert f"  serves            {record.served}, models of 15 March 2026\n" in town.command("status")
     assert json.loads(town.store.read_bytes(STATUS, NAME))["forecast_date"] == str(TODAY + ONE_DAY)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.box import Grid
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
@@ -47,7 +48,7 @@ def with_record(store: Store, record: ServingRecord) -> Store:
     [
         ("daily", 1, "retrained daily"),
         ("weekly", 6, ""),
-        ("weekly", 7, f"retrained, a week after {DAY}"),
+        ("weekly", 7, f"retrained, a week after the models of {long_day(DAY)}"),
     ],
 )
 def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, reason: str) -> None:

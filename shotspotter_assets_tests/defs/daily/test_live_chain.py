@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
@@ -191,7 +192,7 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
     assert (models.trained, models.last_trained, models.models_from) == (False, DAY, DAY)
-    assert models.reasons == (f"Trained on {DAY}; retrains weekly.",)
+    assert models.reasons == (f"Models of {long_day(DAY)}; retrains weekly.",)
 
 
 def test_the_panel_has_scores_to_plot_short_tables_and_files(chain: Chain) -> None:
