@@ -134,7 +134,9 @@ class ServingRecord(TrainingRecord):
             if self.is_interim
             else f"the models of {long_day(self.models_from)} serve"
         )
-        sentence = f"Models are to be {reason} (due since the forecast for {long_day(since + ONE_DAY)}). Until then {serves}. To train them, run: shotspotter run {self.city}"
+        due = f"due since the forecast for {long_day(since + ONE_DAY)}"
+        remedy = f"To train them, run: shotspotter run {self.city}"
+        sentence = f"Models are to be {reason} ({due}). Until then {serves}. {remedy}"
         changes = {"reasons": (sentence, *self.reasons[1:]), "training_due": reason, "due_since": since}
         return self.model_copy(update=changes)
 

@@ -70,7 +70,7 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
         f"then the best simple method serves: {record.served}. To train them, run: shotspotter run town"
     )
     assert town.forecast(TODAY).why_served == record.reasons
-    assert f"  serves            {record.served}, models of 15 March 2026\n" in town.command("status")
+    assert f"  serves            {record.served}, models of 16 March 2026\n" in town.command("status")
     assert json.loads(town.store.read_bytes(STATUS, NAME))["forecast_date"] == str(TODAY + ONE_DAY)
 
 

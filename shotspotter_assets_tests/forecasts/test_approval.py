@@ -84,14 +84,14 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     assert waiting.text.startswith("New models"), "what is so that day is no part of the request"
     assert waiting.reason == (
         "No models have been approved yet. "
-        f"New models of gunfire wait for approval: stack of 1 June 2024, version aa. Better. "
+        "New models of gunfire wait for approval: stack of 1 June 2024, version aa. Better. "
         "To approve them, run: shotspotter approve town aa --by NAME"
     )
     office.approve(1, "aa")
     assert office.waits() == []
     assert office.carry(1) == ("aa", "")
     assert office.record(DAY + timedelta(days=1)).reasons == (
-        f"Models of 1 June 2024; retrains weekly.",
+        "Models of 1 June 2024; retrains weekly.",
         "Approved by A. Smith at 2024-06-02T12:00:00+00:00.",
     )
     assert office.carry(2) == ("aa", "")
@@ -136,7 +136,7 @@ def test_approved_models_serve_while_newer_ones_replace_waiting_ones(office: Off
     office.carry(1)
     assert office.train(7, "bb") == ("aa", "bb")
     keeps, waits = office.record(DAY + timedelta(days=7)).reasons
-    assert keeps == f"The approved models of 1 June 2024 keep serving."
+    assert keeps == "The approved models of 1 June 2024 keep serving."
     assert "stack of 8 June 2024, version bb." in waits
     assert office.carry(8) == ("aa", "bb")
     assert office.train(14, "cc") == ("aa", "cc")
@@ -179,7 +179,7 @@ def test_models_of_other_inputs_do_not_serve_while_new_ones_wait(office: Office)
     assert office.train(1, "bb") == ("", "bb")
     [waiting] = waiting_models(office.store, office.city, date.max)
     assert waiting.reason.startswith(
-        f"The approved models of 1 June 2024 cannot serve: they were fitted for another grid, "
+        "The approved models of 1 June 2024 cannot serve: they were fitted for another grid, "
     )
     assert office.train(20, "cc", inputs=("others",)) == ("aa", "cc")
 
