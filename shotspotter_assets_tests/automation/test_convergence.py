@@ -135,7 +135,7 @@ class Converging(RuleBasedStateMachine):
 
     def plain_names(self) -> list[str]:
         """Return the names of files whose name has no meaning."""
-        return [name for name in sorted(self.good) if "correction" not in name]
+        return [name for name in sorted(self.good) if not name.startswith(("correction", "daily"))]
 
     @rule(which=OFFSETS)
     def rename(self, which: int) -> None:
