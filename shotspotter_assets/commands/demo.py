@@ -168,7 +168,11 @@ def stages(city: City, *, days_only: bool = False) -> list[list[Launch]]:
         [_days(city)],
         # The longest first, so that both processes end at about the same time.
         [last_fold, _daily_products(city), *earlier_folds, *_tuned_settings(city), *_outcomes(city)],
-        [_summaries(city), Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,), seconds=5)],
+        [
+            Launch("report of all folds", city.name, (Asset.WALK_FORWARD_REPORTS,), seconds=10),
+            _nowcast(city),
+            Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,), seconds=5),
+        ],
         _annual_reports(city),
         [Launch("pages", city.name, (Asset.CITY_PAGES,), seconds=5)],
     ]
@@ -224,11 +228,10 @@ def _outcomes(city: City) -> list[Launch]:
     return [outcomes] if city.has(Asset.ALERT_OUTCOMES) else []
 
 
-def _summaries(city: City) -> Launch:
-    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS)
+def _nowcast(city: City) -> Launch:
     start = day_start(DEMONSTRATIONS[city.name].shown_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
-    nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
-    return Launch("report of all folds and nowcast", city.name, assets, config=nowcast, seconds=15)
+    config: dict[str, dict[str, Any]] = {Asset.NOWCASTS: {"now": start.isoformat()}}
+    return Launch("nowcast", city.name, (Asset.NOWCASTS,), config=config, seconds=10)
 
 
 def _annual_reports(city: City) -> list[Launch]:
