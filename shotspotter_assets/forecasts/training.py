@@ -55,7 +55,7 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 VALIDATION_DAYS: Final = 91  # last days of a live training, for validation and calibration
 MIN_HISTORY_DAYS: Final = 120  # minimum history of own models: inputs, training and validation need weeks
-USUAL_SECONDS: Final = {"stack": 100, registry.NETWORK: 50, "conv_lstm": 50, HOURLY_STACK: 20}
+USUAL_SECONDS: Final = {"stack": 75, registry.NETWORK: 40, "conv_lstm": 40, HOURLY_STACK: 10, NEXT_MINUTES: 10}
 """Seconds to train models, for the progress; others need about one."""
 Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
 
@@ -183,7 +183,8 @@ def train(
         in_coverage.size,
         f"{stored.alerts.sum():,}",
     )
-    models = list(dict.fromkeys([*names, COUNTS, *hourly, TYPES]))
+    minutes = () if incidents is None else (NEXT_MINUTES,)
+    models = list(dict.fromkeys([*names, COUNTS, *hourly, *minutes, TYPES]))
     seconds = [USUAL_SECONDS.get(name, 1) for name in models]
     with Steps("model", len(models), seconds=seconds) as training.steps:
         _judge(training, _fit_next_day(training, names, context), names[0], withheld)

@@ -46,6 +46,8 @@ from shotspotter_assets.storage.arrays import Array, Booleans, Integers
 from shotspotter_assets.storage.progress import steps
 
 WEEK_DAYS: Final = 7
+USUAL_SECONDS: Final = {"residual_boosting": 25, NETWORK: 40, "gradient_boosting": 8}
+"""Seconds to train members, for the progress; others need about one."""
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK, "next_hours")  # those with a regime
 PRIOR_WEIGHTS: Final = {"residual_boosting": 0.49, "gradient_boosting": 0.29, "ew_kde": 0.32}
@@ -184,7 +186,8 @@ class StackForecaster(DailyForecaster):
         history = history.through(validation.stop)
         axis = Periods.of_days(history)
         members: dict[str, FittedDaily] = {}
-        for name in steps("member", self.settings.members):
+        seconds = [USUAL_SECONDS.get(name, 1) for name in self.settings.members]
+        for name in steps("member", self.settings.members, seconds=seconds):
             if name == NETWORK and (not history.city.network or history.lead >= LONG_LEAD_DAYS):
                 continue
             settings = city_settings(history.city, name, context.changes.get(name))

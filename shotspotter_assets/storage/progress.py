@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 LOG_SECONDS: Final = 30
 MIN_SECONDS: Final = 0.1  # between reports, because loops over days are quick
 MIN_ELAPSED_SECONDS: Final = 3  # before the remaining time is estimated
-MIN_SHARE: Final = 0.05
+MIN_SHARE: Final = 0.15
 
 _Item = TypeVar("_Item")
 
@@ -116,9 +116,11 @@ class Steps(AbstractContextManager["Steps"]):
         _thread.report()
 
 
-def steps(unit: str, items: Iterable[_Item], work: str = "", total: int = 0) -> Iterator[_Item]:
+def steps(
+    unit: str, items: Iterable[_Item], work: str = "", total: int = 0, seconds: Sequence[float] = ()
+) -> Iterator[_Item]:
     """Yield items, and report each before it is made and used; those without a length need `total`. See `Steps`."""
-    with Steps(unit, total or length_hint(items), work) as loop:
+    with Steps(unit, total or length_hint(items), work, seconds) as loop:
         for item in items:
             yield item
             loop.advance()

@@ -22,6 +22,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.progress import Steps
 
 log = logging.getLogger(__name__)
+EPOCH_FOLLOWS: Final = 0.85  # usual chance of another epoch, as trainings stop early; for the progress
 PLATEAU_FACTOR: Final = 0.5  # factor of the learning rate after `plateau_patience` epochs without a better loss
 
 
@@ -204,7 +205,8 @@ def _train(
 ) -> Choices:
     """Train a compiled network, leave it with the best epoch's weights, and return that epoch and the losses of each."""
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    with _backup(backup) as restoring, Steps("epoch", settings.epochs) as epochs:
+    seconds = EPOCH_FOLLOWS ** np.arange(settings.epochs)
+    with _backup(backup) as restoring, Steps("epoch", settings.epochs, seconds=seconds.tolist()) as epochs:
         callbacks = [
             keras.callbacks.TerminateOnNaN(),
             stopping,

@@ -37,6 +37,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
 )
 from shotspotter_assets.models.next_day.shared_regression import FACTORS, MIN_SCALE
 from shotspotter_assets.storage.arrays import Array, Booleans, Singles
+from shotspotter_assets.storage.progress import steps
 
 NETWORK_FILE: Final = "network_{}.keras"
 
@@ -189,7 +190,7 @@ class NetworkForecaster(DailyForecaster):
                 data.history.is_known if network.regression is None else data.ordinary,
                 earlier[number] if earlier else None,
             )
-            for number in range(self.settings.networks)
+            for number in steps("network", range(self.settings.networks))
         ]
         choices = [chosen for _, chosen in fits]
         chosen = choices[0] if len(choices) == 1 else {"networks": choices}
