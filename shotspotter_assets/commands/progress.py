@@ -1,6 +1,7 @@
 """Progress of a command's processes: bars on a terminal, else a plain line every half minute; and the end of an interrupted one."""
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -117,7 +118,16 @@ def _report_to(reports: "Queue[Report | None]") -> None:
     """Hand the reports of a new process to the one that shows them, and which ends it after an interrupt."""
     # Dagster's helpers inherit the mask, and would print tracebacks otherwise.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     listeners.append(reports.put)
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it has ended, however that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _forward(reports: "Queue[Report | None]") -> None:

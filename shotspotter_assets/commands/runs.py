@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import click
 import dagster as dg
 
+from shotspotter_assets.alerts.days.city_now import stored_now
+from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import DueRun
@@ -28,6 +30,7 @@ from shotspotter_assets.defs.requested_runs import (
     tags_of,
 )
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.pages.addresses import show_now
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.progress import Steps
@@ -110,17 +113,27 @@ def run_city(name: str) -> None:
         fail_lost_runs(instance)  # a killed command's run would be waited for
     warnings: dict[str, str] = {}
     started = set[DueRun]()
-    with processes(1) as pool:
-        for run in iter(lambda: next(_due_runs(settings, city), None), None):
-            if run in started:
-                raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
-            started.add(run)
-            click.echo(f"{run.assets[0]}: {run.why}")
-            launch = Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
-            ended = pool.submit(run_launch, launch).result()
-            click.echo(ended.line)
-            warnings.update(ended.warnings)
+    try:
+        with processes(1) as pool:
+            for run in iter(lambda: next(_due_runs(settings, city), None), None):
+                if run in started:
+                    raise ValueError(f"City {city.name}: {', '.join(run.assets)} stays due: {run.why}")
+                started.add(run)
+                click.echo(f"{run.assets[0]}: {run.why}")
+                launch = Launch(", ".join(run.assets), city.name, run.assets, tags_of(city, run), config_of(run))
+                ended = pool.submit(run_launch, launch).result()
+                _show_stored(settings, city)
+                click.echo(ended.line)
+                warnings.update(ended.warnings)
+    finally:
+        _show_stored(settings, city)  # after an interrupt, too
     show_warnings(lines_of(warnings))  # a later run may have evaluated a check again
+
+
+def _show_stored(settings: Settings, city: City) -> None:
+    """Renew the stored days on the pages, because no sensor may do so."""
+    store = StoreResource(root=settings.store_root).open()
+    show_now(store, city, stored_now(city, DayTable.read(store, city.name)))
 
 
 def _due_runs(settings: Settings, city: City) -> Iterator[DueRun]:

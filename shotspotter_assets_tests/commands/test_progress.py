@@ -1,7 +1,9 @@
+import json
 import logging
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,13 +12,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from shotspotter_assets.alerts.days.city_now import stored_now
+from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.settings import prepare_home
 from shotspotter_assets.storage import progress
+from shotspotter_assets.storage.catalogue import PAGE, STATUS
 from shotspotter_assets.storage.progress import Report, Steps, steps
-from shotspotter_assets_tests.automation.living_city import LivingCity, rows
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, rows
 from shotspotter_assets_tests.waiting import wait_until
 
 DAYS = 100
+PATIENCE_SECONDS = 300
 RUN = [sys.executable, "-m", "shotspotter_assets", "run", "town"]
 OFTEN = """
 from shotspotter_assets.commands import progress as shown
@@ -72,6 +78,32 @@ def test_a_terminal_shows_steps_and_an_interrupted_command_goes_on(town: LivingC
     ran = subprocess.run(RUN, env=environ, capture_output=True, text=True, check=True)
     assert "raw_alerts" in ran.stdout
     assert "city_pages" in ran.stdout
+
+
+def test_the_processes_of_a_killed_command_end(town: LivingCity) -> None:
+    environ = {**os.environ, **town.environment()}
+    started = [sys.executable, "-c", OFTEN]
+    with subprocess.Popen(started, stderr=subprocess.PIPE, env=environ, text=True) as command:
+        assert command.stderr is not None
+        next(line for line in command.stderr if "asset 1 of 3" in line)
+        command.kill()
+        command.communicate(timeout=PATIENCE_SECONDS)  # to the end of what each of them may write
+
+
+def test_pages_name_what_an_interrupted_command_has_stored(town: LivingCity) -> None:
+    environ = {**os.environ, **town.environment()}
+    town.land("days.csv", *rows(town.start, town.yesterday - ONE_DAY))
+    subprocess.run(RUN, env=environ, capture_output=True, check=True)
+    town.land("newest.csv", *rows(town.yesterday, town.yesterday))
+    with subprocess.Popen(RUN, stdout=subprocess.PIPE, env=environ, text=True, start_new_session=True) as command:
+        assert command.stdout is not None
+        next(line for line in command.stdout if "CPU seconds" in line)
+        os.killpg(command.pid, signal.SIGINT)
+        command.communicate()
+    assert command.returncode == 130
+    assert town.yesterday in town.table.days
+    status = town.store.read_json(PAGE.named(file=STATUS.file), json.loads, NAME)
+    assert status["data"] == stored_now(town.city, town.table).data
 
 
 def test_without_a_terminal_plain_lines_name_the_steps(town: LivingCity) -> None:
