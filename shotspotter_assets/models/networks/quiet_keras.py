@@ -14,7 +14,8 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # Each step of a training frees arrays of megabytes that the next one asks for: glibc keeps them, because giving them back to the
 # system and taking them again costs a page fault per 4 KiB. Other C libraries have no such settings.
 if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+    M_TRIM_THRESHOLD = -1
+    M_MMAP_MAX = -4
     libc.mallopt(M_MMAP_MAX, 0)
     libc.mallopt(M_TRIM_THRESHOLD, 2**28)
 STDERR = 2
