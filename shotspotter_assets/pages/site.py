@@ -167,6 +167,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     """Put the pages of one target of a city, the `view`."""
     issue = newest_forecast(store, view, places)
     table = DayTable.read(store, city.name)
+    now = read_now(store, city)
     cells = _cells(store, view, issue.days)
     site.problems = list(dict.fromkeys([*site.problems, *places.problems, *uncovered(view, places.layers, cells)]))
     site.put_data("ground", places.ground(cells))
@@ -179,7 +180,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         city=view.name,
         title=city.shown_title,
         target=view.target,
-        data=read_now(store, city).data if table.days else issue.record.data if issue.record else "",
+        data=now.data if table.days else issue.record.data if issue.record else "",
         verdict=NOT_TESTED if report is None else report.verdict.outcome,
         verdict_reasons=() if report is None else report.verdict.reasons,
         level=newest_level(store, city.name),
@@ -197,6 +198,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         INDEX.file: {
             "issue": issue,
             "known": status.data,
+            "is_compared": now.at is not None,
             "unusual": unusual_sentences(city.holidays, table),
             "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
         }

@@ -221,7 +221,7 @@ def _lacking(said: Said) -> list[date]:
     table = said.town.table
     unstored |= {day for day in reported if table.state(day) == "unknown" and "implausible" not in table.days[day].why}
     unstored |= reported - table.days.keys()
-    used = said.status_file["last_known"]
+    used = "" if said.status_file["replayed"] else said.status_file["last_known"]
     last = said.last_known
     days = {day for day in counted if last and day <= last} | {day for day in unstored if day <= said.town.yesterday}
     return [day for day in sorted(days) if used and str(day) > used]

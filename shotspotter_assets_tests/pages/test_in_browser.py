@@ -365,8 +365,16 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     new = max(DayTable.read(copy, city.name).days) + timedelta(days=1)
     arrived = {"arrived": (new,), "stage": BEING_FORECAST, "waits": (f"{new} (new.csv) is new; raw_alerts is due.",)}
     show_now(copy, city, stored.model_copy(update=arrived))
-    said = f"{new.day} {new:%B %Y} have arrived and are being forecast."
     folder = Path(copy.root, "city_pages")
+    page.goto(address(folder, "index.html"))
+    page.wait_for_function(DRAWN)
+    shown = page.inner_text("main")
+    assert not [text for text in ("arrived", "Now:", "Stored so far:", "new.csv") if text in shown], "it is a replay"
+    issued = load_record(copy, CITY, tiny_site.last_issued)
+    issued.model_copy(update={"replayed": False}).write(copy)
+    make_pages(copy, city)
+    make_overview(copy, [CITY])
+    said = f"{new.day} {new:%B %Y} have arrived and are being forecast."
     page.goto(address(folder, "index.html"))
     page.wait_for_selector("#waiting:not([hidden])")
     note = page.inner_text("#waiting")
@@ -376,6 +384,10 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     page.goto(address(folder, "index.html", "all-cities"))
     page.wait_for_selector("[data-city=tiny_city] .present:not([hidden])")
     assert said in page.inner_text("[data-city=tiny_city] .present")
+    assert page.inner_text("[data-city=tiny_city] .known").startswith("Now: alerts up to ")
+    make_pages(copy, tiny_site.city)
+    page.reload()
+    page.wait_for_selector("[data-city=tiny_city] .known:has-text('Stored so far: alerts up to ')", timeout=10_000)
 
 
 def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:

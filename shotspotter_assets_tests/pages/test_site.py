@@ -15,6 +15,7 @@ from shotspotter_assets.alerts.checks.all_checks import keep_findings
 from shotspotter_assets.alerts.checks.finding import Finding
 from shotspotter_assets.alerts.days.city_now import stored_now
 from shotspotter_assets.alerts.days.day_table import Day, DayTable
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.box import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
@@ -316,11 +317,22 @@ def test_the_first_page_says_what_is_known_now_and_was_known_when_issued(copy: S
     issued = {"data": data, "issued_at": "2023-11-17T17:05:00+00:00", "replayed": False}
     record.model_copy(update=issued).write(copy)
     make_pages(copy, tiny_site.city)
-    assert (
-        f"When issued at 12:05 on 17 Nov 2023: {data}. Now: alerts up to 18 November 2023; the source has ended."
-        in page(copy)
-    )
-    assert json.loads(page(copy, "status.json"))["data"] == "alerts up to 18 November 2023; the source has ended"
+    when_issued = f"When issued at 12:05 on 17 Nov 2023: {data}."
+    known = "alerts up to 18 November 2023; the source has ended"
+    assert f"{when_issued} Stored so far: {known}." in page(copy), "no sensor has compared the sources"
+    assert json.loads(page(copy, "status.json"))["data"] == known
+    city = tiny_site.city.model_copy(update={"automation": "recent"})
+    show_now(copy, city, stored_now(city, DayTable.read(copy, CITY), local_time.now()))
+    make_pages(copy, city)
+    assert f"{when_issued} Now: {known}." in page(copy)
+
+
+def test_nothing_of_later_days_is_said_beside_a_replayed_forecast(copy: Store, tiny_site: TinySite) -> None:
+    record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"last_known": date(2023, 11, 16), "replayed": True}).write(copy)
+    make_pages(copy, tiny_site.city)
+    assert '<span id="known">From data up to 16 November 2023.</span>' in page(copy)
+    assert json.loads(page(copy, "status.json"))["made"] == ""
 
 
 def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_site: TinySite) -> None:

@@ -84,12 +84,16 @@ class ShownForecast(BaseModel):
     forecast_date: date | None
     issued_at: str | None
     last_known: date | None
+    replayed: bool = False
 
 
 def made_text(now: CityNow, table: DayTable, shown: ShownForecast, city: City) -> str:
-    """Return a sentence about the days that the newest forecast lacks although they have come; empty without any."""
+    """Return a sentence about the days that the newest forecast lacks although they have come; empty without any.
+
+    A replayed forecast lacks no days: it shall use none after its issue date.
+    """
     last_known = shown.last_known
-    if shown.forecast_date is None or shown.issued_at is None or last_known is None:
+    if shown.replayed or shown.forecast_date is None or shown.issued_at is None or last_known is None:
         return ""
     newest = table.last_counted(city.end or date.max) or last_known
     stored = [day for day in days_between(last_known, newest)[1:] if day in table.days and table.days[day].is_counted]

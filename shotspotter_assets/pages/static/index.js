@@ -9,7 +9,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     if (!now || !now.waits) return;
     const { known, issued, version, replayed, zone } = byId("waiting").dataset;
     const isOld = now.version && version && now.version !== version;
-    const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made && now.waits.length ? [now.made] : []), ...now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`)];
+    const sentences = [...(isOld ? ["A newer forecast has been made. Reload the page."] : now.made && now.waits.length ? [now.made] : []), ...(replayed ? [] : now.waits.map((sentence) => `Not in this forecast yet: ${sentence}`))];
     if (byId("compared") && !replayed && !now.as_of) byId("compared").textContent = "No sensor compares this page with the sources: files that have landed since are not named here.";
     if (byId("compared") && !replayed && now.as_of && Date.now() - Date.parse(now.as_of) > MAX_AGE) {
       const time = new Intl.DateTimeFormat("en-GB", { timeZone: zone, dateStyle: "long", timeStyle: "short" }).format(Date.parse(now.as_of));
@@ -17,9 +17,10 @@ document.addEventListener("DOMContentLoaded", async () => {
     }
     byId("waiting").replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
     byId("waiting").hidden = !sentences.length;
+    if (replayed || !byId("known")) return;
     /* On a phone, a note would push the places off the screen. */
-    if (byId("known") && now.made && !now.waits.length) byId("known").textContent = now.made;
-    else if (byId("known") && now.data !== known) byId("known").textContent = `${issued} Now: ${now.data}.`;
+    if (now.made && !now.waits.length) byId("known").textContent = now.made;
+    else if (now.data !== known) byId("known").textContent = `${issued} ${CityPages.present(now)}`;
   });
   const periods = all(".period"), links = all("nav.shifts a"), DAY = 86400000;
   if (!periods.length) return;

@@ -9,6 +9,6 @@ document.addEventListener("DOMContentLoaded", async () => {
     note.replaceChildren(...sentences.map((sentence) => CityPages.element("p", sentence)));
     note.hidden = !sentences.length;
     const known = card.querySelector(".known");
-    if (known) known.textContent = `Now: ${now.data}.`;
+    if (known) known.textContent = CityPages.present(now);
   }
 });

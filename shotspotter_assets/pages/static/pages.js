@@ -30,6 +30,9 @@ const CityPages = (() => {
     return values.get(name);
   }
 
+  /* The present state in words: only a sensor compares what is stored with the sources. */
+  const present = (now) => `${now.as_of ? "Now" : "Stored so far"}: ${now.data}.`;
+
   function element(tag, text, className) {
     const made = document.createElement(tag);
     if (text !== undefined) made.textContent = text;
@@ -95,5 +98,5 @@ const CityPages = (() => {
     drawings().forEach(({ style }) => ["width", "height", "zoom"].forEach((name) => style.removeProperty(name)));
   });
 
-  return { data: (name, value) => values.set(name, value), load, loadFrom, loadScript, element, colour, draw, showLegend };
+  return { data: (name, value) => values.set(name, value), load, loadFrom, loadScript, present, element, colour, draw, showLegend };
 })();
