@@ -251,7 +251,7 @@ def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store
     table = run("fold", CITY, str(FOLD), "--days", "120", "--model", MODEL)
     assert {MODEL, *BASELINES} <= {line.split()[0] for line in table.splitlines() if line}
     assert "Fold 2024-01-01: 28 test days" in table
-    assert f"serves            {MODEL} since {ISSUED}" in run("status", CITY)
+    assert f"serves            {MODEL}, models of 30 March 2024" in run("status", CITY)
     shutil.copytree(explored.root, tmp_path / "store")
     (record,) = (tmp_path / "store" / "live_models" / f"city={CITY}").rglob("record.json")
     record.write_text(record.read_text().replace('"served"', '"serving"'))
