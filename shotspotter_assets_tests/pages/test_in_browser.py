@@ -385,7 +385,7 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     page.wait_for_selector("[data-city=tiny_city] .present:not([hidden])")
     assert said in page.inner_text("[data-city=tiny_city] .present")
     assert page.inner_text("[data-city=tiny_city] .known").startswith("Now: alerts up to ")
-    make_pages(copy, tiny_site.city)
+    make_pages(copy, city.model_copy(update={"automation": "manual"}))
     page.reload()
     page.wait_for_selector("[data-city=tiny_city] .known:has-text('Stored so far: alerts up to ')", timeout=10_000)
 
