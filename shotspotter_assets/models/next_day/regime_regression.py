@@ -44,9 +44,9 @@ SHARED_VARIANCE: Final = 3e-4  # variance of standardised weights around all cit
 FACTOR_VARIANCE: Final = 1e-2  # variance of weights of factors of places, which few other cities have
 MAX_DRIVERS: Final = 2
 MIN_ODDS_RATIO: Final = 1.05
-RECENT_DAYS: Final = 30  # half-life up to which a rate is one of recent weeks
+RECENT_DAYS: Final = 30  # half-life up to which a rate remembers no more than months
 PHRASES: Final = {
-    "log_alerts_7_": "{event}s here in recent weeks",
+    "log_alerts_7_": "{event}s here in recent months",
     "log_alerts_": "{event}s here over the years",
     "yesterday_": "{event}s yesterday here or nearby",
     "late_yesterday_": "{event}s yesterday here or nearby",
@@ -256,7 +256,7 @@ def phrase_of(name: str) -> str | None:
         _, _, half_life, _, width, _ = name.split("_")
         return f"{{event}}s {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"
     if name.startswith("log_shrunk_"):
-        return f"{{event}}s here {_when(name.split('_')[3])}"
+        return "{event}s here over the years"  # each of these rates is drawn towards that of all years
     if name.startswith("log_nearby_"):
         *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
         return f"{' '.join(layer)} nearby {_when(half_life)}"
@@ -266,4 +266,4 @@ def phrase_of(name: str) -> str | None:
 
 
 def _when(half_life: str) -> str:
-    return "in recent weeks" if float(half_life) <= RECENT_DAYS else "over the years"
+    return "in recent months" if float(half_life) <= RECENT_DAYS else "over the years"

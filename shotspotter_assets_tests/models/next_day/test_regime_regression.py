@@ -7,7 +7,7 @@ from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
-from shotspotter_assets.models.next_day.regime_regression import FittedRegression, main_drivers
+from shotspotter_assets.models.next_day.regime_regression import FittedRegression, main_drivers, phrase_of
 from shotspotter_assets_tests.models.histories import (
     CITY,
     COVERED,
@@ -129,6 +129,23 @@ def test_drivers_are_what_is_unlike_the_average_cell() -> None:
     factor = np.exp(values[loud] - values.mean())
     assert drivers[loud] == (f"{{event}}s here over the years (odds x{factor:.1f})",)
     assert all(phrases == () for cell, phrases in enumerate(drivers) if cell != loud)
+
+
+def test_reasons_name_a_time_that_their_inputs_remember() -> None:
+    """A cell whose only alerts lie years back has none "in recent months", and its rates of all years say so."""
+    counts = np.zeros((1000, 4, *COVERED.shape), dtype=np.int64)
+    counts[:60:2, 0, 1, 1] = 1
+    counts[::3, 0, 1, 0] = 1
+    inputs = next_day_inputs(History(CITY, FIRST_DAY, counts, COVERED), [1000])
+    cells = [tuple(cell) for cell in np.argwhere(COVERED)]
+    long_ago = inputs.values[0, cells.index((1, 1))]
+    never = inputs.values[0, cells.index((3, 3))]
+    phrases = [phrase_of(name) or "" for name in inputs.names]
+    recent = [at for at, phrase in enumerate(phrases) if "here in recent months" in phrase]
+    assert np.abs(long_ago - never)[recent].max() < 0.05
+    shrunk = [at for at, name in enumerate(inputs.names) if name.startswith("log_shrunk_")]
+    assert {phrases[at] for at in shrunk} == {"{event}s here over the years"}
+    assert not any("weeks" in phrase for phrase in phrases)
 
 
 def test_every_input_that_cells_differ_in_has_words() -> None:
