@@ -1,6 +1,6 @@
 """Sensor that sends notices of failed runs and gates, late cities and unusable files.
 
-It polls for problems, because the cursor of a run-failure sensor moves on even if the webhook refuses the notice.
+It polls for problems, because the cursor of a run-failure sensor moves on even if a receiver refuses the notice.
 """
 
 import json
@@ -40,7 +40,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     @dg.sensor(
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-        description="Sends failed runs, late cities, failed checks and unusable files by webhook and e-mail.",
+        description="Sends failed runs, late cities, failed checks and unusable files to chats and mailboxes.",
     )
     def notices(
         context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource
@@ -48,7 +48,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         """Send each problem once a day; a channel that fails gets its notices again."""
         notifier = notices_to.open()
         if notifier is None:
-            why = "No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
+            why = "No receiver: set SHOTSPOTTER_NOTIFY_URLS for notices of problems."
             return dg.SensorResult(skip_reason=why)
         try:
             opened = store.open()

@@ -137,7 +137,7 @@ class NoticesResource(dg.ConfigurableResource):
         from shotspotter_assets.automation.notifications import Notifier
 
         notifier = Notifier.from_environment(os.environ)
-        return notifier if notifier.webhook_url or notifier.smtp_url else None
+        return notifier if notifier.services else None
 
     def run_url(self, run_id: str) -> str:
         """Return the address of a run in the UI."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -26,7 +25,7 @@ PATH = "/services/T0/B0/secret-webhook-path"
 class Webhook:
     """What a webhook answers, one status after the other and then 200, and the posts that it got."""
 
-    url: str = ""
+    url: str = ""  # for Apprise
     answers: list[int] = field(default_factory=list)
     is_silent: bool = False
     says: str = f"no service at {PATH}"  # with any answer but 200
@@ -48,7 +47,7 @@ def webhook_server() -> Iterator[Webhook]:
         return Response("ok" if status == 200 else webhook.says, status, headers)
 
     with serving([Route("/{path:path}", answer, methods=["POST"])]) as server:
-        webhook.url = server.url + PATH
+        webhook.url = server.url.replace("http:", "json:") + PATH
         yield webhook
 
 
@@ -59,8 +58,6 @@ class Mailbox:
     user: str = "risk@city"
     password: str = "pass:word/1"
     answers: list[str] = field(default_factory=list)
-    logins: int = 0
-    encrypted: list[bool] = field(default_factory=list)
     mails: list[Message] = field(default_factory=list)
 
     async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _: Any) -> str:
@@ -69,26 +66,22 @@ class Mailbox:
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
-        self.encrypted.append(session.ssl is not None)
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         self.mails.append(BytesParser(policy=default).parsebytes(envelope.content))
         return "250 OK"
 
     def authenticate(self, *given: Any) -> AuthResult:
         *_, login = given
-        self.logins += 1
         right = LoginPassword(self.user.encode(), self.password.encode())
         return AuthResult(success=login == right, handled=False)
 
 
 @contextlib.contextmanager
-def smtp_server(
-    host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, *, login: bool = False
-) -> Iterator[Mailbox]:
-    mailbox = Mailbox(host=host)
+def smtp_server(*, login: bool = False) -> Iterator[Mailbox]:
+    mailbox = Mailbox()
     options: dict[str, Any] = {"authenticator": mailbox.authenticate, "auth_required": True} if login else {}
     options["auth_require_tls"] = False
-    controller = Controller(mailbox, hostname=host, port=free_port(host), tls_context=tls, **options)
+    controller = Controller(mailbox, hostname=mailbox.host, port=free_port(mailbox.host), **options)
     controller.start()
     mailbox.port = controller.port
     try:

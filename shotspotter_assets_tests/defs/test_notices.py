@@ -65,8 +65,7 @@ class Watch:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WEBHOOK_URL", "SMTP_URL", "MAIL_FROM", "MAIL_TO"):
-        monkeypatch.delenv(f"SHOTSPOTTER_{name}", raising=False)
+    monkeypatch.delenv("SHOTSPOTTER_NOTIFY_URLS", raising=False)
 
 
 @pytest.fixture
@@ -77,17 +76,17 @@ def watch(tmp_path: Path, instance: dg.DagsterInstance) -> Watch:
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     with webhook_server() as webhook:
-        monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", webhook.url)
+        monkeypatch.setenv("SHOTSPOTTER_NOTIFY_URLS", webhook.url)
         yield webhook
 
 
 def texts(webhook: Webhook) -> list[str]:
-    return [post["json"]["text"] for post in webhook.posts]
+    return [post["json"]["message"] for post in webhook.posts]
 
 
 def test_without_a_receiver_nothing_is_sent_and_the_tick_says_so(watch: Watch) -> None:
     watch.fail_a_run()
-    assert watch.tick().startswith("No receiver: set SHOTSPOTTER_WEBHOOK_URL")
+    assert watch.tick().startswith("No receiver: set SHOTSPOTTER_NOTIFY_URLS")
     assert watch.cursor is None
 
 
@@ -148,14 +147,14 @@ def test_each_notice_shows_the_heads_of_the_seals(watch: Watch, webhook: Webhook
 def test_refused_notice_is_repeated(watch: Watch, webhook: Webhook) -> None:
     webhook.answers += [403]
     watch.fail_a_run()
-    assert "not sent by webhook: answered 403" in watch.tick()
+    assert "not sent by JSON 1: Failed to send" in watch.tick()
     assert "run failure" in watch.tick()
 
 
 def test_a_late_city_is_sent_although_no_run_failed(watch: Watch, webhook: Webhook) -> None:
     yesterday = datetime.now(CITIES[CITY].zone).date() - timedelta(days=1)
     watch.land([str(yesterday - timedelta(days=back)) for back in range(40, 9, -1)])
-    assert watch.tick() == f"Sent webhook: late city|{CITY}."
+    assert watch.tick() == f"Sent JSON 1: late city|{CITY}."
     assert watch.tick() == "No new problem."
     (text,) = texts(webhook)
     assert text.startswith(f"Late city: {CITY}")
@@ -169,7 +168,7 @@ def test_models_that_wait_for_approval_are_sent(tmp_path: Path, instance: dg.Dag
     waiting.write(Store(str(tmp_path / "store")))
     assert Watch(tmp_path, instance).tick() == "No new problem."
     watch = Watch(tmp_path, instance, approval="person")
-    assert watch.tick() == f"Sent webhook: models wait for approval|{CITY}, 0f3a9c12."
+    assert watch.tick() == f"Sent JSON 1: models wait for approval|{CITY}, 0f3a9c12."
     assert "New models wait." in texts(webhook)[0]
 
 

@@ -165,12 +165,12 @@ def test_a_wrong_file_is_sent_as_a_notice(
     folder.append("grids: 3\n")
     installation = Installation(folder.settings())
     with webhook_server() as webhook:
-        monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", webhook.url)
+        monkeypatch.setenv("SHOTSPOTTER_NOTIFY_URLS", webhook.url)
         assert "wrong city file|washington_dc" in skip_message(evaluate("notices", installation, instance))
     [post] = webhook.posts
-    assert "Wrong city file: washington_dc" in post["json"]["text"]
-    assert says in post["json"]["text"]
-    assert ("stands still" in post["json"]["text"]) is not has_last_good
+    assert "Wrong city file: washington_dc" in post["json"]["message"]
+    assert says in post["json"]["message"]
+    assert ("stands still" in post["json"]["message"]) is not has_last_good
 
 
 def test_notices_run_where_only_a_wrong_file_is_left(folder: Folder) -> None:
