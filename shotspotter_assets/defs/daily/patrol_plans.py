@@ -76,7 +76,7 @@ def _with_plan(
         patrols_before,
         write_plan,
     )
-    from shotspotter_assets.forecasts.patrol.plan import gap_of_day, plan_day
+    from shotspotter_assets.forecasts.patrol.plan import plan_day
     from shotspotter_assets.forecasts.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.forecasts.pictures import patrol_map
     from shotspotter_assets.grid.coverage import OUTSIDE, cell_districts, district_areas
@@ -106,15 +106,12 @@ def _with_plan(
         lottery=rules.lottery,
         covered_without_lottery=plan.covered_without_lottery,
     )
-    gap = gap_of_day(plan)
     path = write_plan(store, record, table, lots_table(plan, city, shifts, areas))
     return {
         "data_version": sha256(dispatch_csv(table))[:16],
         "forecast_date": str(day),
         **panel.rounded(record.totals()),
         **({} if rules.lottery is None else panel.rounded({"covered_without_lottery": record.covered_without_lottery})),
-        # Not stored, as it depends on the machine which plans are solved in time.
-        **panel.rounded({"below_best_plan": "not solved in a second" if gap is None else gap}),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
         "csv": dg.MetadataValue.path(store.uri(DISPATCH_CSV, city.name, issue_date)),

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +11,8 @@ import numpy.typing as npt
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.forecasts.patrol.cover import (
-    MAX_PAIRS,
-    MAX_SECONDS,
     CoverProblem,
-    Optimum,
     greedy,
-    optimum,
     reach_matrix,
 )
 from shotspotter_assets.forecasts.patrol.lottery import Lots, draw_lots, lot_seed
@@ -45,7 +40,6 @@ class ShiftPlan:
     rank: Integers  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
     added: Array  # expected alerts that the units of a cell add to earlier ones
     totals: ShiftTotals
-    problem: CoverProblem  # without lots
     lots: Lots | None = None  # None for a plan without a lottery
     covered_without_lottery: float | None = None  # `covered` of the plan that a lottery replaces
 
@@ -149,7 +143,7 @@ def _plan_shift(
         covered=problem.value(units),
         one_more_unit=float(problem.gains(units)[units < problem.max_units].max(initial=0.0)),
     )
-    return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals, problem)
+    return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals)
 
 
 def _require_room(
@@ -175,23 +169,3 @@ def _require_room(
             rule = "repeats" if room + resting * problem.max_units.max() >= wanted else "most_units_per_cell"
             reason = f"{units}, {wanted} for {place}, where {resting} cells rest and the others have room for {room}"
             raise refused(rule, reason, "Allow more repeats, more units per cell or fewer units.")
-
-
-def gap_of_day(plan: DayPlan, seconds: float = MAX_SECONDS) -> float | None:
-    """Return how far the greedy plans of a day lie below the best ones, as a share; None if the time does not suffice.
-
-    Larger plans than `MAX_PAIRS` are not tried. With a lottery, this is the gap of the plans that the lottery replaces.
-    """
-    if any(shift.problem.reach.nnz > MAX_PAIRS for shift in plan.shifts):
-        return None
-    ends = monotonic() + seconds
-    best = 0.0
-    for shift in plan.shifts:
-        of_shift = optimum(shift.problem, shift.totals.units, ends - monotonic())
-        if not of_shift.is_proved:
-            return None
-        best += of_shift.bound
-    covered = plan.covered_without_lottery  # by the greedy plans
-    if covered is None:
-        covered = sum(shift.totals.covered for shift in plan.shifts)
-    return Optimum(best, is_proved=True).gap(covered)

@@ -207,9 +207,6 @@ def test_the_panel_has_scores_to_plot_short_tables_and_files(chain: Chain) -> No
         assert shown[asset][table]
     for asset, files in (("risk_forecasts", ["geojson"]), ("patrol_plans", ["csv", "geojson"])):
         assert all(Path(shown[asset][file]).is_file() for file in files)
-    assert shown["patrol_plans"]["below_best_plan"] == "not solved in a second" or (
-        0 <= shown["patrol_plans"]["below_best_plan"] < 1 - 1 / np.e
-    )
     [check] = result.get_asset_check_evaluations()
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert check.passed == (not record.warnings())
