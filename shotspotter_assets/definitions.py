@@ -54,7 +54,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             shared_models.definitions(settings.cities),
             *(module.definitions(settings) for module in (city_sensors, nowcasts, notices)),
             dg.Definitions(
-                assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
+                assets=[  # without runs, to show the problem of a file in the UI
+                    dg.AssetSpec(
+                        key=dg.AssetKey([name, "city_file"]),
+                        group_name=name if name.isascii() and name.isidentifier() else "wrong_city_files",
+                        description=f"**This city file cannot be used.** {plain(problem)}",
+                        kinds={"yaml", "error"},
+                    )
+                    for name, problem in unusable_files(settings.cities).items()
+                ],
                 resources=resources(settings),
                 # A run's steps are short compared with the start of a process, which imports everything again.
                 executor=dg.in_process_executor,
@@ -72,13 +80,3 @@ def city_assets(city: City) -> dg.Definitions:
     ]
     checks = [built for built in definitions if isinstance(built, dg.AssetChecksDefinition)]
     return dg.Definitions(assets=[built for built in definitions if built not in checks], asset_checks=checks)
-
-
-def _wrong_city_file(name: str, problem: str) -> dg.AssetSpec:
-    """Build an asset without runs that shows a file's problem in the UI."""
-    return dg.AssetSpec(
-        key=dg.AssetKey([name, "city_file"]),
-        group_name=name if name.isascii() and name.isidentifier() else "wrong_city_files",
-        description=f"**This city file cannot be used.** {plain(problem)}",
-        kinds={"yaml", "error"},
-    )

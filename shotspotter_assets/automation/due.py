@@ -96,10 +96,14 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
     blocked = [*held_back_days(stored.table, city, days.due), *snapshot.unusable.values()]
     whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
+    missing = []  # a sentence about the recent days for which nothing has come, once all others are stored
+    if days.last is not None and not days.due and missing_days(stored.table, days.last):
+        words = table_in_words(stored.table, days.last, days.last, city.rows)
+        missing = [f"{words[:1].upper()}{words[1:]}."]
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),
         *days.waits,
-        *_missing(stored, days),
+        *missing,
         *islice(filter(None, whys), 1),  # later folds wait for the first one
         *blocked,
         *(note for section in sections_of(city) for note in stored.table_state(section).notes),
@@ -138,13 +142,6 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
         ]
     before = writer(under_way, assets, run.days)
     return run if before is None else replace(run, waits_for=str(before))
-
-
-def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
-    """Yield a sentence about the recent days for which nothing has come, once all others are stored."""
-    if days.last is not None and not days.due and missing_days(stored.table, days.last):
-        words = table_in_words(stored.table, days.last, days.last, stored.city.rows)
-        yield f"{words[:1].upper()}{words[1:]}."
 
 
 def _daily_runs(stored: Stored, days: DueDays, under_way: Sequence[RunUnderWay], now: datetime) -> Iterator[DueRun]:

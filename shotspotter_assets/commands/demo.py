@@ -163,17 +163,32 @@ def stages(city: City, *, days_only: bool = False) -> list[list[Launch]]:
     """Return the runs that may be made together, which fill all partitions of the city."""
     if days_only:
         return [[_days(city)]]
+    demonstration = DEMONSTRATIONS[city.name]
     last_fold, *earlier_folds = _folds(city)
+    # A search of one trial only scores the settings without a search.
+    tuned: dict[str, dict[str, Any]] = {Asset.TUNED_SETTINGS: {"trials": 1}}
+    searches = [
+        Launch(f"settings of fold {fold}", city.name, (Asset.TUNED_SETTINGS,), range_tags(fold, fold), tuned, seconds=5)
+        for fold in demonstration.folds
+    ]
+    now = day_start(demonstration.shown_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
+    of_now: dict[str, dict[str, Any]] = {Asset.NOWCASTS: {"now": now.isoformat()}}
+    years = [date(year, 1, 1) for year in range(city.start.year, demonstration.fold.year + 1)]
     return [
         [_days(city)],
         # The longest first, so that both processes end at about the same time.
-        [last_fold, _daily_products(city), *earlier_folds, *_tuned_settings(city), *_outcomes(city)],
+        [last_fold, _daily_products(city), *earlier_folds, *searches, *_outcomes(city)],
         [
             Launch("report of all folds", city.name, (Asset.WALK_FORWARD_REPORTS,), seconds=10),
-            _nowcast(city),
+            Launch("nowcast", city.name, (Asset.NOWCASTS,), config=of_now, seconds=10),
             Launch("burden audit", city.name, (Asset.BURDEN_AUDITS,), seconds=5),
         ],
-        _annual_reports(city),
+        [
+            Launch(
+                f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year), seconds=2
+            )
+            for year in years
+        ],
         [Launch("pages", city.name, (Asset.CITY_PAGES,), seconds=5)],
     ]
 
@@ -201,17 +216,6 @@ def _folds(city: City) -> list[Launch]:
     return launches
 
 
-def _tuned_settings(city: City) -> list[Launch]:
-    """Return a search for each fold that only scores the settings without a search."""
-    config: dict[str, dict[str, Any]] = {Asset.TUNED_SETTINGS: {"trials": 1}}
-    return [
-        Launch(
-            f"settings of fold {fold}", city.name, (Asset.TUNED_SETTINGS,), range_tags(fold, fold), config, seconds=5
-        )
-        for fold in DEMONSTRATIONS[city.name].folds
-    ]
-
-
 def _daily_products(city: City) -> Launch:
     _, first, _, last = DEMONSTRATIONS[city.name]
     chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
@@ -226,21 +230,6 @@ def _outcomes(city: City) -> list[Launch]:
     tags = range_tags(cutoff, city.last_test_day(cutoff))
     outcomes = Launch(f"outcomes from {cutoff} on", city.name, (Asset.ALERT_OUTCOMES,), tags, seconds=3)
     return [outcomes] if city.has(Asset.ALERT_OUTCOMES) else []
-
-
-def _nowcast(city: City) -> Launch:
-    start = day_start(DEMONSTRATIONS[city.name].shown_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
-    config: dict[str, dict[str, Any]] = {Asset.NOWCASTS: {"now": start.isoformat()}}
-    return Launch("nowcast", city.name, (Asset.NOWCASTS,), config=config, seconds=10)
-
-
-def _annual_reports(city: City) -> list[Launch]:
-    """Return a run for each year."""
-    years = [date(year, 1, 1) for year in range(city.start.year, DEMONSTRATIONS[city.name].fold.year + 1)]
-    return [
-        Launch(f"annual report of {year.year}", city.name, (Asset.ANNUAL_REPORTS,), range_tags(year, year), seconds=2)
-        for year in years
-    ]
 
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:

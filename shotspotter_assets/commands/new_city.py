@@ -121,13 +121,13 @@ def _text(keys: Mapping[str, Any], notes: Mapping[str, str], alerts: Alerts) -> 
         TEMPLATE.read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     comments = {key: " ".join(note.split()) for key, note in {**notes, "alerts": alerts.title}.items()}
-    return template.render(schema=schema_comment(), keys=keys, notes=comments, flow=_flow)
 
+    def flow(value: Any) -> str:
+        """Return a value as YAML on one line."""
+        text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
+        return text.removesuffix("...\n").strip()
 
-def _flow(value: Any) -> str:
-    """Return a value as YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf, allow_unicode=True)
-    return text.removesuffix("...\n").strip()
+    return template.render(schema=schema_comment(), keys=keys, notes=comments, flow=flow)
 
 
 def _account(alerts: Alerts, city: City) -> Iterator[str]:

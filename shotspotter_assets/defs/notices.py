@@ -61,8 +61,10 @@ def definitions(settings: Settings) -> dg.Definitions:
             *_failed_runs(context.instance, since, notices_to),
             *_failed_gates(context.instance, since, notices_to),
             *_city_problems(cities, opened),
-            *_wrong_city_files(cities),
         ]
+        for name, problem in unusable_files(cities).items():
+            more = "" if name in cities else " (The city stands still until it is corrected and the code reloaded.)"
+            messages.append(Message("wrong city file", name, f"{problem}{more}"))
         outcome = notifier.send(messages, cursor.get("sent", {}), now, partial(_seals, cities, opened))
         for channel, reason in outcome.failures.items():
             context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
@@ -129,12 +131,6 @@ def _seals(cities: Cities, store: Store) -> str:
     from shotspotter_assets.forecasts.seals import heads_in_words
 
     return "\n".join(line for city in cities.values() if city.is_automated for line in heads_in_words(store, city))
-
-
-def _wrong_city_files(cities: Cities) -> Iterator[Message]:
-    for name, problem in unusable_files(cities).items():
-        more = "" if name in cities else " (The city stands still until it is corrected and the code reloaded.)"
-        yield Message("wrong city file", name, f"{problem}{more}")
 
 
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:

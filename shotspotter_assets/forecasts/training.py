@@ -26,7 +26,7 @@ from shotspotter_assets.models.alert_counts import ENDS, AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, FittedDaily
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.history import History, HourlyHistory, HourlyHistoryError, TooFewEventsError
+from shotspotter_assets.models.history import History, HourlyHistoryError, TooFewEventsError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.incident_points import Incidents
@@ -373,7 +373,14 @@ def _fit_hours(training: Training, names: Sequence[str], incidents: Incidents | 
         without |= dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
         return
     by_hour = training.stored.hourly(training.history.in_coverage)
-    train, validation = (_hours_of_days(by_hour, training.stored.days, window) for window in training.windows)
+    days = training.stored.days
+    train, validation = (
+        range(
+            by_hour.hour_at(day_start(days[window[0]], city.zone)),
+            by_hour.hour_at(day_start(days[window[-1]] + ONE_DAY, city.zone)),
+        )
+        for window in training.windows
+    )
     for name in names:
         hours = training.try_add(name, partial(registry.hourly_forecaster(name).fit, by_hour, train, validation))
         if name == HOURLY_STACK and hours is not None and incidents is not None:
@@ -388,9 +395,3 @@ def _fit_hours(training: Training, names: Sequence[str], incidents: Incidents | 
         training.types_by, training.types_reason = shown_types(table)
         if training.types_by is None:
             without[TYPES] = training.types_reason
-
-
-def _hours_of_days(history: HourlyHistory, days: Sequence[date], window: range) -> range:
-    """Return the hours of a window of days, as indexes of the history's hours."""
-    first_hour = history.hour_at(day_start(days[window[0]], history.city.zone))
-    return range(first_hour, history.hour_at(day_start(days[window[-1]] + ONE_DAY, history.city.zone)))

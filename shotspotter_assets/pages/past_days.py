@@ -1,8 +1,8 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,18 @@ def past_day(store: Store, city: City, day: date) -> dict[str, object] | None:
         "chances": [chance(value) for value in probability.tolist()],
         "counts": counts.tolist(),
         "flagged": cells[_flagged(probability)].tolist(),
-        "events": [_event(alert, city) for alert in alerts.to_dict("records")],
+        "events": [
+            {
+                "at": [alert["latitude"], alert["longitude"]],
+                "cell": alert["cell"],
+                "lines": [
+                    "" if city.time_precision == "day" else f"{alert['wall']:%H:%M}",
+                    str(alert["type"]).replace("_", " "),
+                ],
+                "unit": [alert["unit"]] if has_plans(city) else [],
+            }
+            for alert in alerts.to_dict("records")
+        ],
     }
 
 
@@ -114,17 +125,6 @@ def _caught(record: ForecastRecord, forecast: pa.Table, counts: Integers, event:
     if mean in forecast.column_names:
         sentence += f"; a map of the long-run mean caught {counts[_flagged(forecast[mean].to_numpy())].sum()}"
     return f"{sentence}."
-
-
-def _event(alert: Mapping[Hashable, Any], city: City) -> dict[str, object]:
-    """Return the point and the row of the table of an alert."""
-    time = "" if city.time_precision == "day" else f"{alert['wall']:%H:%M}"
-    return {
-        "at": [alert["latitude"], alert["longitude"]],
-        "cell": alert["cell"],
-        "lines": [time, str(alert["type"]).replace("_", " ")],
-        "unit": [alert["unit"]] if has_plans(city) else [],
-    }
 
 
 def _plans_of(day: date) -> tuple[date, date]:

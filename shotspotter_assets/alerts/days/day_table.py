@@ -136,9 +136,11 @@ class DayTable:
 
         def changed(table: DayTable | None) -> bytes:
             stored = table or DayTable()
-            finished = {
-                day: _finished(written, stored.days.get(day), claimed.days.get(day)) for day, written in days.items()
-            }
+            finished = dict(days)
+            for day, written in days.items():
+                before = stored.days.get(day)
+                if before != claimed.days.get(day) and (before is None or before.sources != written.sources):
+                    finished[day] = replace(written, sources={"": "written by two runs at once"})
             return stored.with_days(finished).content()
 
         store.update(DAYS, city, _decoded, changed)
@@ -194,18 +196,6 @@ class DayTable:
         return list(self.days), [f"{key}{day.version}" for key, day in self.days.items()]
 
 
-def _finished(day: Day, stored: Day | None, claimed: Day | None) -> Day:
-    is_ours = stored == claimed or (stored is not None and stored.sources == day.sources)
-    return day if is_ours else replace(day, sources={"": "written by two runs at once"})
-
-
-def _sources(column: pa.ListArray) -> list[dict[str, str]]:
-    """Return versions by file or address of each day: a column of lists of structs alone takes ten times as long."""
-    names, versions = (column.values.field(name).to_pylist() for name in ("name", "version"))
-    bounds = column.offsets.to_pylist()
-    return [dict(zip(names[start:stop], versions[start:stop], strict=True)) for start, stop in pairwise(bounds)]
-
-
 def _decoded(content: bytes) -> DayTable:
     """Return the table of a file's bytes. Raises ValueError with the problem of a damaged file."""
     try:
@@ -218,7 +208,11 @@ def _decoded(content: bytes) -> DayTable:
         columns["received"] = [
             None if number is None else EPOCH + timedelta(microseconds=number) for number in since_1970
         ]
-        columns["sources"] = _sources(table["sources"].combine_chunks())
+        # Read by their parts: a column of lists of structs alone takes ten times as long.
+        sources = table["sources"].combine_chunks()
+        names, versions = (sources.values.field(name).to_pylist() for name in ("name", "version"))
+        bounds = pairwise(sources.offsets.to_pylist())
+        columns["sources"] = [dict(zip(names[start:stop], versions[start:stop], strict=True)) for start, stop in bounds]
         values = zip(*columns.values(), strict=True)
         days = [Day(**dict(zip(columns, day, strict=True))) for day in values]
         return DayTable(dict(zip(table["date"].to_pylist(), days, strict=True)))

@@ -169,6 +169,8 @@ def to_raw(
     longitude, latitude = read_points(table, source, origin)
     source_id = _optional(table, columns.get("source_id")).cast(pa.string())
     source_id = pc.if_else(pc.equal(source_id, ""), None, source_id)
+    rounds = _numbers(_optional(table, columns.get("rounds")))
+    is_whole = pc.and_(pc.equal(rounds, pc.round(rounds)), pc.less(pc.abs(rounds), 2**31))
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
     days = local_dates(time_utc, site.zone)
     first, last = (pa.scalar(day) for day in plausible)
@@ -180,7 +182,7 @@ def to_raw(
             "longitude": longitude,
             "latitude": latitude,
             "gunshot_type": _optional(table, columns.get("gunshot_type")).cast(pa.string()),
-            "rounds": _whole_numbers(_optional(table, columns.get("rounds"))),
+            "rounds": pc.if_else(is_whole, rounds, pa.scalar(None, pa.float64())),
             "source_id": source_id,
             "as_received": (
                 _as_received(table, unusable) if side is None else row_texts(table, site, source, side, time_utc)
@@ -261,12 +263,6 @@ def read_coordinates(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the numbers of a column, with a decimal point or comma; null for other values."""
     is_text = pa.types.is_string(column.type)
     return _numbers(pc.replace_substring_regex(column, COMMA, r"\1.\2") if is_text else column)
-
-
-def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    numbers = _numbers(column)
-    whole = pc.and_(pc.equal(numbers, pc.round(numbers)), pc.less(pc.abs(numbers), 2**31))
-    return pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int32())
 
 
 def _optional(table: pa.Table, name: str | None) -> pa.ChunkedArray:

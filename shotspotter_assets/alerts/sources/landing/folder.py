@@ -167,6 +167,12 @@ class LandingFolder(AlertSource):
         )
         used = received.used_days(received.used_files(files, self.site, self._meaning), latest=self._latest_counts)
         paths = {day: rows for day, rows in used.items() if day < self._end}
+        without_files = ""
+        if not files and not in_transfer:
+            holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.site.name}/"
+            remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
+            missing = f"the landing folder {self.folder} is missing or empty"
+            without_files = f"City {self.site.name}: {missing}; {remedy}."
         return Landed(
             address=self.address,
             files=files,
@@ -175,7 +181,7 @@ class LandingFolder(AlertSource):
             in_transfer=in_transfer,
             gone=gone,
             unread=unread,
-            without_files="" if files or in_transfer else self._message_without_files(),
+            without_files=without_files,
         )
 
     def _with_changed(self, ready: Sequence[ListedFile], before: Received, until: float) -> tuple[Received, int]:
@@ -202,11 +208,6 @@ class LandingFolder(AlertSource):
             problem = f"{gone_files}, read with other settings of the city's file, cannot be found"
             remedy = "Put them back, or take back the change of the settings."
             raise SourceError(f"City {self.site.name}: {problem}. {remedy}")
-
-    def _message_without_files(self) -> str:
-        holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.site.name}/"
-        remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
-        return f"City {self.site.name}: the landing folder {self.folder} is missing or empty; {remedy}."
 
     def report(self) -> SourceReport:
         """Return the days that files cover, and the day from which on files come a day each."""
