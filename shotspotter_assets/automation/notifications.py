@@ -19,6 +19,7 @@ REPEAT_AFTER: Final = timedelta(hours=24)
 MAX_MESSAGES: Final = 20  # maximum number of messages in one text
 MAX_TEXT_CHARACTERS: Final = 1_000
 NO_WIDTH: Final = "\u200b"  # invisible space that breaks links and mentions
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 MIN_PART_CHARACTERS: Final = 12  # minimum length of a secret in an address; `services` is none
 
 # Logs below these levels hold addresses, as do all messages of Apprise about an address that it cannot use.
@@ -68,6 +69,7 @@ class Notifier:
     def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
         """Read the Apprise URLs of SHOTSPOTTER_NOTIFY_URLS; a ValueError for a wrong one hides its secret."""
         from apprise import Apprise, AppriseAsset, OverflowMode
+        from apprise.plugins.email import NotifyEmail
 
         urls = environ.get("SHOTSPOTTER_NOTIFY_URLS", "").strip()
         channels = Apprise(asset=AppriseAsset(app_id="ShotSpotter", http_redirects=False))
@@ -78,6 +80,13 @@ class Notifier:
         secrets = [part for part in re.split(r"[\s,/?&=:@]+", urls) if len(part) >= MIN_PART_CHARACTERS]
         for service in channels:
             service.overflow_mode = OverflowMode.SPLIT  # services refuse texts that are too long for them
+            is_plain_mail = isinstance(service, NotifyEmail) and (
+                service.secure_mode == "insecure" and service.smtp_host not in LOOPBACK
+            )
+            if service.password and is_plain_mail:
+                raise ValueError(
+                    "SHOTSPOTTER_NOTIFY_URLS sends a password over TLS only: use mailtos:// for mailto://."
+                )
             secrets.append(service.password or "")
         return cls(list(channels), Redaction([*secrets, *map(unquote, secrets), *environment_secrets(environ)]))
 

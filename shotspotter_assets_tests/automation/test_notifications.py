@@ -155,7 +155,14 @@ def test_texts_of_files_cannot_mention_everyone_or_add_headers(webhook: Webhook)
 
 
 @pytest.mark.parametrize(
-    "url", ["hooks.slack.com/s3cret", "mail://u:s3cret@host", "mailto://u:s3cret@", "slack://s3cret"]
+    "url",
+    [
+        "hooks.slack.com/s3cret",
+        "mail://u:s3cret@host",
+        "mailto://u:s3cret@",
+        "slack://s3cret",
+        "mailto://u:s3cret@h.gov",
+    ],
 )
 def test_a_wrong_address_is_refused_without_its_secret(
     url: str, webhook: Webhook, capfd: pytest.CaptureFixture[str]
