@@ -132,13 +132,12 @@ def level_change(window: "Window") -> Finding:
     """Check that no quarter has several times the incidents of the year before, or a fraction."""
     import numpy as np
 
-    daily = window.incidents_outside_silences
-    counts = np.where(daily.special, np.nan, daily.counts)
+    daily = window.ordinary_incidents
 
     def compare(end: int) -> tuple[float, str] | None:
         """Return the ratio of the quarter up to `end` to the quarter a year before, with a text if it is far from 1."""
         stops = (end + 1, max(end + 1 - WHOLE_WEEKS_YEAR, 0))
-        quarters = (counts[max(stop - QUARTER_DAYS, 0) : stop] for stop in stops)
+        quarters = (daily.counts[max(stop - QUARTER_DAYS, 0) : stop] for stop in stops)
         parts = [part[np.isfinite(part)] for part in quarters]
         if min(map(len, parts)) < MIN_QUARTER_DAYS or max(part.sum() for part in parts) < MIN_QUARTER_INCIDENTS:
             return None
@@ -148,7 +147,7 @@ def level_change(window: "Window") -> Finding:
         change = abs(np.log(now / before))
         if change < np.log(MAX_LEVEL_RATIO) or change / error < MIN_STANDARD_ERRORS:
             return 0.0, ""
-        quarter = f"{now:.1f} incidents a day in the quarter to {daily.days[end]}"
+        quarter = f"{now:.1f} incidents on an ordinary day of the quarter to {daily.days[end]}"
         return float(now / before), f"{quarter}, {before:.1f} a year before"
 
     sound = "No quarter has several times the incidents of a year before, or a fraction."
@@ -157,15 +156,15 @@ def level_change(window: "Window") -> Finding:
 
 
 def new_area(window: "Window") -> Finding:
-    """Check that incidents occur in the area of the year before."""
+    """Check that incidents on ordinary days occur in the area of the year before."""
     import numpy as np
     from scipy.special import bdtrc
 
     from shotspotter_assets.grid.cells import cell_numbers, cells_at
 
-    daily = window.incidents_outside_silences
+    daily = window.ordinary_incidents
     longitude, latitude = (window.incidents[name].to_numpy() for name in ("longitude", "latitude"))
-    ordinary = ~np.isin(window.incident_dates, np.array(daily.days, dtype="datetime64[D]")[daily.special])
+    ordinary = np.isin(window.incident_dates, np.array(daily.days, dtype="datetime64[D]")[np.isfinite(daily.counts)])
     row, column = cells_at(window.city, longitude, latitude)
     cell = cell_numbers(window.city, row, column)[ordinary]
     dates = window.incident_dates[ordinary]
@@ -187,11 +186,12 @@ def new_area(window: "Window") -> Finding:
         chance = bdtrc(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
         if new.mean() < unseen + MIN_NEW_SHARE or chance >= MAX_NEW_CHANCE:
             return 0.0, ""
-        share = f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]}"
-        where = f"{len(np.unique(now[new]))} cells without one in the year before (usual {unseen:.0%})"
+        share = f"{new.mean():.0%} of the incidents on ordinary days of the quarter to {daily.days[end]}"
+        number = number_of(len(np.unique(now[new])), "cell")
+        where = f"{number} without one on ordinary days of the year before (usual {unseen:.0%})"
         return round(float(new.mean()), 3), f"{share} are in {where}"
 
-    sound = "Alerts come from the same area as in the year before."
+    sound = "Incidents on ordinary days come from the same area as in the year before."
     remedy = "Give the dates of new sensors in `coverage` of the city's file, or train on the days since."
     return _finding(window, compare, sound, "The area grew", remedy)
 

@@ -126,11 +126,11 @@ class Window:
         return self.usual.all_silences()
 
     @cached_property
-    def incidents_outside_silences(self) -> Usual:
-        """`usual` for counts of incidents, which are unknown (NaN) in silences."""
+    def ordinary_incidents(self) -> Usual:
+        """`usual` for counts of incidents on ordinary days; NaN on other days, unknown days and in silences."""
         counts = self._counts(self.incident_dates)
         number = np.array([counts.get(day, np.nan) for day in self.usual.days], dtype=np.float64)
-        return replace(self.usual, counts=np.where(self.silences, np.nan, number))
+        return replace(self.usual, counts=np.where(self.silences | self.usual.special, np.nan, number))
 
     @cached_property
     def _of_no_day(self) -> pa.Table:

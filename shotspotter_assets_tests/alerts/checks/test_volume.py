@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from shotspotter_assets.alerts.checks.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.alerts.checks.finding import share_finding
 from shotspotter_assets.alerts.checks.row_shares import share_untyped
 from shotspotter_assets.alerts.checks.usual import special_days, usual_volume
-from shotspotter_assets.alerts.checks.volume import level_change
+from shotspotter_assets.alerts.checks.volume import level_change, new_area
 from shotspotter_assets.alerts.checks.window import BLOCK_DAYS, Block, Window
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.grid.dates import rows_of_days
@@ -87,14 +88,29 @@ BEFORE = local_day(ROWS) < date(2024, 3, 1)
 @pytest.mark.parametrize(
     ("check", "missing", "says", "also"),
     [
-        ("level_change", BEFORE & (np.arange(len(ROWS)) % 5 > 0), "the quarter to 2024-12-31", set()),
-        ("new_area", BEFORE & (ROWS["longitude"] >= -76.9), "cells without one in the year before", {"level_change"}),
+        ("level_change", BEFORE & (np.arange(len(ROWS)) % 5 > 0), "ordinary day of the quarter to 2024-12-31", set()),
+        (
+            "new_area",
+            BEFORE & (ROWS["longitude"] >= -76.9),
+            "cells without one on ordinary days of the year before",
+            {"level_change"},
+        ),
     ],
 )
 def test_a_changed_level_and_a_grown_area_are_found(check: str, missing: pd.Series, says: str, also: set[str]) -> None:
     found = firing(ROWS[~missing])
     assert says in found[check].message
     assert set(found) <= {check, "unusual_days", *also}, "the first days of a new level are unusual"
+
+
+def test_a_held_back_day_is_no_new_area() -> None:
+    day = date(2024, 11, 20)
+    at = np.arange(400)
+    times = pd.Timestamp("2024-11-20 12:00Z") + pd.to_timedelta(at * 60, "s")
+    corner = ROWS[:400].assign(time_utc=times, source_id=None, longitude=-77 + at / 8000, latitude=38.8 + at % 9 / 200)
+    window = city_of(pd.concat([ROWS, corner])).window()
+    assert not new_area(window).passed
+    assert new_area(replace(window, unknown=frozenset({day}))).passed
 
 
 @pytest.mark.parametrize("gap", [(date(2023, 1, 1), date(2023, 6, 30)), (date(2023, 4, 10), date(2023, 8, 1))])
