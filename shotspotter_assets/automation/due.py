@@ -41,6 +41,7 @@ from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, PRODUCTS, 
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import Key
 from shotspotter_assets.storage.stored_file import Partitions
+from shotspotter_assets.storage.wording import period
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
@@ -96,7 +97,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
     blocked = [*held_back_days(stored.table, city, days.due), *snapshot.unusable.values()]
     whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
-    missing = []  # a sentence about the recent days for which nothing has come, once all others are stored
+    missing = []  # a sentence about the recent days that are not known, once all others are stored
     if days.last is not None and not days.due and missing_days(stored.table, days.last):
         words = table_in_words(stored.table, days.last, days.last, city.rows)
         missing = [f"{words[:1].upper()}{words[1:]}."]
@@ -210,7 +211,7 @@ def _days_run(assets: tuple[Asset, ...], stretch: Sequence[date], days: DueDays,
     last = stretch[-1]
     due_days = [days.due[day] for day in stretch]
     files = named_files({day: days.due[day] for day in stretch})
-    named = f"{first} to {last}{files}: the first day" if len(stretch) > 1 else f"{first}{files}"
+    named = f"{period(first, last)}{files}{': the first day' if len(stretch) > 1 else ''}"
     return DueRun(
         assets,
         (first, last),

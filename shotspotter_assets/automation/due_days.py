@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
-from shotspotter_assets.storage.wording import first_of
+from shotspotter_assets.storage.wording import first_of, period
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
 MAX_NAMED: Final = 3  # maximum number of files that the reason for a day names
@@ -160,7 +160,7 @@ def _waits(city: City, left_out: Sequence[date], unanswered: date | None, last: 
         waits.append(f"Days from {max(unanswered, city.start)} are built once the source answers again.")
     if left_out:
         waits.append(
-            f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
+            f"No forecast or fold starts until all days of {period(left_out[0], left_out[-1])} are built. Write `automation: "
             "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
         )
     if city.end is None and unanswered is None and has_ended(last, today):

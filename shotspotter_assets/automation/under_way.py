@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.wording import period
 
 # priorities in the queue, in which people's runs have 0
 NEWEST_DAY: Final = 5
@@ -81,7 +82,4 @@ def _is_training(assets: Collection[str]) -> bool:
 
 
 def _of_days(days: Days) -> str:
-    if days is None:
-        return ""
-    first, last = days
-    return f" of {first}" if first == last else f" of {first} to {last}"
+    return "" if days is None else f" of {period(*days)}"

@@ -10,7 +10,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.catalogue import ALERTS, FROM_TABLES, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import NOT_MADE, Key, Lineage, Origin
-from shotspotter_assets.storage.wording import LAUNCH, number_of
+from shotspotter_assets.storage.wording import LAUNCH, number_of, period
 
 GRID: Final = "grid"  # metadata key of `grid_settings` in forecasts
 HARMLESS_KEYS: Final = {
@@ -115,7 +115,7 @@ def refuse_other_settings(lineage: Lineage, days: Sequence[date], city: City, as
     if other:
         selection = ",".join(f"{city.name}/{name}" for name in ALERTS)
         raise ValueError(
-            f"City {city.name}: {asset} of {number_of(len(other), 'day')}, {other[0]} to {other[-1]}, were stored with "
+            f"City {city.name}: {asset} of {number_of(len(other), 'day')}, {period(other[0], other[-1])}, were stored with "
             "other settings than the city's file has now (time zone, box, grid, types, or the meaning of times and "
             f"points). Rebuild {', '.join(ALERTS[:-1])} and {ALERTS[-1]} for these days, or undo the change: "
             f"{LAUNCH} --assets {selection} --partition-range {other[0]}...{other[-1]}"

@@ -269,7 +269,7 @@ def training_reason(
 ) -> str:
     """Return the reason for training on the issue date, given the record before it; "" if it is not due."""
     if before is None:
-        return "trained because no earlier day has live models"
+        return "trained because no earlier day has models"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
     cause = outdated(city, before, withheld)

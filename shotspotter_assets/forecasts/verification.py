@@ -21,7 +21,7 @@ from shotspotter_assets.storage.errors import error_reason
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.progress import steps
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.wording import first_of, number_of
+from shotspotter_assets.storage.wording import first_of, number_of, period
 
 RESTORE: Final = "Restore it from a backup."
 
@@ -167,7 +167,7 @@ def _in_words(store: Store, city: City, chain: Chain, now: datetime) -> str:
     later = sum(
         is_over(seal.day, city.zone, seal.sealed_at) for seal in last.values() if seal.state in ("issued", "late")
     )
-    facts = f"{number_of(len(last), 'day')} from {min(last)} to {max(last)} are as sealed: {counts}."
+    facts = f"As sealed: {number_of(len(last), 'day')} ({period(min(last), max(last))}), of these {counts}."
     facts += f" {number_of(later, 'issued day')} sealed after the day was over." if later else ""
     remade = sorted({seal.day for seal in seals if seal.remade})
     facts += f" Remade: {first_of([str(day) for day in remade])}." if remade else ""

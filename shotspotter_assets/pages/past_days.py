@@ -79,7 +79,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, object] | None:
         f"{outside} more came outside the covered cells." if outside > 0 else "",
         _of_plan(alerts["unit"][alerts["cell"].isin(cells) & (alerts["unit"] != NO_PLAN)], city, int(counts.sum())),
     ]
-    replayed = "made after the day, from what was known before it"
+    replayed = "made after the day, from the days before it"
     when = replayed if record.replayed else f"{number_of(record.lead, 'day')} ahead"
     return {
         "title": long_day(day),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.stored_file import StoredFolder
-from shotspotter_assets.storage.wording import LAUNCH, first_of, number_of
+from shotspotter_assets.storage.wording import LAUNCH, first_of, number_of, period
 
 
 class StoreError(Exception):
@@ -36,7 +36,7 @@ class MissingPartitionsError(StoreError):
         listed = first_of([str(day) for day in self.days])
         super().__init__(
             f"{asset} of {city} lacks {file} for {len(days):,} of the {number_of((last - first).days + 1, 'day')} "
-            f"{first} to {last}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])
+            f"{period(*window)}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])
         )
 
 

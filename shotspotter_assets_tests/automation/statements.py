@@ -94,9 +94,9 @@ class Said:
         return [day for day in sorted(self.snapshot.rows) if used and used < str(day) <= str(self.town.yesterday)]
 
     def says_nothing_came(self, day: date) -> bool:
-        """Return True if the words about the data say that nothing has come for a day."""
-        absent = self.status_file["data"].partition("nothing has come for ")[2].partition(";")[0]
-        return f"{day.day} {day:%B %Y}" == absent or (absent.startswith("the ") and f" {day.day}th" in f" {absent} ")
+        """Return True if the words about the data say that a day is not known."""
+        absent = [part for part in self.status_file["data"].split("; ") if part.endswith("not known")]
+        return any(f"{day.day} {day:%B %Y}" in part or f" {day.day}th" in part for part in absent)
 
     @property
     def long_days(self) -> list[str]:
@@ -142,7 +142,7 @@ SHOWN: Final[tuple[Statement, ...]] = (
         lambda said: bool(_lacking(said)),
     ),
     (
-        "nothing has come only for days without a landed row",
+        "only days without a landed row are not known",
         lambda said: [day for day in said.landed if said.says_nothing_came(day)],
         lambda said: [],
     ),

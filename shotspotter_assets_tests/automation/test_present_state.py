@@ -45,7 +45,7 @@ def test_a_failed_run_is_named_with_its_next_try(town: LivingCity) -> None:
 def test_an_empty_daily_file_has_arrived(town: LivingCity) -> None:
     town.land(f"daily_{TODAY}.csv")
     file = said(town)
-    assert "nothing has come" not in file["data"]
+    assert "not known" not in file["data"]
     assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
     assert f"daily_{TODAY}.csv" not in " ".join(Said(town).status["alerts"])
     town.settle(checks=False)

@@ -36,7 +36,7 @@ def states(town: LivingCity, days: list[date] = SILENT) -> list[str]:
 
 def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
     assert states(town) == ["unknown", "unknown"]
-    said = "lerts up to 27 November 2026; nothing has come for the 28th and 29th"
+    said = "lerts up to 27 November 2026; the 28th and 29th are not known"
     record = town.forecast(TODAY)
     assert (record.lead, record.last_known) == (4, date(2026, 11, 27))
     with town.clock():
@@ -78,7 +78,7 @@ def test_a_file_of_the_vendor_is_such_a_word_and_no_file_of_alerts(town: LivingC
     town.settle(checks=False)
     assert states(town) == ["unknown", "known"]
     assert "quiet_" not in town.message
-    assert "nothing has come for the 28th" in town.command("status", NAME)
+    assert "the 28th is not known" in town.command("status", NAME)
 
 
 def test_a_missing_daily_file_is_a_gap_although_a_later_one_has_come(town: LivingCity) -> None:

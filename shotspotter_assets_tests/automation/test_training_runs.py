@@ -64,9 +64,9 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
     record = models(town)
     assert record.is_interim
     assert record.served in {"ew_kde", "ewma", "historical_mean"}
-    assert (record.training_due, record.due_since) == ("trained because no earlier day has live models", YESTERDAY)
+    assert (record.training_due, record.due_since) == ("trained because no earlier day has models", YESTERDAY)
     assert record.reasons[0] == (
-        f"Models are to be trained because no earlier day has live models (due since the forecast for 16 March 2026). Until "
+        f"Models are to be trained because no earlier day has models (due since the forecast for 16 March 2026). Until "
         f"then the best simple method serves: {record.served}. To train them, run: shotspotter run town"
     )
     assert town.forecast(TODAY).why_served == record.reasons
@@ -77,7 +77,7 @@ def test_a_first_page_does_not_wait_for_training_and_says_so(town: LivingCity) -
 def test_a_training_is_a_long_run_and_tomorrow_is_refreshed_after_it(town: LivingCity) -> None:
     request = training(town)
     assert request.tags[LONG_TAG] == "true"
-    assert "no earlier day has live models" in request.tags["shotspotter/reason"]
+    assert "no earlier day has models" in request.tags["shotspotter/reason"]
     before = town.forecast(TODAY)
     assert town.run(request)
     trained = models(town)

@@ -57,7 +57,7 @@ def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, 
 
 
 def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> None:
-    assert retraining.training_reason(TOWN, NEXT, None) == "trained because no earlier day has live models"
+    assert retraining.training_reason(TOWN, NEXT, None) == "trained because no earlier day has models"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE) == ""
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
     assert "the inputs differ" in retraining.training_reason(TOWN, NEXT, serving_record())

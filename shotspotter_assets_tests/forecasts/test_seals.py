@@ -123,7 +123,7 @@ def test_a_forecast_is_sealed_when_its_day_has_begun(town: Town) -> None:
     assert town.states() == [(0, "issued", False)]
     town.pages(FIRST, hour=2)
     assert len(town.seals()) == 1
-    assert "1 day from 2024-05-01 to 2024-05-01 are as sealed: 1 issued" in town.verify()
+    assert "As sealed: 1 day (2024-05-01), of these 1 issued" in town.verify()
 
 
 def test_late_replayed_withheld_and_missing_days_are_links(town: Town) -> None:
@@ -343,7 +343,7 @@ def test_the_command_verifies_a_store(town: Town, tmp_path: Path) -> None:
 
     whole = command("--head", town.heads[0])
     assert whole.returncode == 0, whole.stderr
-    assert "town, gunfire: 3 days from 2024-05-01 to 2024-05-03 are as sealed: 3 issued." in whole.stdout
+    assert "town, gunfire: As sealed: 3 days (2024-05-01 to 2024-05-03), of these 3 issued." in whole.stdout
     drop_rows(town, FIRST)
     changed = command()
     assert changed.returncode == 1

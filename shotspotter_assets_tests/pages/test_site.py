@@ -313,7 +313,7 @@ def test_the_first_page_says_what_changed_since_the_day_before(copy: Store, tiny
 
 def test_the_first_page_says_what_is_known_now_and_was_known_when_issued(copy: Store, tiny_site: TinySite) -> None:
     record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
-    data = "alerts up to 16 November 2023; nothing has come for the 17th"
+    data = "alerts up to 16 November 2023; the 17th is not known"
     issued = {"data": data, "issued_at": "2023-11-17T17:05:00+00:00", "replayed": False}
     record.model_copy(update=issued).write(copy)
     make_pages(copy, tiny_site.city)

@@ -16,7 +16,7 @@ from shotspotter_assets.alerts.checks.finding import Finding, Findings, named_da
 from shotspotter_assets.cities.publication import Acknowledged
 from shotspotter_assets.cities.strict_model import CityFileError
 from shotspotter_assets.storage.catalogue import CITY_STATE
-from shotspotter_assets.storage.wording import number_of
+from shotspotter_assets.storage.wording import number_of, period
 
 if TYPE_CHECKING:
     from shotspotter_assets.alerts.checks.window import Window
@@ -132,7 +132,7 @@ def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: 
     parts = []
     if open_others:
         newest = sorted(open_others, key=lambda warned: max(warned.days))[-MAX_WARNINGS_QUOTED:]
-        quoted = [f"({min(warned.days)} to {max(warned.days)}) {warned.message}" for warned in newest]
+        quoted = [f"({period(min(warned.days), max(warned.days))}) {warned.message}" for warned in newest]
         if len(open_others) > len(newest):
             quoted.append(f"And {len(open_others) - len(newest)} older warnings.")
         parts.append(f"Open warnings about other days: {' '.join(quoted)} These days:")
@@ -142,8 +142,7 @@ def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: 
         parts.append(finding.message)
     for entry, days in accepted.items():
         if days:
-            period = f"{days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}"
-            parts.append(f"{entry} ({number_of(len(days), 'day')}, {period}).")
+            parts.append(f"{entry} ({number_of(len(days), 'day')}, {period(days[0], days[-1])}).")
     return replace(finding, passed=not left, message=" ".join(parts))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.storage.wording import first_of, number_of
+from shotspotter_assets.storage.wording import first_of, number_of, period
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.arrays import Booleans, Days
@@ -23,7 +23,7 @@ class Block:
     last: date
 
     def __str__(self) -> str:
-        return f"{self.first} to {self.last}"
+        return period(self.first, self.last)
 
     def holds(self, dates: "Days") -> "Booleans":
         """Flag the dates in the block."""

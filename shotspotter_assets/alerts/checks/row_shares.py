@@ -26,10 +26,12 @@ MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date may be from any d
 
 def share_rejected(window: "Window") -> Finding:
     """Check that few rows are rejected, and that most rows are not ignored as other events."""
-    from shotspotter_assets.alerts.cleaning import AS_SPELLED
-    from shotspotter_assets.alerts.days.stored_states import named_files
+    import pyarrow.compute as pc
 
-    remedy = "See rejected_by_reason of these partitions; most often the city file's box, start or columns are wrong."
+    from shotspotter_assets.alerts.cleaning import AS_SPELLED, BEFORE_START, OTHER_EVENT
+    from shotspotter_assets.alerts.days.stored_states import named_rows
+
+    remedy = "Most often the city file's box, start or columns are wrong."
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
     ignored = Counter(window.ignored_rows["date"].to_pylist())
     received, rejected = (
@@ -38,8 +40,9 @@ def share_rejected(window: "Window") -> Finding:
     finding = share_finding(rejected, received, USUAL_FAULTY, "cannot be used", remedy, compared)
     message = finding.message
     numbers = dict(finding.numbers)
-    if not finding.passed:
-        message += f" The rows are in {named_files(window.rejected_rows)}."
+    unusable = window.rejected_rows.filter(~pc.field("reason").isin([BEFORE_START, OTHER_EVENT]))
+    if unusable.num_rows:
+        message += f" Unusable: {named_rows(unusable)}."
     if window.undated:
         message += f" {number_of(window.undated, 'row')} without a usable date, which belong to no day."
         numbers["undated"] = window.undated

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.alerts.checks.finding import MIN_LEVEL_DAYS, QUARTER_DAYS, Finding, named_days
 from shotspotter_assets.cities.local_time import contiguous
-from shotspotter_assets.storage.wording import first_of, number_of
+from shotspotter_assets.storage.wording import first_of, number_of, period
 
 if TYPE_CHECKING:
     from shotspotter_assets.alerts.checks.usual import Usual
@@ -40,6 +40,8 @@ def unusual_days(window: "Window") -> Finding:
         message += " Ask the publisher about them."
     elif not checked:
         message = NOT_ENOUGH_DAYS
+    if left_out := window.unknown.intersection(window.checked):
+        message += f" Not known, so not checked: {named_days(left_out)}."
     if expected := [usual.days[index] for index in far if usual.special[index]]:
         message += f" Expected on holidays: {named_days(expected)}."
     return Finding(not unusual, message, {"checked_days": len(checked), "expected_days": len(expected)}, unusual)
@@ -54,8 +56,8 @@ def silent_days(window: "Window") -> Finding:
     stretches = [days for days in contiguous(silent) if days[-1] >= first]
     checked = slice(usual.days.index(first), None)
     if missing:
-        described = "; from ".join(f"{days[0]} to {days[-1]} ({number_of(len(days), 'day')})" for days in stretches)
-        message = f"No alert at all from {described}: the usual rate rules that out."
+        described = "; ".join(f"{period(days[0], days[-1])} ({number_of(len(days), 'day')})" for days in stretches)
+        message = f"No alert at all on {described}: the usual rate rules that out."
         message += " Ask the publisher for the missing data."
     elif any(map(isfinite, usual.quiet_mean[checked])):
         message = "No stretch without alerts is longer than chance allows."

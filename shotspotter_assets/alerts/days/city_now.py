@@ -71,7 +71,7 @@ def held_back_days(table: DayTable, city: City, due: Collection[date] = ()) -> I
     }
     for day, entry in held_back.items():
         if entry.is_unusual:
-            yield f"{day} waits until a person accepts it: {entry.why}."
+            yield f"{day} waits until a person accepts it: {entry.why}"
     unusable = [day for day, entry in held_back.items() if day <= (city.end or day) and not entry.is_unusual]
     if unusable:
         number = number_of(len(unusable), "day")
@@ -192,7 +192,7 @@ def usable_days(table: DayTable) -> Finding:
     reasons: dict[str, list[date]] = {}
     for key, day in sorted(held_back.items(), reverse=True):
         reasons.setdefault(day.why, []).append(key)
-    described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
+    described = [f"{days_in_words(sorted(days))}: {why}" for why, days in reasons.items()]
     not_shown = len(reasons) - MAX_PERIODS_SHOWN
     more = f" And {number_of(not_shown, 'more period')}." if not_shown > 0 else ""
     until = "in no model and no score until the landed file or the city's file is corrected, or the day is accepted"

@@ -41,7 +41,7 @@ def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, fou
     for index, mean in _unusual(city.holidays, city.start, counts, frozenset(words.accepted)).items():
         day = city.start + timedelta(days=index)
         alerts = f"{counts[index]:,} alerts are {counts[index] / max(mean, 0.1):,.0f} times the usual {mean:.1f}"
-        said = f"{alerts}; if they are right, run: shotspotter accept {city.name} {day}"
+        said = f"{alerts}; if they are right, run: shotspotter accept {city.name} {day}."
         decisions[day] = Decision("held_back" if city.unusual_days == "hold" else "known", said, is_unusual=True)
     return decisions
 
@@ -63,7 +63,7 @@ def unusual_sentences(holidays: str, table: DayTable) -> list[str]:
     usual = usual_volume(counts, days_between(min(counts), max(counts)), holidays)
     is_far = usual.counts > NOTED_RATIO * (usual.mean + 1)
     means = {day: mean for day, mean, far in zip(usual.days, usual.mean, is_far, strict=True) if far and day in newest}
-    waiting = [f"{key}: {day.why}." for key, day in newest.items() if day.is_unusual and day.is_counted]
+    waiting = [f"{key}: {day.why}" for key, day in newest.items() if day.is_unusual and day.is_counted]
     passed = [day for day in reversed(means) if not newest[day].is_unusual]
     noted = [f"{day.day} {day:%B %Y} ({counts[day]:,.0f}, usually {means[day]:.1f})" for day in passed]
     return [*waiting, *([f"Far more alerts than usual: {first_of(noted)}."] if noted else [])]

@@ -20,7 +20,7 @@ from shotspotter_assets.storage.store import Store, opened_parquet, parquet_byte
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: it has rows, or its silence was reported; `silent`: an answer that came late enough has no rows of it;
-`unknown`: nothing has come; `held_back`: its rows cannot be used, or wait for a person's word."""
+`unknown`: no usable file or answer has come; `held_back`: its rows cannot be used, or wait for a person's word."""
 
 
 class Decision(NamedTuple):

@@ -58,13 +58,13 @@ def days_in_words(days: Sequence[date]) -> str:
 def data_in_words(
     last_known: date, missing: Collection[date], held_back: Collection[date] = (), rows: str = "data"
 ) -> str:
-    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th".
+    """Return the known and the missing days: "alerts up to 27 November 2026; the 28th and 29th are not known".
 
     `rows` is the city's word for its rows (`City.rows`).
     """
     parts = [f"{rows} up to {long_day(last_known)}"]
     if absent := [day for day in missing if day not in held_back]:
-        parts.append(f"nothing has come for {_named(absent, last_known)}")
+        parts.append(f"{_named(absent, last_known)} {_are(absent)} not known")
     if held := [day for day in missing if day in held_back]:
         parts.append(f"{_named(held, last_known)} {_are(held)} held back")
     return "; ".join(parts)

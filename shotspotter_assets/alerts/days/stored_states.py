@@ -99,6 +99,15 @@ def named_files(rows: pa.Table) -> str:
     return first_of(names)
 
 
+def named_rows(rejected: pa.Table) -> str:
+    """Name the first rejected rows by file and line, with the reason."""
+    columns = (rejected[name].to_pylist() for name in ("received_from", "received_row", "reason"))
+    rows = sorted(zip(*columns, strict=True))
+    return first_of(
+        [f"{PurePosixPath(path).name}, row {row} ({REASONS[why]})" for path, row, why in rows], separator="; "
+    )
+
+
 def _example(rows: pa.Table, reason: str) -> str:
     if reason in {OUTSIDE_BOX, "swapped_point"}:
         extents = (np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude"))

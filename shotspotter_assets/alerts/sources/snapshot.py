@@ -29,7 +29,7 @@ from shotspotter_assets.alerts.sources.tabular_settings import ApiSettings, Pati
 from shotspotter_assets.cities.source_settings import Site
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.wording import number_of
+from shotspotter_assets.storage.wording import number_of, period
 
 POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
 PATIENCE: Final = Patience(answer_seconds=20, retries=1)
@@ -177,7 +177,9 @@ class Snapshot:
             )
         for path, file in sorted(self.files.items()):
             if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
-                dated = f"{number_of(sum(future.values()), 'row')} dated in the future, {min(future)} to {max(future)}"
+                dated = (
+                    f"{number_of(sum(future.values()), 'row')} dated in the future, {period(min(future), max(future))}"
+                )
                 wait = "They wait for their days; if the dates are wrong, replace the file."
                 said.append(f"{path} has {dated}. {wait}")
         said += [*self.folders_without_files, *(answer.error for answer in self.polled.values() if answer.error)]

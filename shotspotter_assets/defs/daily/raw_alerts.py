@@ -109,10 +109,11 @@ def days_are_usable(store: StoreResource, city: City) -> dg.AssetCheckResult:
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
     """Log the days of each state that a person should look at, with the reason for the last of them."""
+    from shotspotter_assets.alerts.days.days_in_words import days_in_words
+
     for state, ending in STATES_WARNED_OF.items():
         days = [day for day, entry in stored.items() if entry.state == state]
         if days and (state != "silent" or len(days) >= MIN_WARNED_SILENCE_DAYS):
             context.log.warning(
-                f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}. "
-                f"{stored[days[-1]].why} {ending}"
+                f"{city.name}: {state.replace('_', ' ')}, {days_in_words(days)}. {stored[days[-1]].why} {ending}"
             )

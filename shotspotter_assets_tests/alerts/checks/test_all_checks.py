@@ -21,7 +21,7 @@ def test_a_warning_ends_when_its_days_are_found_well(store: Store) -> None:
     keep_findings(store, TOWN, DAYS, {"silent_days": silent(DAYS[1], DAYS[5])})
     partly = keep_findings(store, TOWN, DAYS[:3], {"silent_days": WELL})
     assert not partly["silent_days"].passed
-    assert "(2024-03-06 to 2024-03-06)" in partly["silent_days"].message
+    assert "(2024-03-06)" in partly["silent_days"].message
     assert keep_findings(store, TOWN, DAYS[5:6], {"silent_days": WELL})["silent_days"].passed
 
 
@@ -41,7 +41,7 @@ def test_many_warnings_are_quoted_by_the_newest(store: Store) -> None:
     for day in DAYS:
         found = keep_findings(store, TOWN, [day], {"silent_days": silent(day)})
     message = found["silent_days"].message
-    assert "(2024-03-09 to 2024-03-09)" in message
+    assert "(2024-03-09)" in message
     assert "(2024-03-01 to" not in message
     assert "And 6 older warnings." in message
 

@@ -41,6 +41,23 @@ def test_a_burst_is_an_unusual_day() -> None:
     assert "2024-03-09 (1" in found["unusual_days"].message
 
 
+def test_a_day_held_back_is_named_as_not_checked() -> None:
+    window = city_of(sound(seed=4)).window()
+    held_back = replace(window, unknown=frozenset([LAST]))
+    before, after = (findings(one)["unusual_days"] for one in (window, held_back))
+    assert "not checked" not in before.message
+    assert after.numbers["checked_days"] == int(before.numbers["checked_days"]) - 1
+    assert f"Not known, so not checked: {LAST}." in after.message
+
+
+def test_unusable_rows_are_named_by_file_and_line() -> None:
+    rows = sound(seed=4)
+    rows.loc[12, "longitude"] = 5.0
+    found = findings(city_of(rows).window())["share_rejected"]
+    assert found.passed
+    assert "Unusable: file, row 12 (the point lies outside the city's box)." in found.message
+
+
 def test_all_unusual_days_are_counted() -> None:
     rows = sound(seed=3)
     days = [date(2024, 3, day) for day in (4, 7, 12, 15, 20, 26)]
@@ -60,7 +77,7 @@ def test_missing_weeks_are_silent_days() -> None:
         rows = rows[~local_day(rows).between(*gap)]
     found = firing(rows)
     assert set(found) == {"silent_days"}
-    expected = "from 2024-03-01 to 2024-03-20 (20 days); from 2024-05-01 to 2024-05-09 (9 days): the usual rate"
+    expected = "on 2024-03-01 to 2024-03-20 (20 days); 2024-05-01 to 2024-05-09 (9 days): the usual rate"
     assert expected in found["silent_days"].message
 
 

@@ -19,6 +19,7 @@ def held(changes: dict[date, int], city: City = CITY, accepted: tuple[date, ...]
     """The days that wait for a person's word in a city with seven alerts a day, some of which have other numbers."""
     rows = {day: DayRows(number) for day, number in (USUAL | changes).items() if number}
     decisions = day_decisions(city, [SourceReport()], Words(accepted=frozenset(accepted)), rows, LAST)
+    assert all(decision.why.endswith(".") for decision in decisions.values()), "each reason is a sentence"
     return [day for day, decision in decisions.items() if decision.is_unusual]
 
 
