@@ -6,8 +6,7 @@ from shotspotter_assets.accountability.burden_audit import BurdenAudit
 from shotspotter_assets.accountability.patrols_made import PatrolsRecord
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
-from shotspotter_assets.forecasts.approval import WaitingModels
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals, WaitingModels
 from shotspotter_assets.forecasts.issued_forecasts import ForecastRecord
 from shotspotter_assets.forecasts.issued_scores import ScoreRecord
 from shotspotter_assets.forecasts.nowcast_scores import NowcastScoreRecord

@@ -1,8 +1,8 @@
 """Patrols made on a day beside the day's plan, and their sums over days."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
@@ -126,11 +126,16 @@ def day_patrols(
             }
         )
     of_day = [problem.line for problem in (*read.problems, *problems) if problem.day == day]
-    visits = [row for row in records if row["planned_hours"]]
+    return pa.Table.from_pylist(records, PATROLS_MADE.schema), _day_record(city, day, records, of_day)
+
+
+def _day_record(city: City, day: date, rows: Sequence[Mapping[str, Any]], problems: Sequence[str]) -> PatrolsRecord:
+    """Sum up the rows of a day (`PATROLS_MADE`)."""
+    visits = [row for row in rows if row["planned_hours"]]
     reported = [row for row in visits if row["made_hours"] is not None]
     partly: State = "reported" if len(reported) == len(visits) else "partly reported"
     state: State = partly if reported else "not reported"
-    record = PatrolsRecord(
+    return PatrolsRecord(
         city=city.name,
         scored_date=day,
         state=state if visits else "no plan",
@@ -140,12 +145,11 @@ def day_patrols(
         planned_hours=sum(row["planned_hours"] for row in visits),
         reported_hours=sum(row["planned_hours"] for row in reported),
         carried_out_hours=sum(min(row["made_hours"], row["planned_hours"]) for row in reported),
-        made_hours=sum(row["made_hours"] or 0.0 for row in records),
-        outside_hours=sum(row["made_hours"] for row in records if not row["planned_hours"]),
-        problems=tuple(of_day[:MAX_PROBLEMS]),
-        problem_count=len(of_day),
+        made_hours=sum(row["made_hours"] or 0.0 for row in rows),
+        outside_hours=sum(row["made_hours"] for row in rows if not row["planned_hours"]),
+        problems=tuple(problems[:MAX_PROBLEMS]),
+        problem_count=len(problems),
     )
-    return pa.Table.from_pylist(records, PATROLS_MADE.schema), record
 
 
 def read_plan_of(store: Store, city: City, day: date) -> tuple[pa.Table, pa.Table]:

@@ -11,7 +11,7 @@ from shotspotter_assets.accountability.account import NO_SENSORS, Cell, Figure, 
 from shotspotter_assets.cities.accountability import Subject, SubjectOfYear
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, ONE_YEAR, contiguous, days_between
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import day_states
 from shotspotter_assets.forecasts.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue

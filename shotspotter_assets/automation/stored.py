@@ -12,7 +12,7 @@ from shotspotter_assets.alerts.sources.side_tables import TableState, read_state
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.stored_settings import own_settings
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals
 from shotspotter_assets.storage.catalogue import ALERTS, SERVING_RECORD, WAITING_MODELS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (

@@ -69,7 +69,8 @@ class RunUnderWay:
         return days is None or (self.days is not None and self.days[0] <= days[1] and days[0] <= self.days[1])
 
     def __str__(self) -> str:
-        return f"the run of {', '.join(sorted(self.assets))}{_of_days(self.days)}"
+        days = "" if self.days is None else f" of {period(*self.days)}"
+        return f"the run of {', '.join(sorted(self.assets))}{days}"
 
 
 def writer(under_way: Sequence[RunUnderWay], assets: Collection[str], days: Days) -> RunUnderWay | None:
@@ -79,7 +80,3 @@ def writer(under_way: Sequence[RunUnderWay], assets: Collection[str], days: Days
 
 def _is_training(assets: Collection[str]) -> bool:
     return set(assets) == {Asset.LIVE_MODELS}
-
-
-def _of_days(days: Days) -> str:
-    return "" if days is None else f" of {period(*days)}"

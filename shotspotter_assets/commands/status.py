@@ -20,7 +20,7 @@ from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.requested_runs import retries, runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.evaluation.estimates import newest_level
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.forecasts.seals import heads_in_words
 from shotspotter_assets.settings import Settings

@@ -8,8 +8,7 @@ from shotspotter_assets.alerts.days.days_in_words import long_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY
 from shotspotter_assets.cities.stored_settings import model_settings
-from shotspotter_assets.forecasts.approval import WaitingModels, serve_approved, stored_models
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals, WaitingModels, serve_approved, stored_models
 from shotspotter_assets.forecasts.issued_forecasts import CANDIDATE_COLUMN, is_over, issued_on_grid
 from shotspotter_assets.forecasts.issued_scores import issued_level
 from shotspotter_assets.forecasts.serving_record import BY_HAND, FIT, PLACE, WEEK, ServingRecord

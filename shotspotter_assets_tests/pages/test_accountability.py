@@ -17,7 +17,7 @@ from shotspotter_assets.cities.accountability import Accountability, Bounds
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.publication import Acknowledged
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals
 from shotspotter_assets.forecasts.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.forecasts.patrol.dispatch import PlanRecord, write_plan
 from shotspotter_assets.forecasts.serving_record import ServingRecord

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shotspotter_assets.forecasts.approvals import Approvals
+from shotspotter_assets.forecasts.approval import Approvals
 from shotspotter_assets.storage.catalogue import APPROVALS, CITY_STATE, TENSORS
 from shotspotter_assets.storage.store import Store, parquet_bytes
 from shotspotter_assets.storage.store_format import (

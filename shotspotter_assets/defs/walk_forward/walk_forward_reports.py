@@ -25,7 +25,7 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None) -> panel.M
     The headline scores of each full month are made with them.
     """
     from shotspotter_assets.evaluation import walk_forward_report as pooled
-    from shotspotter_assets.forecasts.approvals import Approvals
+    from shotspotter_assets.forecasts.approval import Approvals
     from shotspotter_assets.forecasts.headline_scores import headline_scores
     from shotspotter_assets.forecasts.serving_record import ServingRecord
     from shotspotter_assets.models.forecaster_registry import candidate_of
