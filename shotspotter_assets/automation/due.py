@@ -11,11 +11,11 @@ from shotspotter_assets.alerts.days.city_now import (
     FAILED,
     NEXT,
     CityNow,
-    awaited_days,
     held_back_days,
+    last_due,
     stored_now,
 )
-from shotspotter_assets.alerts.days.days_in_words import missing_days, table_in_words
+from shotspotter_assets.alerts.days.days_in_words import last_awaited, missing_days, table_in_words
 from shotspotter_assets.alerts.sources.side_settings import sections_of
 from shotspotter_assets.alerts.sources.snapshot import Snapshot
 from shotspotter_assets.automation.due_days import DueDays, due_days, named_files
@@ -98,8 +98,10 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     blocked = [*held_back_days(stored.table, city, days.due), *snapshot.unusable.values()]
     whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
     missing = []  # a sentence about the recent days that are not known, once all others are stored
-    if days.last is not None and not days.due and missing_days(stored.table, days.last):
-        words = table_in_words(stored.table, days.last, days.last, city.rows)
+    awaited = last_awaited(city.site, now, stored.table)
+    newest = min(days.last or awaited, awaited)
+    if days.last is not None and not days.due and missing_days(stored.table, newest):
+        words = table_in_words(stored.table, newest, newest, city.rows)
         missing = [f"{words[:1].upper()}{words[1:]}."]
     waits = [
         *snapshot.waits(now.astimezone(city.zone).date()),
@@ -111,8 +113,6 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     ]
     landed = {*snapshot.rows, *(day for report in snapshot.reports[:1] for day in report.files)}
     arrived = [day for day in days.due if day in landed]
-    newest = days.last or max(stored.table.days, default=date.min)
-    _, due_day = awaited_days(stored.table, city, now)
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
@@ -120,7 +120,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
         waits=waits,
         days=days.due,
         arrived=arrived,
-        data=table_in_words(stored.table, newest, due_day, city.rows, arrived),
+        data=table_in_words(stored.table, newest, last_due(stored.table, city, now), city.rows, arrived),
         blocked=blocked,
     )
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.days.day_table import DayTable
-from shotspotter_assets.alerts.days.days_in_words import RECENT_DAYS, data_in_words
+from shotspotter_assets.alerts.days.days_in_words import last_awaited, table_in_words
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.local_time import ONE_DAY, days_between, today
+from shotspotter_assets.cities.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.stored_settings import refuse_other_settings
 from shotspotter_assets.grid.city_factors import CityFactors
 from shotspotter_assets.grid.coverage import coverage_starts, estimate_coverage_starts
@@ -43,8 +44,7 @@ class CityHistory:
     frames: pa.Table  # sparse tensors of the days with their `date`, see `gridding.tensors.dense_window`
     lead: int = 1  # days from the last known day to the day after the issue date: 1 where the issue date is known
     unknown: frozenset[date] = frozenset()  # days whose alerts are not known; `frames` have no rows of them
-    held_back: frozenset[date] = frozenset()  # days whose rows are held back
-    newest: date | None = None  # last known day if `until` has left it out
+    table: DayTable = field(default_factory=DayTable)  # stored days of the city
     lineage: Lineage = field(default_factory=dict)  # of the stored tensors
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class CityHistory:
         """
         table = DayTable.read(store, city.name, is_needed=True)
         days = days_between(first or city.start, last)
-        is_open = last >= today(city.zone) - ONE_DAY
+        is_open = last >= local_time.today(city.zone) - ONE_DAY
         last_stored = min(max(table.days, default=last), last) if is_open else last
         counted = np.flatnonzero(table.is_counted(days_between(days[0], last_stored)))
         if not len(counted):
@@ -78,8 +78,7 @@ class CityHistory:
         frames = _stored_frames(store, city.name, known[0], known[-1], lineage)
         if table.days:
             table.require(city.name, known)
-        held_back = unknown.intersection(table.in_state("held_back"))
-        return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back, lineage=lineage)
+        return cls(city, known, frames, len(days) - end, unknown.intersection(known), table, lineage)
 
     @classmethod
     def find(cls, store: Store, city: City, last: date, first: date) -> Self | None:
@@ -109,11 +108,9 @@ class CityHistory:
 
     @property
     def data_in_words(self) -> str:
-        """The known and the missing days to the issue date, as far as they are over."""
-        gaps = [day for day in sorted(self.unknown) if day >= self.last_known - RECENT_DAYS]
-        last_over = min(self.issue_date, today(self.city.zone) - ONE_DAY)
-        missing = [*gaps, *days_between(self.newest or self.last_known, last_over)[1:]]
-        return data_in_words(self.last_known, missing, self.held_back, self.city.rows)
+        """The known and the missing days to the issue date, as far as they are awaited."""
+        last = min(self.issue_date, last_awaited(self.city.site, local_time.now(), self.table))
+        return table_in_words(self.table, last, self.last_known, self.city.rows, known=self.last_known)
 
     @property
     def is_too_late(self) -> bool:
@@ -151,13 +148,12 @@ class CityHistory:
             frames=_between(self.frames, self.days[0], last),
             lead=self.lead + (self.last_known - last).days,
             unknown=self.unknown.intersection(days),
-            newest=self.newest or self.last_known,
         )
 
     def as_published(self) -> "CityHistory":
         """Return the days that the publication rule gives for the day after the issue date; all without a rule."""
         complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
-        return self if complete is None else replace(self.until(complete), newest=None)
+        return self if complete is None else self.until(complete)
 
     @cached_property
     def is_known(self) -> Booleans:

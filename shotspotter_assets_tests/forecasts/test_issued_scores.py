@@ -210,7 +210,7 @@ def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecast
     record = issued_forecasts.load_record(store, TOWN.name, late.issue_date)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
-    assert record.data == "alerts up to 1 June 2024; 2 to 15 June 2024 are not known"
+    assert record.data == "alerts up to 1 June 2024; 2 to 15 June 2024 are not stored yet"
     assert issued_forecasts.issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
     assert withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shotspotter_assets.alerts.days.city_now import lateness, stored_now
 from shotspotter_assets.alerts.days.day_table import Day, DayState, DayTable
+from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import days_between
 from shotspotter_assets.cities.stored_settings import settings_version
 from shotspotter_assets.grid.tensors import grid_schema
@@ -80,11 +82,33 @@ def test_unknown_days_have_no_rows_and_a_mask_by_day_and_hour(store: Store) -> N
 
 def test_days_that_are_left_out_have_come(store: Store) -> None:
     """As for models of a longer lead, which wait for a person's approval."""
+    known = Day("known", "", 1, 0, "", None, {})
+    DayTable.update(store, CITY.name, dict.fromkeys(days_between(CITY.start, LAST), known))
     stored = CityHistory.load(store, CITY, LAST)
     earlier = LAST - timedelta(days=2)
     words = f"alerts up to {earlier.day} {earlier:%B %Y}"
     assert stored.until(earlier).data_in_words == words
-    assert replace(stored, lead=2).until(earlier).data_in_words.removeprefix(words).endswith(" not known")
+    assert replace(stored, lead=2).until(earlier).data_in_words == f"{words}; 1 April 2021 is not stored yet"
+
+
+@pytest.mark.parametrize("state", [None, "unknown", "held_back", "known"])
+def test_a_forecast_and_the_present_state_await_the_same_days(
+    store: Store, monkeypatch: pytest.MonkeyPatch, state: DayState | None
+) -> None:
+    """At night nobody names the day before as missing, unless something of it has come."""
+    states: dict[date, DayState | None] = dict.fromkeys(days_between(CITY.start, LAST), "known")
+    states |= {LAST - timedelta(days=1): "unknown", LAST: state}
+    days = {day: Day(of_day, "", 1, 0, "", None, {}) for day, of_day in states.items() if of_day is not None}
+    DayTable.update(store, CITY.name, days)
+    for hour, minute, issue_date in ((0, 5, 0), (6, 29, 0), (6, 30, 0), (12, 0, 1)):
+        now = datetime(2021, 4, 1, hour, minute, tzinfo=CITY.zone)
+        monkeypatch.setattr(local_time, "now", lambda now=now: now)
+        data = CityHistory.load(store, CITY, LAST + timedelta(days=issue_date)).data_in_words
+        assert stored_now(CITY, DayTable.read(store, CITY.name)).data == data
+        assert lateness(store, CITY).message[1:].startswith(f"{data[1:]}.")
+        assert "the 30th" in data
+        is_named = "31st" in data or data.startswith("alerts up to 31")
+        assert is_named == (hour >= 12 or minute == 30 or state in ("held_back", "known")), data
 
 
 def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

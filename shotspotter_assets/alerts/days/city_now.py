@@ -5,7 +5,7 @@ Checks of the present: late alerts, days held back, and unusable landed files.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -18,12 +18,12 @@ from shotspotter_assets.alerts.days.days_in_words import (
     MAX_SILENT_DAYS,
     days_in_words,
     has_ended,
+    last_awaited,
     long_day,
     missing_days,
     table_in_words,
 )
 from shotspotter_assets.alerts.days.known_days import MIN_CHANCE_OF_REPORTED, MIN_SILENCE_DAYS, implausible, rows_due
-from shotspotter_assets.alerts.sources.snapshot import DAILY_AT
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import contiguous, days_between
@@ -51,11 +51,12 @@ class CityNow(BaseModel):
 
 def stored_now(city: City, table: DayTable, at: datetime | None = None) -> CityNow:
     """Return the state that follows from the stored days alone."""
-    _, due = awaited_days(table, city, at or local_time.now())
+    now = at or local_time.now()
+    last = last_awaited(city.site, now, table)
     return CityNow(
         at=at,
         table=table.version(date.min, date.max),
-        data=table_in_words(table, max(table.days, default=date.min), due, city.rows),
+        data=table_in_words(table, last, last_due(table, city, now), city.rows),
         stage=NEXT if city.is_automated else MANUAL,
         waits=tuple(held_back_days(table, city)),
     )
@@ -118,21 +119,17 @@ def lateness(store: Store, city: City, present: CityNow | None = None) -> Findin
     table = DayTable.read(store, city.name)
     local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
-    end = city.end or local.date()
-    awaited, due = awaited_days(table, city, local)
-    # A day may be stored before it is awaited, and after the end that the city's file has now.
-    last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
-    issue_date = min(newest_issue_date(local), end)
-    finding = alerts_on_time(table, city, last, due, issue_date, issued, present)
+    last = last_awaited(city.site, local, table)
+    issue_date = min(newest_issue_date(local), city.end or local.date())
+    finding = alerts_on_time(table, city, last, last_due(table, city, local), issue_date, issued, present)
     return replace(finding, passed=finding.passed or city.end is not None)
 
 
-def awaited_days(table: DayTable, city: City, now: datetime) -> tuple[date, date]:
-    """Return the last day that is stored by now, whether it has rows or not, and the last one whose rows are due."""
-    local = now.astimezone(city.zone)
-    awaited = min(local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2), city.end or local.date())
-    due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
-    return awaited, min(due or awaited, awaited)
+def last_due(table: DayTable, city: City, now: datetime) -> date:
+    """Return the last awaited day whose rows are due."""
+    awaited = last_awaited(city.site, now, table)
+    with_rows = {day: rows for day, rows in table.days.items() if rows.rows}
+    return min(rows_due(city, with_rows, now.astimezone(city.zone).date()) or awaited, awaited)
 
 
 def alerts_on_time(
@@ -144,7 +141,7 @@ def alerts_on_time(
     last_issued: date | None = None,
     present: CityNow | None = None,
 ) -> Finding:
-    """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last day that is over.
+    """Check that the days whose alerts are due, up to the day `due`, are known; `last` is the last awaited day.
 
     One missing day passes, because files come at different times. `issue_date` is the day before the newest day to forecast.
     """

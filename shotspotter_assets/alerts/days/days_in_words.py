@@ -1,35 +1,46 @@
 """The known and the missing days of a city in words, the same on pages, in records, in checks and in the status."""
 
 from collections.abc import Collection, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from shotspotter_assets.alerts.days.day_table import DayTable
-from shotspotter_assets.cities.local_time import contiguous, days_between
+from shotspotter_assets.cities.local_time import ONE_DAY, contiguous, days_between
+from shotspotter_assets.cities.source_settings import Site
 
+DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
 RECENT_DAYS: Final = timedelta(days=14)  # age of missing days that are named although later days are known
 MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 MAX_NAMED_DAYS: Final = 3  # more days are named by the first and the last one
 
 
-def missing_days(table: DayTable, last: date) -> list[date]:
-    """Return the recent days to `last` that do not count: all after the last known one, and others of two weeks."""
-    known = table.last_counted(last)
+def last_awaited(site: Site, now: datetime, table: DayTable) -> date:
+    """Return the last day whose data are awaited: yesterday from `DAILY_AT` on, or once something of it is stored."""
+    local = now.astimezone(site.zone)
+    yesterday = local.date() - ONE_DAY
+    is_awaited = local.time() >= DAILY_AT or yesterday in table.in_state("known", "silent", "held_back")
+    return min(yesterday if is_awaited else yesterday - ONE_DAY, site.end or yesterday)
+
+
+def missing_days(table: DayTable, last: date, known: date | None = None) -> list[date]:
+    """Return the recent days to `last` that do not count: all after the last `known` one, and others of two weeks."""
+    known = known or table.last_counted(last)
     if known is None:
         return []
-    recent = days_between(known - RECENT_DAYS, known)
-    gaps = [day for day in recent if day in table.days and not table.days[day].is_counted]
-    return [*gaps, *days_between(known, last)[1:]]
+    days = {day: table.days.get(day) for day in days_between(known - RECENT_DAYS, last)}
+    return [day for day, entry in days.items() if (day > known if entry is None else not entry.is_counted)]
 
 
-def table_in_words(table: DayTable, last: date, due: date, rows: str, arrived: Collection[date] = ()) -> str:
+def table_in_words(
+    table: DayTable, last: date, due: date, rows: str, arrived: Collection[date] = (), known: date | None = None
+) -> str:
     """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet.
 
     Of `arrived` days, rows or daily files have landed that are not stored yet. `due` is the last day whose rows are due: a
-    source without rows for long before it has ended.
+    source without rows for long before it has ended. `known` is the last known day, by default of the table.
     """
-    known = table.last_counted(last)
-    lacking = missing_days(table, last)
+    known = known or table.last_counted(last)
+    lacking = missing_days(table, last, known)
     missing = [day for day in lacking if day not in arrived]
     stored = [day for day in missing if day in table.days]
     others = [day for day in missing if day not in table.days]

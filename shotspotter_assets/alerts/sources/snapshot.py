@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final
@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.alerts.days.day_table import Day, DayRows, DayTable
 from shotspotter_assets.alerts.days.day_words import NO_WORDS, Words
-from shotspotter_assets.alerts.days.days_in_words import has_ended
+from shotspotter_assets.alerts.days.days_in_words import has_ended, last_awaited
 from shotspotter_assets.alerts.days.known_days import SourceReport
 from shotspotter_assets.alerts.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.alerts.sources.landing.folder import Landed, LandingFolder
@@ -34,7 +34,6 @@ from shotspotter_assets.storage.wording import number_of, period
 POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
 PATIENCE: Final = Patience(answer_seconds=20, retries=1)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
-DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
 MIN_ROWS_OUTSIDE: Final = 10
 MAX_SHARE_OUTSIDE: Final = 0.2  # of real cities at most 3% of the rows lie outside their districts
 
@@ -146,15 +145,14 @@ class Snapshot:
         return {*self.words.quiet, *(day for report in self.reports[:1] for day in report.files)}
 
     def last_due(self, now: datetime) -> date:
-        """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows, its file or its end."""
-        local = now.astimezone(self.site.zone)
-        yesterday = local.date() - timedelta(days=1)
+        """Return the last day to store: the last awaited one, or yesterday once a source has its rows, its file or its end."""
+        yesterday = now.astimezone(self.site.zone).date() - timedelta(days=1)
         reported = [day for day in {*self.rows, *self.reported} if day <= yesterday]
         is_complete = any(report.is_complete for report in self.reports)
-        is_over = is_complete or local.time() >= DAILY_AT or yesterday in reported
-        last = yesterday if is_over else yesterday - timedelta(days=1)
+        is_over = is_complete or yesterday in reported
+        last = yesterday if is_over else last_awaited(self.site, now, DayTable())
         newest = max(reported, default=None)
-        if newest is not None and has_ended(newest, last):
+        if newest is not None and has_ended(newest, yesterday):
             last = newest
         return min(last, self.site.end or last)
 
