@@ -53,7 +53,10 @@ class _Issue(StoredRecord):
     forecast_date: date = Field(description="Local day after the issue date.")
     lead: int = Field(description="Days from `last_known` to `forecast_date`.")
     last_known: date = Field(description="Last day whose data were used.")
-    data: str = Field("", description="Known and missing days, in words.")
+    missing: tuple[date, ...] = Field(
+        (), description="Days of the history, to the last awaited one, without known data."
+    )
+    data: str = Field("", description="Known days and recent missing days, in words.")
     earlier: tuple[IssuedVersion, ...] = Field((), description="Versions that were issued before, in order.")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.alerts.days.day_table import DayTable
-from shotspotter_assets.alerts.days.days_in_words import last_awaited, table_in_words
+from shotspotter_assets.alerts.days.days_in_words import last_awaited, missing_days, table_in_words
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.local_time import ONE_DAY, days_between
@@ -107,10 +107,19 @@ class CityHistory:
         return self.last_known + timedelta(days=self.lead - 1)
 
     @property
+    def last_awaited(self) -> date:
+        """The last day to the issue date whose data are awaited."""
+        return min(self.issue_date, last_awaited(self.city.site, local_time.now(), self.table))
+
+    @property
+    def missing(self) -> tuple[date, ...]:
+        """The days to the last awaited one whose data are not known."""
+        return tuple(missing_days(self.table, self.last_awaited, self.last_known, self.days[0]))
+
+    @property
     def data_in_words(self) -> str:
-        """The known and the missing days to the issue date, as far as they are awaited."""
-        last = min(self.issue_date, last_awaited(self.city.site, local_time.now(), self.table))
-        return table_in_words(self.table, last, self.last_known, self.city.rows, known=self.last_known)
+        """The last known day, and the missing days after it and of the two weeks before it."""
+        return table_in_words(self.table, self.last_awaited, self.last_known, self.city.rows, known=self.last_known)
 
     @property
     def is_too_late(self) -> bool:

@@ -40,6 +40,9 @@ class Status(StoredRecord):
     forecast_date: date | None = None
     issue_date: date | None = Field(None, description="Last day whose data could be used.")
     last_known: date | None = Field(None, description="Last day whose data were used.")
+    missing: tuple[date, ...] = Field(
+        (), description="Days without known data when it was issued, to the last awaited one."
+    )
     data: str = Field("", description="Known, missing and arrived days at `as_of`, in words.")
     as_of: datetime | None = Field(None, description="Instant of `data`, `made` and `waits`; the sensor renews them.")
     made: str = Field("", description="Days that have arrived and that the forecast lacks, in words.")
@@ -78,8 +81,8 @@ def published_files(store: Store, issue: NewestForecast, status: Status) -> dict
     """
     forecast = issue.forecast
     if forecast is None:
-        last_known = issue.nothing and issue.nothing.last_known
-        status = status.model_copy(update={"no_forecast": issue.no_forecast, "last_known": last_known})
+        days = {} if issue.nothing is None else issue.nothing.model_dump(include={"last_known", "missing"})
+        status = status.model_copy(update={"no_forecast": issue.no_forecast, **days})
         return {catalogue.STATUS.file: status.content()}
     record = forecast.record
     facts = {

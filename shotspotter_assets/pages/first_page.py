@@ -99,6 +99,7 @@ def _drawable(store: Store, city: City, issue_date: date) -> IssueRecord:
         forecast_date=issue.forecast_date,
         lead=issue.lead,
         last_known=issue.last_known,
+        missing=issue.missing,
         data=issue.data,
         no_forecast=f"{changed}: it cannot be drawn.",
         last_issued=issue.issue_date,

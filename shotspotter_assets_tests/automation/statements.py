@@ -224,4 +224,4 @@ def _lacking(said: Said) -> list[date]:
     used = "" if said.status_file["replayed"] else said.status_file["last_known"]
     last = said.last_known
     days = {day for day in counted if last and day <= last} | {day for day in unstored if day <= said.town.yesterday}
-    return [day for day in sorted(days) if used and str(day) > used]
+    return [day for day in sorted(days) if used and (str(day) > used or str(day) in said.status_file["missing"])]

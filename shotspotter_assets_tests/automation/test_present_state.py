@@ -133,6 +133,54 @@ def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: Livin
     assert Said(town).status_file["made"] == ""
 
 
+@pytest.fixture
+def town_with_gap(town: LivingCity) -> LivingCity:
+    """The city two days later, whose file of the day in between has not landed."""
+    town.now += timedelta(days=2)
+    for day in (TODAY, TODAY + timedelta(days=2)):
+        town.land(f"daily_{day}.csv", *rows(day, day))
+    town.settle(checks=False)
+    return town
+
+
+GAP = TODAY + timedelta(days=1)
+
+
+def test_a_gap_is_named_until_the_forecast_has_it(town_with_gap: LivingCity) -> None:
+    town = town_with_gap
+    file = said(town)
+    assert (file["missing"], file["made"]) == ([str(GAP)], "")
+    assert file["data"] == "alerts up to 18 March 2026; nothing has come for the 17th"
+    record = town.forecast(GAP + timedelta(days=2))
+    assert (record.missing, record.data) == ((GAP,), file["data"])
+    town.land(f"daily_{GAP}.csv", *rows(GAP, GAP))
+    file = said(town)
+    assert file["data"] == "alerts up to 18 March 2026; those of 17 March 2026 have arrived and are not stored yet"
+    assert file["made"].endswith("those of 17 March 2026 have arrived and are being forecast.")
+    town.settle(checks=False)
+    file = said(town)
+    assert (file["missing"], file["made"], file["data"]) == ([], "", "alerts up to 18 March 2026")
+
+
+def test_a_gap_filled_after_the_day_of_the_forecast_began_is_named(town_with_gap: LivingCity) -> None:
+    town = town_with_gap
+    town.now += timedelta(hours=19)
+    town.land(f"daily_{GAP}.csv", *rows(GAP, GAP))
+    town.settle(checks=False)
+    file = said(town)
+    assert (file["forecast_date"], file["missing"]) == ("2026-03-20", [str(GAP)]), "it stays as issued"
+    assert file["data"] == "alerts up to 18 March 2026; nothing has come for the 19th"
+    assert file["made"].endswith(
+        "from alerts up to 18 March 2026; those of 17 March 2026 have arrived and count from the next forecast or training on."
+    )
+
+
+def test_a_city_run_by_hand_names_each_day_that_is_awaited(town: LivingCity) -> None:
+    town.write_city_file(automation="manual")
+    town.now += timedelta(days=1)
+    assert said(town)["data"] == "alerts up to 15 March 2026; the 16th and 17th are not stored yet"
+
+
 def test_a_source_that_has_ended_is_said_to_have_ended_everywhere(town: LivingCity) -> None:
     town.now += timedelta(days=400)
     assert said(town)["data"] == "alerts up to 15 March 2026; the source has ended"

@@ -91,6 +91,17 @@ def test_days_that_are_left_out_have_come(store: Store) -> None:
     assert replace(stored, lead=2).until(earlier).data_in_words == f"{words}; 1 April 2021 is not stored yet"
 
 
+def test_days_left_out_hide_no_missing_day(store: Store) -> None:
+    states: dict[date, DayState] = dict.fromkeys(days_between(CITY.start, LAST), "known")
+    states |= dict.fromkeys((date(2021, 2, 1), LAST - timedelta(days=1)), "unknown")
+    DayTable.update(store, CITY.name, {day: Day(state, "", 1, 0, "", None, {}) for day, state in states.items()})
+    stored = CityHistory.load(store, CITY, LAST)
+    assert stored.missing == (date(2021, 2, 1), LAST - timedelta(days=1))
+    earlier = stored.until(LAST - timedelta(days=2))
+    assert earlier.missing == stored.missing
+    assert earlier.data_in_words == "alerts up to 29 March 2021; nothing has come for the 30th"
+
+
 @pytest.mark.parametrize("state", [None, "unknown", "held_back", "known"])
 def test_a_forecast_and_the_present_state_await_the_same_days(
     store: Store, monkeypatch: pytest.MonkeyPatch, state: DayState | None

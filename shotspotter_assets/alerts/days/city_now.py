@@ -85,6 +85,7 @@ class ShownForecast(BaseModel):
     forecast_date: date | None
     issued_at: str | None
     last_known: date | None
+    missing: tuple[date, ...] = ()
     replayed: bool = False
 
 
@@ -97,8 +98,9 @@ def made_text(now: CityNow, table: DayTable, shown: ShownForecast, city: City) -
     if shown.replayed or shown.forecast_date is None or shown.issued_at is None or last_known is None:
         return ""
     newest = table.last_counted(city.end or date.max) or last_known
-    stored = [day for day in days_between(last_known, newest)[1:] if day in table.days and table.days[day].is_counted]
-    lacking = sorted({*stored, *(day for day in now.arrived if day > last_known)})
+    left_out = {*shown.missing, *days_between(last_known, newest)[1:]}
+    stored = {day for day in left_out if day in table.days and table.days[day].is_counted}
+    lacking = sorted(stored.union(day for day in now.arrived if day > last_known or day in shown.missing))
     if not lacking:
         return ""
     issued = datetime.fromisoformat(shown.issued_at).astimezone(city.zone)

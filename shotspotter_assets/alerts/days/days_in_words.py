@@ -22,12 +22,15 @@ def last_awaited(site: Site, now: datetime, table: DayTable) -> date:
     return min(yesterday if is_awaited else yesterday - ONE_DAY, site.end or yesterday)
 
 
-def missing_days(table: DayTable, last: date, known: date | None = None) -> list[date]:
-    """Return the recent days to `last` that do not count: all after the last `known` one, and others of two weeks."""
+def missing_days(table: DayTable, last: date, known: date | None = None, first: date | None = None) -> list[date]:
+    """Return the days to `last` that do not count: all after the last `known` one, and others from `first` on.
+
+    By default, `known` is the last known day of the table, and `first` is two weeks before.
+    """
     known = known or table.last_counted(last)
     if known is None:
         return []
-    days = {day: table.days.get(day) for day in days_between(known - RECENT_DAYS, last)}
+    days = {day: table.days.get(day) for day in days_between(first or known - RECENT_DAYS, last)}
     return [day for day, entry in days.items() if (day > known if entry is None else not entry.is_counted)]
 
 
@@ -44,7 +47,7 @@ def table_in_words(
     missing = [day for day in lacking if day not in arrived]
     stored = [day for day in missing if day in table.days]
     others = [day for day in missing if day not in table.days]
-    landed = sorted(day for day in arrived if known is None or day > known or day in lacking)
+    landed = sorted(day for day in arrived if day not in table.days or not table.days[day].is_counted)
     if known is not None and not landed and has_ended(known, due):
         return f"{rows} up to {long_day(known)}; the source has ended"
     nothing = f"no usable day of {rows} yet" if table.days else f"no {rows} yet"
