@@ -150,7 +150,7 @@ def test_a_gap_is_named_until_the_forecast_has_it(town_with_gap: LivingCity) -> 
     town = town_with_gap
     file = said(town)
     assert (file["missing"], file["made"]) == ([str(GAP)], "")
-    assert file["data"] == "alerts up to 18 March 2026; nothing has come for the 17th"
+    assert file["data"] == "alerts up to 18 March 2026; the 17th is not known"
     record = town.forecast(GAP + timedelta(days=2))
     assert (record.missing, record.data) == ((GAP,), file["data"])
     town.land(f"daily_{GAP}.csv", *rows(GAP, GAP))
@@ -169,7 +169,7 @@ def test_a_gap_filled_after_the_day_of_the_forecast_began_is_named(town_with_gap
     town.settle(checks=False)
     file = said(town)
     assert (file["forecast_date"], file["missing"]) == ("2026-03-20", [str(GAP)]), "it stays as issued"
-    assert file["data"] == "alerts up to 18 March 2026; nothing has come for the 19th"
+    assert file["data"] == "alerts up to 18 March 2026; the 19th is not known"
     assert file["made"].endswith(
         "from alerts up to 18 March 2026; those of 17 March 2026 have arrived and count from the next forecast or training on."
     )

@@ -99,7 +99,7 @@ def test_days_left_out_hide_no_missing_day(store: Store) -> None:
     assert stored.missing == (date(2021, 2, 1), LAST - timedelta(days=1))
     earlier = stored.until(LAST - timedelta(days=2))
     assert earlier.missing == stored.missing
-    assert earlier.data_in_words == "alerts up to 29 March 2021; nothing has come for the 30th"
+    assert earlier.data_in_words == "alerts up to 29 March 2021; the 30th is not known"
 
 
 @pytest.mark.parametrize("state", [None, "unknown", "held_back", "known"])
