@@ -36,7 +36,7 @@ class MissingPartitionsError(StoreError):
         listed = first_of([str(day) for day in self.days])
         super().__init__(
             f"{asset} of {city} lacks {file} for {len(days):,} of the {number_of((last - first).days + 1, 'day')} "
-            f"{period(*window)}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])
+            f"{period(first, last)}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])
         )
 
 

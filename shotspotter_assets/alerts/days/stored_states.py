@@ -101,8 +101,8 @@ def named_files(rows: pa.Table) -> str:
 
 def named_rows(rejected: pa.Table) -> str:
     """Name the first rejected rows by file and line, with the reason."""
-    columns = (rejected[name].to_pylist() for name in ("received_from", "received_row", "reason"))
-    rows = sorted(zip(*columns, strict=True))
+    files, lines, reasons = (rejected[name].to_pylist() for name in ("received_from", "received_row", "reason"))
+    rows = sorted(zip(files, lines, reasons, strict=True))
     return first_of(
         [f"{PurePosixPath(path).name}, row {row} ({REASONS[why]})" for path, row, why in rows], separator="; "
     )
