@@ -56,7 +56,7 @@ def test_a_failed_check_names_the_days_held_back(town: Town) -> None:
     [check] = done.get_asset_check_evaluations()
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.ERROR
-    assert "2024-03-01 to 2024-03-10: 40 of 40 rows" in (check.description or "")
+    assert "1 to 10 March 2024: 40 of 40 rows" in (check.description or "")
 
 
 def test_one_day_alone_is_held_back_as_a_range_is(town: Town) -> None:
