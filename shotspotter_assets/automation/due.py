@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Final
 
 from shotspotter_assets.alerts.days.city_now import (
-    BEING_FORECAST,
     FAILED,
+    FORECAST_NEXT,
     NEXT,
     CityNow,
     held_back_days,
@@ -80,7 +80,7 @@ class Due:
             table=of_store.table,
             data=self.data,
             arrived=tuple(self.arrived),
-            stage=BEING_FORECAST if is_at_work else FAILED if retries else NEXT,
+            stage=FORECAST_NEXT if is_at_work else FAILED if retries else NEXT,
             waits=tuple(dict.fromkeys([*landed, *retries, *self.blocked])),
         )
 

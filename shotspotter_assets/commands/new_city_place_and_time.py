@@ -68,7 +68,7 @@ def find_place(alerts: Alerts, columns: Mapping[str, str], answers: Mapping[str,
     notes = {
         "time_zone": where,
         "box": f"{far} of {len(is_inside):,} lie far away, or have no point",
-        "grid": f"cells of {plane.height / grid.rows:.0f} x {plane.width / grid.columns:.0f} m",
+        "grid": f"cells of {plane.width / grid.columns:.0f} x {plane.height / grid.rows:.0f} m",
     }
     return Place(is_inside, stated or zone, box, grid, notes)
 

@@ -25,7 +25,7 @@ MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is calibrated in the large
 
 _CONSTANT: Final = "constant"
-_NOT_SHOWN: Final = ("Not worse", ", and not shown to be better")
+_NOT_SHOWN: Final = ("not worse", ", and not shown to be better")
 
 Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 NOT_TESTED: Final = "not tested yet"  # instead of an outcome before the first fold has a report
@@ -107,8 +107,8 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce", withh
     combines = candidate in FORECASTERS and FORECASTERS[candidate].combines
     passed = not is_worse if combines else is_better
     method = f"the best simple method, {best} ({_percent(gain)})"
-    start, end = ("Better", "") if gain.is_shown else ("Worse", "") if is_worse else _NOT_SHOWN
-    reasons = [f"{start} than {method}{end}.", *failed]
+    start, end = ("better", "") if gain.is_shown else ("worse", "") if is_worse else _NOT_SHOWN
+    reasons = [f"{candidate} is {start} than {method}{end}.", *failed]
     if passed and not is_better:
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
     overruled = ""

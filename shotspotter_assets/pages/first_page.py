@@ -277,7 +277,9 @@ class _DayOfPage:
         if self.recent is None:
             return []
         number = int(self.recent[int(is_unit), cell_numbers(self.city, row["row"], row["column"])])
-        where = f"within {self.city.patrol.radius_m:.0f} m" if is_unit and self.city.patrol else "in the cell"
+        where = (
+            f"in the cells within {self.city.patrol.radius_m:.0f} m" if is_unit and self.city.patrol else "in the cell"
+        )
         until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
         weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
         return [f"{number_of(number, self.city.event) if number else f'no {self.city.event}s'} {where} in {weeks}"]

@@ -535,7 +535,7 @@ def test_all_say_the_same_while_runs_are_half_done() -> None:
     for number in (3, 5):
         city.midnight()
         city.half_done_run(number)
-        assert "have arrived and are being forecast" in Said(city.town).status_file["made"]
+        assert "have arrived and are forecast next" in Said(city.town).status_file["made"]
         city.empty_daily_file(0)
         city.lost_request()
         city.break_file(0)

@@ -39,14 +39,14 @@ def test_a_failed_run_is_named_with_its_next_try(town: LivingCity) -> None:
     assert "new.csv" in failed
     assert failed in Said(town).status["landed"]
     town.now += timedelta(minutes=2)
-    assert "are being forecast" in said(town)["made"]
+    assert "are forecast next" in said(town)["made"]
 
 
 def test_an_empty_daily_file_has_arrived(town: LivingCity) -> None:
     town.land(f"daily_{TODAY}.csv")
     file = said(town)
     assert "not known" not in file["data"]
-    assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
+    assert file["made"].endswith("those of 16 March 2026 have arrived and are forecast next.")
     assert f"daily_{TODAY}.csv" not in " ".join(Said(town).status["alerts"])
     town.settle(checks=False)
     assert said(town)["data"] == "alerts up to 16 March 2026"
@@ -105,7 +105,7 @@ def test_training_alone_is_no_forecast_under_way(town: LivingCity) -> None:
     [request] = town.tick()
     town.run(dg.RunRequest(asset_selection=keys, tags=request.tags), checks=False)
     with town.under_way(["live_models"], {}):
-        assert "are being forecast" in said(town)["made"], "its forecast is due, and waits for no training"
+        assert "are forecast next" in said(town)["made"], "its forecast is due, and waits for no training"
 
 
 def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: LivingCity) -> None:
@@ -116,7 +116,7 @@ def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: Livin
     assert untrue(town, ALWAYS + SHOWN) == []
     file = Said(town).status_file
     assert "up to 15 March 2026; those of 16 March 2026 have arrived and are not stored yet" in file["data"]
-    assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
+    assert file["made"].endswith("those of 16 March 2026 have arrived and are forecast next.")
     assert "new.csv" in " ".join(file["waits"])
 
     keys = [dg.AssetKey([NAME, str(asset)]) for asset in ALERTS]
@@ -126,7 +126,7 @@ def test_a_stored_day_is_said_to_be_forecast_until_the_pages_show_it(town: Livin
         assert untrue(town, ALWAYS + SHOWN) == []
         file = Said(town).status_file
         assert file["data"] == "alerts up to 16 March 2026"
-        assert file["made"].endswith("those of 16 March 2026 have arrived and are being forecast.")
+        assert file["made"].endswith("those of 16 March 2026 have arrived and are forecast next.")
 
     town.settle(checks=False)
     assert untrue(town, ALWAYS + SHOWN) == []
@@ -156,7 +156,7 @@ def test_a_gap_is_named_until_the_forecast_has_it(town_with_gap: LivingCity) -> 
     town.land(f"daily_{GAP}.csv", *rows(GAP, GAP))
     file = said(town)
     assert file["data"] == "alerts up to 18 March 2026; those of 17 March 2026 have arrived and are not stored yet"
-    assert file["made"].endswith("those of 17 March 2026 have arrived and are being forecast.")
+    assert file["made"].endswith("those of 17 March 2026 have arrived and are forecast next.")
     town.settle(checks=False)
     file = said(town)
     assert (file["missing"], file["made"], file["data"]) == ([], "", "alerts up to 18 March 2026")

@@ -35,7 +35,7 @@ def test_a_better_forecast_is_served_and_the_reasons_say_so():
     assert verdict.predicted_over_observed == pytest.approx(1, abs=0.1)
     assert verdict.outcome == "better"
     assert re.fullmatch(
-        r"Better than the best simple method, historical_mean \(\+\S+%, 90% interval \+\S+% to \+\S+%\)\.",
+        r"better is better than the best simple method, historical_mean \(\+\S+%, 90% interval \+\S+% to \+\S+%\)\.",
         " ".join(verdict.reasons),
     )
     assert json.loads(json.dumps(asdict(verdict), allow_nan=False))["served"] == "better"
@@ -105,7 +105,9 @@ def test_a_combination_within_chance_is_served_but_not_called_better():
     verdict = verdict_on(with_column(FORECASTS, "stack", NEARLY_MEAN), "stack")
     assert verdict.gain.low < 0 < verdict.gain.high
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
-    assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
+    assert verdict.reasons[0].startswith(
+        f"{verdict.candidate} is not worse than the best simple method, historical_mean ("
+    )
     assert verdict.reasons[-1] == "stack combines the simple methods and is served unless it is worse."
 
 

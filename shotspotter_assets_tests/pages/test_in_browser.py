@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.alerts.days.city_now import BEING_FORECAST, stored_now
+from shotspotter_assets.alerts.days.city_now import FORECAST_NEXT, stored_now
 from shotspotter_assets.alerts.days.day_table import DayTable
 from shotspotter_assets.cities import local_time
 from shotspotter_assets.cities.local_time import day_start
@@ -363,7 +363,7 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     city = tiny_site.city.model_copy(update={"automation": "recent"})
     stored = stored_now(city, DayTable.read(copy, city.name), local_time.now())
     new = max(DayTable.read(copy, city.name).days) + timedelta(days=1)
-    arrived = {"arrived": (new,), "stage": BEING_FORECAST, "waits": (f"{new} (new.csv) is new; raw_alerts is due.",)}
+    arrived = {"arrived": (new,), "stage": FORECAST_NEXT, "waits": (f"{new} (new.csv) is new; raw_alerts is due.",)}
     show_now(copy, city, stored.model_copy(update=arrived))
     folder = Path(copy.root, "city_pages")
     page.goto(address(folder, "index.html"))
@@ -374,7 +374,7 @@ def test_now_and_all_cities_say_what_has_arrived(page: Any, copy: Store, tiny_si
     issued.model_copy(update={"replayed": False}).write(copy)
     make_pages(copy, city)
     make_overview(copy, [CITY])
-    said = f"{new.day} {new:%B %Y} have arrived and are being forecast."
+    said = f"{new.day} {new:%B %Y} have arrived and are forecast next."
     page.goto(address(folder, "index.html"))
     page.wait_for_selector("#waiting:not([hidden])")
     note = page.inner_text("#waiting")

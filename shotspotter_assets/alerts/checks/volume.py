@@ -40,7 +40,8 @@ def unusual_days(window: "Window") -> Finding:
         message += " Ask the publisher about them."
     elif not checked:
         message = NOT_ENOUGH_DAYS
-    if left_out := window.unknown.intersection(window.checked):
+    left_out = window.unknown.intersection(window.checked)
+    if left_out and not unusual:  # a warning is kept, and these days may become known
         message += f" Not known, so not checked: {named_days(left_out)}."
     if expected := [usual.days[index] for index in far if usual.special[index]]:
         message += f" Expected on holidays: {named_days(expected)}."

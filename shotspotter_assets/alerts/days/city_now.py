@@ -32,7 +32,7 @@ from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.wording import first_of, number_of
 
-BEING_FORECAST: Final = "are being forecast"
+FORECAST_NEXT: Final = "are forecast next"
 FAILED: Final = "wait until a failed run is tried again"
 NEXT: Final = "count from the next forecast or training on"
 MANUAL: Final = "are not forecast automatically, because the city's automation is manual"

@@ -12,6 +12,7 @@ DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the 
 RECENT_DAYS: Final = timedelta(days=14)  # age of missing days that are named although later days are known
 MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 MAX_NAMED_DAYS: Final = 3  # more days are named by the first and the last one
+MAX_STRETCHES: Final = 5  # more stretches of days are named by their number
 
 
 def last_awaited(site: Site, now: datetime, table: DayTable) -> date:
@@ -65,8 +66,11 @@ def has_ended(newest: date, due: date) -> bool:
 
 
 def days_in_words(days: Sequence[date]) -> str:
-    """Write days in order as "26 to 28 November 2026 and 30 November 2026"."""
-    return _joined([_stretch(stretch[0], stretch[-1]) for stretch in contiguous(days)])
+    """Write days in order as "26 to 28 November 2026 and 30 November 2026", or "9 days from ... to ..." if they are scattered."""
+    stretches = contiguous(days)
+    if len(stretches) > MAX_STRETCHES:
+        return f"{len(days):,} days from {long_day(days[0])} to {long_day(days[-1])}"
+    return _joined([_stretch(stretch[0], stretch[-1]) for stretch in stretches])
 
 
 def data_in_words(

@@ -48,8 +48,8 @@ RECENT_DAYS: Final = 30  # half-life up to which a rate remembers no more than m
 PHRASES: Final = {
     "log_alerts_7_": "{event}s here in recent months",
     "log_alerts_": "{event}s here over the years",
-    "yesterday_": "{event}s yesterday here or nearby",
-    "late_yesterday_": "{event}s yesterday here or nearby",
+    "yesterday_": "{event}s on the last known day here or nearby",
+    "late_yesterday_": "{event}s on the last known day here or nearby",
     "log_days_since_last_alert": "the last {event} was not long ago",
     "log_same_kind_of_day": "busy on this kind of day",
 }

@@ -41,6 +41,16 @@ def test_a_burst_is_an_unusual_day() -> None:
     assert "2024-03-09 (1" in found["unusual_days"].message
 
 
+def test_a_kept_warning_names_no_day_that_may_become_known() -> None:
+    rows = sound(seed=4)
+    at = np.arange(150)
+    burst = rows[:150].assign(time_utc=pd.Timestamp("2024-03-09 20:00Z") + pd.to_timedelta(at * 20, "s"))
+    window = replace(city_of(pd.concat([rows, burst])).window(), unknown=frozenset([LAST]))
+    finding = findings(window)["unusual_days"]
+    assert not finding.passed
+    assert str(LAST) not in finding.message
+
+
 def test_a_day_held_back_is_named_as_not_checked() -> None:
     window = city_of(sound(seed=4)).window()
     held_back = replace(window, unknown=frozenset([LAST]))
