@@ -176,7 +176,7 @@ def test_the_card_states_the_numbers_of_the_report():
     flags = flagged_shares(POOLED["residual_boosting"].to_numpy(), POOLED["date"].to_numpy())[5]
     precision = (flags @ POOLED["observed"].to_numpy()) / flags.sum()
     assert f"**{10 - 10 * precision:.1f} of ten flagged cells see nothing** (precision {precision:.1%})" in CARD
-    assert "Served: **residual_boosting**, the candidate.\n\n- Better than" in CARD
+    assert "Served: **residual_boosting**, the candidate.\n\n- residual_boosting is better than" in CARD
     assert "36 of 36 cells, estimated from the events before each cutoff" in CARD
     assert f"Base rate: {SCORES.value('base_rate'):.1%} ({REPORT.verdict.positives:,} of 6,516" in CARD
     assert SCORES.gain("historical_mean", "residual_boosting").text() in CARD
