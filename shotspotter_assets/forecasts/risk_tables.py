@@ -186,7 +186,9 @@ def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, c
         "latitude": np.round(latitude, 6),
         **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
         "why": [
-            "the model gives no reasons" if drivers is None else "; ".join(drivers[cell]) or "close to the average cell"
+            "the model gives no reasons"
+            if drivers is None
+            else "; ".join(drivers[cell]) or "no single reason stands out"
             for cell in best
         ],
     }

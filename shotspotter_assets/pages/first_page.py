@@ -273,16 +273,13 @@ class _DayOfPage:
         return next((shift for shift in self.plan.shifts if shift.shift == period.name), None), rows
 
     def _alerts_near(self, row: Row, *, is_unit: bool) -> list[str]:
-        """Return the recent alerts within reach of a unit, or in a cell, in words; nothing if they are unknown."""
+        """Return the recent alerts where the chance is for, in words: in reach of a unit or a cell; nothing if unknown."""
         if self.recent is None:
             return []
         number = int(self.recent[int(is_unit), cell_numbers(self.city, row["row"], row["column"])])
-        where = (
-            f"in the cells within {self.city.patrol.radius_m:.0f} m" if is_unit and self.city.patrol else "in the cell"
-        )
         until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
         weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
-        return [f"{number_of(number, self.city.event) if number else f'no {self.city.event}s'} {where} in {weeks}"]
+        return [f"{number_of(number, self.city.event) if number else f'no {self.city.event}s'} there in {weeks}"]
 
     def _likeliest(self, period: Period, *, with_range: bool) -> list[Row]:
         """Return the likeliest cells by the names of a plan's columns; `probability_within_reach` is that of the cell."""

@@ -33,7 +33,7 @@ _FOR_OPERATORS: Final = re.compile(
     rf"\b(?:{'|'.join(name for name in Asset if '_' in name)})\b|\bshotspotter [a-z]|\bdg launch\b"
 )
 SEE_STATUS: Final = "The city's status has the details for the operator."
-NO_REASON: Final = "Close to the average place"
+NO_REASON: Final = "No single reason stands out"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 CLASSES: Final = 8  # colours of `pages.css`, from the least likely cells to the likeliest
 STEPS: Final = 1 / np.array([number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1])  # least chances

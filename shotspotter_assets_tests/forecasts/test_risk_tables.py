@@ -75,7 +75,7 @@ def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
     top = top_locations(next_day(p), [("near",)] * (CELLS - 1) + [()], TOWN).to_pylist()
     assert [row["probability"] for row in top] == list(p[::-1])
     assert (top[0]["row"], top[0]["column"], top[0]["longitude"], top[0]["latitude"]) == (3, 3, -76.125, 38.875)
-    assert [row["why"] for row in top[:3]] == ["close to the average cell", "near", "near"]
+    assert [row["why"] for row in top[:3]] == ["no single reason stands out", "near", "near"]
     first = top_locations(next_day(p), None, TOWN).to_pylist()[0]
     assert first["why"] == "the model gives no reasons"
 

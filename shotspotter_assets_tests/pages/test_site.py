@@ -183,8 +183,8 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     radius = round(tiny_site.city.patrol.radius_m)
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
-        assert f"{shift.units} units cover {amount(shift.covered)} of them" in html
-        assert f"covers a part of the {amount(shift.within_reach)} expected alerts within {radius} m" in html
+        assert f"units cover {amount(shift.covered)} of them, each in the cells within its reach of {radius} m." in html
+        assert f"covers a part of the {amount(shift.within_reach)} expected alerts within reach of the units" in html
         assert f"One more unit would cover {amount(shift.one_more_unit)} more expected alerts" in html
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))
     assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html
@@ -359,7 +359,7 @@ def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -
     record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
     record.model_copy(update={"last_known": date(2023, 10, 1), "lead": 48}).write(copy)
     make_pages(copy, tiny_site.city)
-    assert "m in the 4 weeks to 1 Oct 2023" in page(copy)
+    assert "there in the 4 weeks to 1 Oct 2023" in page(copy)
 
 
 def test_every_place_links_to_maps(tiny_site: TinySite) -> None:
@@ -372,7 +372,7 @@ def test_every_place_links_to_maps(tiny_site: TinySite) -> None:
 
 def test_places_show_recent_alerts_and_shared_reasons(tiny_site: TinySite) -> None:
     html = page(tiny_site.store)
-    assert re.search(r"\d+ alerts (within [0-9,]+ m|in the cell) in 4 weeks", html)
+    assert re.search(r"\d+ alerts there in 4 weeks", html)
     assert "All of these places: " in html
 
 

@@ -50,7 +50,7 @@ PHRASES: Final = {
     "log_alerts_": "{event}s here over the years",
     "yesterday_": "{event}s on the last known day here or nearby",
     "late_yesterday_": "{event}s on the last known day here or nearby",
-    "log_days_since_last_alert": "the last {event} was not long ago",
+    "log_days_since_last_alert": "the last {event} here or nearby was not long ago",
     "log_same_kind_of_day": "busy on this kind of day",
 }
 """Phrases by the start of the name of an input; `{event}` stands for the word of the city's target."""
@@ -236,18 +236,28 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
     """Return at most two phrases for each cell of one day: what lifts its odds most over the average cell's.
 
     Contributions, relative to their mean over the cells, are summed over inputs that have the same phrase, since such
-    inputs share their weights among each other. `slopes` are log odds by unit of each input.
+    inputs share their weights among each other. As some of these weights are below zero, a phrase is left out where
+    the cell has less of what it names than the average cell. `slopes` are log odds by unit of each input.
     """
     values = inputs.values[0].astype(np.float64)
-    contributions = (values - values.mean(axis=0)) * slopes
+    differences = values - values.mean(axis=0)
+    named = differences * [_named_direction(name, slope) for name, slope in zip(inputs.names, slopes, strict=True)]
     phrases = np.array([phrase_of(name) or "" for name in inputs.names])
     distinct = [phrase for phrase in dict.fromkeys(phrases.tolist()) if phrase]
-    summed = np.stack([contributions[:, phrases == phrase].sum(axis=1) for phrase in distinct], axis=1)
+    alike = np.stack([phrases == phrase for phrase in distinct], axis=1)  # (inputs, phrases)
+    summed = np.where(named @ alike > 0, (differences * slopes) @ alike, 0.0)
     drivers = []
     for cell in summed:
         best = [index for index in np.argsort(-cell)[:MAX_DRIVERS] if cell[index] > np.log(MIN_ODDS_RATIO)]
         drivers.append(tuple(f"{distinct[index]} (odds x{np.exp(cell[index]):.1f})" for index in best))
     return drivers
+
+
+def _named_direction(name: str, slope: float) -> float:
+    """Return 1 where a phrase says that there is much of an input, -1 where little; that of a factor says neither."""
+    if name.startswith(PLACES):
+        return float(np.sign(slope))
+    return -1.0 if name.startswith("log_days_since_") else 1.0
 
 
 def phrase_of(name: str) -> str | None:
