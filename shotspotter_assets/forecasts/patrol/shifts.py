@@ -58,7 +58,7 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
 
 
 def totals_note(shifts: Sequence[Shift]) -> str:
-    """Return why the totals of a day's shifts differ from the day's, in one sentence; "" if they have the day's hours."""
+    """Return which hours the shifts of a day have unlike the day, in one sentence; "" if they have the day's hours."""
     late = []
     covering = np.zeros(24, np.int64)
     for shift in shifts:
@@ -67,7 +67,7 @@ def totals_note(shifts: Sequence[Shift]) -> str:
         covering[np.arange(shift.start, end) % 24] += 1
         late += [f"{shift.name} ends on the next day"] * (end > 24)
     reasons = [*late, *_spans(covering == 0, "no shift has"), *_spans(covering > 1, "several shifts have")]
-    return f"The totals of shifts and day differ: {'; '.join(reasons)}." if reasons else ""
+    return f"Shifts and day have different hours: {'; '.join(reasons)}." if reasons else ""
 
 
 def _spans(is_in: Booleans, words: str) -> list[str]:

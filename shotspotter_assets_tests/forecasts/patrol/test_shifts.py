@@ -76,4 +76,4 @@ def test_hours_without_a_forecast_are_named():
 )  # fmt: skip
 def test_the_difference_of_shifts_and_day_has_its_reason(hours, why):
     shifts = [city_with(*one).patrol.shifts[0] for one in hours]
-    assert totals_note(shifts) == (f"The totals of shifts and day differ: {why}." if why else "")
+    assert totals_note(shifts) == (f"Shifts and day have different hours: {why}." if why else "")
