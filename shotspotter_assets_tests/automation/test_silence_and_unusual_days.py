@@ -101,7 +101,7 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
     accept = f"shotspotter accept {NAME} {loud}"
     for text in (town.message, town.command("status", NAME)):
         assert f"{loud}" in text
-        assert "350 times the usual 5.0" in text
+        assert "1,750 alerts are far above the usual 5.0" in text
         assert accept in text
     assert "is known" in town.command(*accept.split()[1:])
     waits = town.command("status", NAME)
@@ -134,8 +134,8 @@ def test_a_city_may_show_such_a_day_above_the_forecast(town: LivingCity) -> None
     town.settle(checks=False)
     text = Said(town).page
     assert states(town)[0] == "known"
-    assert text.index("350 times the usual 5.0") < text.index("are expected")
-    assert "350 times the usual 5.0" in town.command("status", NAME)
+    assert text.index("1,750 alerts are far above the usual 5.0") < text.index("are expected")
+    assert "1,750 alerts are far above the usual 5.0" in town.command("status", NAME)
 
 
 @pytest.mark.parametrize("setting", ["hold", "show"])

@@ -183,7 +183,9 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     radius = round(tiny_site.city.patrol.radius_m)
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
-        assert f"units cover {amount(shift.covered)} of them, each in the cells within its reach of {radius} m." in html
+        assert (
+            f"{shift.units} units cover {amount(shift.covered)} of them in the cells within reach ({radius} m)." in html
+        )
         assert f"covers a part of the {amount(shift.within_reach)} expected alerts within reach of the units" in html
         assert f"One more unit would cover {amount(shift.one_more_unit)} more expected alerts" in html
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))

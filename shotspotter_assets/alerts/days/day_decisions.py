@@ -40,8 +40,7 @@ def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, fou
     )
     for index, mean in _unusual(city.holidays, city.start, counts, frozenset(words.accepted)).items():
         day = city.start + timedelta(days=index)
-        usual = max(round(mean, 1), 0.1)
-        alerts = f"{counts[index]:,} alerts are {counts[index] / usual:,.0f} times the usual {usual:.1f}"
+        alerts = f"{counts[index]:,} alerts are far above the usual {mean:.1f}"
         said = f"{alerts}; if they are right, run: shotspotter accept {city.name} {day}."
         decisions[day] = Decision("held_back" if city.unusual_days == "hold" else "known", said, is_unusual=True)
     return decisions

@@ -254,7 +254,7 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
 
 
 def _named_direction(name: str, slope: float) -> float:
-    """Return 1 where a phrase says that there is much of an input, -1 where little; that of a factor says neither."""
+    """Return 1 where the phrase of an input names much of it, and -1 where little; the phrase of a factor fits both."""
     if name.startswith(PLACES):
         return float(np.sign(slope))
     return -1.0 if name.startswith("log_days_since_") else 1.0
